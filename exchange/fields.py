@@ -1,0 +1,43 @@
+"""Picking fields out of a venue's JSON. What is not of the expected form raises Unreadable; nothing is defaulted."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+
+class Unreadable(ValueError):
+    """An answer that is not of the form the venue documents."""
+
+
+def number(raw: object) -> Decimal:
+    """Return a finite Decimal. Raises Unreadable, also for a float: floats are not trusted for money."""
+    if isinstance(raw, bool | float) or raw is None:
+        raise Unreadable(f"not a number: {raw!r}")
+    try:
+        value = Decimal(str(raw))
+    except InvalidOperation as error:
+        raise Unreadable(f"not a number: {raw!r}") from error
+    if not value.is_finite():
+        raise Unreadable(f"not a number: {raw!r}")
+    return value
+
+
+def integer(raw: object) -> int:
+    """Return a whole number. Raises Unreadable."""
+    value = number(raw)
+    if value != value.to_integral_value():
+        raise Unreadable(f"not a whole number: {raw!r}")
+    return int(value)
+
+
+def get(row: object, name: str) -> Any:
+    """Return a member of a JSON object. Raises Unreadable where there is none."""
+    if not isinstance(row, dict) or name not in row:
+        raise Unreadable(f"no {name!r} in {str(row)[:120]}")
+    return row[name]
+
+
+def rows(raw: object) -> list[Any]:
+    """Return a JSON array. Raises Unreadable."""
+    if not isinstance(raw, list):
+        raise Unreadable(f"not a list: {str(raw)[:120]}")
+    return raw

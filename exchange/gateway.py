@@ -1,0 +1,169 @@
+"""The one door to a venue: ``Gateway.call``, through which every request passes, and the one map of ccxt's errors.
+
+Here live rate budget, timing, the retry of reads and the only ``except Exception`` below the task edge.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ccxt
+from tenacity import Retrying, retry_if_result, stop_after_attempt
+
+from exchange.budget import IpBudget
+from exchange.clock import mono_ms
+from exchange.transport import Heard, Sends
+from stopkeeper.core.outcomes import Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.engine.ports import Urgency
+
+logger = logging.getLogger(__name__)
+Fault = Rejected | Throttled | Barred | Unknown
+_SECRET = re.compile(r"(0x)?[0-9a-fA-F]{60,}")  # keys and both halves of a signature; ids have 32 digits, addresses 40
+
+
+def scrub(text: str, limit: int = 300) -> str:
+    """Return a text fit to leave the gateway: one line, nothing in it that could be a key or a signature, not long."""
+    return " ".join(_SECRET.sub("(hidden)", text).split())[:limit]
+
+
+def _rejected(reason: Reason) -> Callable[[str], Fault]:
+    return lambda text: Rejected(reason, text)
+
+
+# Every class of ccxt's tree stands here, so that a new one fails a test instead of passing for something else.
+# Unknown unless the class alone proves more: what a venue's words prove stands with the venue.
+ERRORS: Mapping[type[BaseException], Callable[[str], Fault]] = {
+    ccxt.BaseError: Unknown,
+    ccxt.ExchangeError: Unknown,
+    ccxt.AuthenticationError: Barred,
+    ccxt.PermissionDenied: Barred,
+    ccxt.AccountNotEnabled: Barred,
+    ccxt.AccountSuspended: Barred,
+    ccxt.ArgumentsRequired: Unknown,
+    ccxt.BadRequest: Unknown,
+    ccxt.BadSymbol: Unknown,
+    ccxt.OperationRejected: Unknown,
+    ccxt.NoChange: Unknown,
+    ccxt.MarginModeAlreadySet: Unknown,
+    ccxt.MarketClosed: Unknown,
+    ccxt.ManualInteractionNeeded: Unknown,
+    ccxt.RestrictedLocation: Barred,
+    ccxt.InsufficientFunds: _rejected(Reason.MARGIN),
+    ccxt.InvalidAddress: Unknown,
+    ccxt.AddressPending: Unknown,
+    ccxt.InvalidOrder: Unknown,
+    ccxt.OrderNotFound: _rejected(Reason.GONE),
+    ccxt.OrderNotCached: Unknown,
+    ccxt.OrderImmediatelyFillable: Unknown,
+    ccxt.OrderNotFillable: Unknown,
+    ccxt.DuplicateOrderId: _rejected(Reason.DUPLICATE_ID),
+    ccxt.ContractUnavailable: Unknown,
+    ccxt.NotSupported: Unknown,
+    ccxt.InvalidProxySettings: Unknown,
+    ccxt.ExchangeClosedByUser: Unknown,
+    ccxt.OperationFailed: Unknown,
+    ccxt.NetworkError: Unknown,
+    ccxt.DDoSProtection: Unknown,  # a proxy's page: what lies behind it may have run
+    ccxt.RateLimitExceeded: Throttled,
+    ccxt.ExchangeNotAvailable: Unknown,
+    ccxt.OnMaintenance: Unknown,
+    ccxt.InvalidNonce: Unknown,
+    ccxt.ChecksumError: Unknown,
+    ccxt.RequestTimeout: Unknown,
+    ccxt.BadResponse: Unknown,
+    ccxt.NullResponse: Unknown,
+    ccxt.CancelPending: Unknown,
+    ccxt.UnsubscribeError: Unknown,
+}
+
+
+def fault_of(error: Exception) -> Fault:
+    """Return what an exception proves; the nearest mapped class counts, and anything not ccxt's proves nothing."""
+    text = scrub(f"{type(error).__name__}: {error}")
+    make = next((ERRORS[kind] for kind in type(error).__mro__ if kind in ERRORS), Unknown)
+    return make(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: where it goes, what it says, what it weighs. An ``effect`` is sent at most once, whatever comes."""
+
+    what: str
+    section: str
+    path: str
+    body: Mapping[str, Any]
+    weight: int
+    urgency: Urgency
+    effect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a request: the answer's JSON (None where it was none) and what its failure proves, if it failed.
+
+    ``sent`` and ``received`` are monotonic ms. An answer with an error inside has both: a body and a fault.
+    """
+
+    body: Any
+    fault: Fault | None
+    sent: float
+    received: float
+    again: bool = False  # the connection failed before an answer: a read may be asked once more
+
+
+class Gateway:
+    """The way to one venue for one account."""
+
+    def __init__(self, transport: Sends, budget: IpBudget) -> None:
+        self._transport, self._budget = transport, budget
+
+    def call(self, ask: Ask) -> Reply:
+        """Send a request: an effect once, a read at most twice. Raises only what the budget's store raises.
+
+        Reads reserve their own weight; an effect's was reserved with its permit.
+        """
+        if ask.effect:
+            return self._once(ask)
+        retrying = Retrying(
+            stop=stop_after_attempt(2),
+            retry=retry_if_result(lambda reply: reply.again),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        reply: Reply = retrying(self._reserved, ask)
+        return reply
+
+    def _reserved(self, ask: Ask) -> Reply:
+        wait_ms = self._budget.reserve(ask.weight, ask.urgency)
+        if wait_ms:
+            now = mono_ms()
+            return Reply(None, Throttled(f"own rate budget: {ask.what} in {wait_ms} ms"), now, now)
+        return self._once(ask)
+
+    def _once(self, ask: Ask) -> Reply:
+        sent, fault, again = mono_ms(), None, False
+        try:
+            self._transport.post(ask.section, ask.path, ask.body)
+        except Exception as error:
+            fault = fault_of(error)
+            # the class itself: a timeout is one too, and asking again then would double the wait
+            again = type(error) is ccxt.NetworkError
+            if not isinstance(error, ccxt.BaseError):
+                logger.error("%s failed in this program: %s", ask.what, fault.text if hasattr(fault, "text") else fault)
+        received, heard = mono_ms(), self._transport.heard()
+        logger.debug("%s took %.0f ms", ask.what, received - sent)
+        return Reply(_body(heard), fault or _not_ok(heard), sent, received, again)
+
+
+def _body(heard: Heard | None) -> Any:
+    """Return an answer's JSON. That of a failed HTTP status is a proxy's as likely as the venue's, and is not read."""
+    return heard.body if heard is not None and heard.status == 200 else None
+
+
+def _not_ok(heard: Heard | None) -> Fault | None:
+    if heard is None:
+        return Unknown("no answer")
+    if heard.status != 200:
+        return Unknown(scrub(f"HTTP {heard.status}: {heard.text}"))
+    return Unknown(scrub(f"not JSON: {heard.text}")) if heard.body is None else None

@@ -1,0 +1,206 @@
+"""Hyperliquid as a ``Venue``: the right to act and the effects of one account. Quirks only; rules live in core.
+
+Requests are signed here and sent through ccxt, which never gets a key. Facts: venues/hyperliquid.md, venue docs.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import ccxt
+
+from exchange import hyperliquid_parse as parse
+from exchange.account import VenueAccount
+from exchange.budget import ADDRESS_FLOOR, EFFECT_WEIGHT, AddressBudget, IpBudget
+from exchange.clock import mono_ms
+from exchange.gateway import Ask, Gateway
+from exchange.hyperliquid_reads import Reads, parsed
+from exchange.hyperliquid_wire import Action, Leg, Tpsl, cancel_action, leverage_action, order_action, outcomes
+from exchange.nonces import Nonces
+from exchange.signing import sign_l1_action
+from exchange.transport import CcxtTransport, ccxt_options, hearing
+from stopkeeper.core.model import Ability, MarginMode, Market, Side, Terms
+from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Throttled, Unknown
+from stopkeeper.engine.ports import BudgetSource, EntryIds, NonceSource, Permit, TextCache, Times, Urgency
+
+LAG_MS = 3_000
+HELD_MS = 10_000
+
+
+def _ccxt(account: VenueAccount, times: Times) -> Callable[[], Any]:
+    kind = hearing(ccxt.hyperliquid)
+    options = {"options": {"fetchMarkets": {"types": ["swap"]}, "builderFee": False}}
+    return lambda: kind(ccxt_options(account.http_url, times.http_ms) | options)
+
+
+class Hyperliquid(Reads):
+    """One account at Hyperliquid, or at any server that speaks its wire. Safe to share between threads."""
+
+    can = Ability(
+        whole_stop=False,
+        amend_atomic=False,
+        attach=False,
+        trigger_without_position=True,
+        deadline_on=frozenset({"order", "cancel", "updateLeverage"}),
+        oversize_covers=True,
+        lag_ms=LAG_MS,
+    )
+
+    def __init__(
+        self, account: VenueAccount, times: Times, nonces: NonceSource, budget: BudgetSource, cache: TextCache
+    ) -> None:
+        shared = IpBudget(budget, account.host)
+        super().__init__(account, Gateway(CcxtTransport(_ccxt(account, times)), shared), shared, cache)
+        self._times = times
+        self._actions = AddressBudget(cache, account.address)
+        self._nonces = Nonces(nonces, account.key.address, self.clock)
+
+    # --- the right to act -----------------------------------------------------------------------------------------
+
+    def reserve_nonces(self, count: int) -> tuple[int, ...]:
+        """Mint an entry's nonces at admission, one an attempt, rising."""
+        return self._nonces.mint(count)
+
+    def permit(self, urgency: Urgency, until_ms: int, *, nonce: int | None = None) -> Permit | Throttled:
+        """Reserve rate budget, then mint nonce (unless given) and deadline: the earlier of until_ms and now + 4 s."""
+        if urgency is Urgency.ORDINARY:
+            left = self._actions_left()
+            if left is not None and left < ADDRESS_FLOOR:
+                return Throttled(f"{left} actions left for this address: kept for protection")
+        wait_ms = self.budget.reserve(EFFECT_WEIGHT, urgency)
+        if wait_ms:
+            return Throttled(f"own rate budget: free in {wait_ms} ms")
+        number = self._nonces.mint(1)[0] if nonce is None else nonce
+        return Permit(number, min(until_ms, self.now_ms() + self._times.deadline_ms))
+
+    def _actions_left(self) -> int | None:
+        left = self._actions.left()
+        if left is None:
+            found = parsed(self._info("userRateLimit", Urgency.ORDINARY), parse.actions_left)
+            if isinstance(found, Unknown):
+                return None  # the venue counts too, and says so when it is too much
+            self._actions.told(found)
+            left = found
+        return left
+
+    # --- effects --------------------------------------------------------------------------------------------------
+
+    def prepare(self, symbol: str, leverage: int, mode: MarginMode, permit: Permit) -> Outcome:
+        """Set leverage and margin mode of a symbol: one action."""
+        found = self._listed(symbol)
+        if isinstance(found, Throttled):
+            return found
+        return self._send(leverage_action(found[0], leverage, cross=mode is MarginMode.CROSS), permit, 1)[0]
+
+    def enter(self, symbol: str, side: Side, terms: Terms, ids: EntryIds, permit: Permit) -> EntryOutcome:
+        """Send entry (IOC at terms.worst_price), stop and target as one action of independent orders (grouping na)."""
+        found = self._listed(symbol)
+        wants_target = terms.target is not None and terms.target_worst is not None and ids.target is not None
+        if isinstance(found, Throttled):
+            return EntryOutcome(found, found, found if wants_target else None)
+        asset, market = found
+        exit_side, size = side.opposite, terms.size
+        legs = [
+            Leg(asset, market, side, size, terms.worst_price, ids.entry, reduce_only=False),
+            Leg(asset, market, exit_side, size, terms.stop_worst, ids.stop, reduce_only=True, trigger=terms.stop),
+        ]
+        if terms.target is not None and terms.target_worst is not None and ids.target is not None:
+            legs.append(
+                Leg(
+                    asset,
+                    market,
+                    exit_side,
+                    size,
+                    terms.target_worst,
+                    ids.target,
+                    reduce_only=True,
+                    trigger=terms.target,
+                    tpsl=Tpsl.TARGET,
+                )
+            )
+        results = self._send(order_action(legs), permit, len(legs))
+        return EntryOutcome(results[0], results[1], results[2] if wants_target else None)
+
+    def place_stop(
+        self, symbol: str, held: Side, size: Decimal, trigger: Decimal, worst: Decimal, client_id: str, permit: Permit
+    ) -> Outcome:
+        """Place a reduce-only mark-triggered market stop for a position of side ``held``; ``worst`` is a price."""
+        return self._reduce(symbol, held, permit, size=size, worst=worst, client_id=client_id, trigger=trigger)
+
+    def place_target(
+        self, symbol: str, held: Side, size: Decimal, trigger: Decimal, worst: Decimal, client_id: str, permit: Permit
+    ) -> Outcome:
+        """Place a reduce-only mark-triggered market target for a position of side ``held``; ``worst`` is a price."""
+        return self._reduce(
+            symbol, held, permit, size=size, worst=worst, client_id=client_id, trigger=trigger, tpsl=Tpsl.TARGET
+        )
+
+    def close(self, symbol: str, held: Side, size: Decimal, worst: Decimal, client_id: str, permit: Permit) -> Outcome:
+        """Close ``size`` of a position of side ``held``: reduce-only, immediate, at ``worst`` price or better."""
+        return self._reduce(symbol, held, permit, size=size, worst=worst, client_id=client_id)
+
+    def cancel(self, symbol: str, order_id: str, permit: Permit) -> Outcome:
+        """Cancel one order by the venue's id."""
+        found = self._listed(symbol)
+        if isinstance(found, Throttled):
+            return found
+        if not order_id.isdecimal():
+            return Throttled(f"not sent: {order_id!r} is no order id of this venue")
+        return self._send(cancel_action(found[0], int(order_id)), permit, 1)[0]
+
+    def _reduce(
+        self,
+        symbol: str,
+        held: Side,
+        permit: Permit,
+        *,
+        size: Decimal,
+        worst: Decimal,
+        client_id: str,
+        trigger: Decimal | None = None,
+        tpsl: Tpsl = Tpsl.STOP,
+    ) -> Outcome:
+        found = self._listed(symbol)
+        if isinstance(found, Throttled):
+            return found
+        leg = Leg(*found, held.opposite, size, worst, client_id, reduce_only=True, trigger=trigger, tpsl=tpsl)
+        outcome = self._send(order_action([leg]), permit, 1)[0]
+        if isinstance(outcome, Accepted) and outcome.filled > 0:
+            self._held = ({}, 0.0)  # what was seen is no longer so
+        sides, at = self._held
+        seen = mono_ms() - at < HELD_MS and sides.get(symbol) is held
+        if seen and isinstance(outcome, Rejected) and outcome.reason is Reason.NO_POSITION:
+            # one text for both: with a position of this side just seen, it is the sum that was too large
+            return replace(outcome, reason=Reason.OVERSIZE)
+        return outcome
+
+    def _listed(self, symbol: str) -> tuple[int, Market] | Throttled:
+        listing = self._markets.known()
+        if listing is None:
+            return Throttled("not sent: the venue's list of markets could not be read")
+        if symbol not in listing.assets:
+            return Throttled(f"not sent: {symbol!r} is not on the venue's list")
+        return listing.assets[symbol], listing.all[symbol]
+
+    def _send(self, action: Action, permit: Permit, count: int) -> tuple[Outcome, ...]:
+        """Sign an action and send it once; nothing here ever sends it again."""
+        if self.now_ms() >= permit.deadline_ms:
+            return (Throttled("not sent: its deadline has passed"),) * count
+        vault = self.account.vault
+        body: dict[str, Any] = {"action": action, "nonce": permit.nonce, "expiresAfter": permit.deadline_ms}
+        body["signature"] = sign_l1_action(
+            self.account.key,
+            action,
+            permit.nonce,
+            vault_address=vault,
+            expires_after_ms=permit.deadline_ms,
+            source=self.account.source,
+        )
+        if vault is not None:
+            body["vaultAddress"] = vault
+        ask = Ask(str(action["type"]), "private", "exchange", body, EFFECT_WEIGHT, Urgency.PROTECTIVE, effect=True)
+        results = outcomes(self._gateway.call(ask), count)
+        if any(isinstance(result, Throttled) and "cumulative" in result.text for result in results):
+            self._actions.told(0)
+        return results

@@ -1,0 +1,266 @@
+"""Hyperliquid's read side: its JSON into the heart's words, numbers straight from the venue's own text.
+
+No network. Anything unreadable raises Unreadable; the caller makes it Unknown. Shapes: venue docs, info endpoint.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, localcontext
+from typing import Any
+
+from exchange.fields import Unreadable, get, integer, number, rows
+from stopkeeper.core.model import (
+    ZERO,
+    Fill,
+    Funds,
+    Holdings,
+    Lookup,
+    MarginMode,
+    Order,
+    OrderKind,
+    OrderState,
+    Position,
+    Side,
+)
+from stopkeeper.core.prices import parse_price
+
+_ADL = re.compile(r"auto-?\s?deleverag|\badl\b", re.IGNORECASE)
+_STANDING = re.compile(r"^price (above|below) ", re.IGNORECASE)
+_KINDS = {
+    "Stop Market": OrderKind.STOP_MARKET,
+    "Stop Limit": OrderKind.STOP_LIMIT,
+    "Take Profit Market": OrderKind.TARGET_MARKET,
+    "Take Profit Limit": OrderKind.TARGET_LIMIT,
+}
+_STATES = {
+    "open": OrderState.LIVE,
+    "waitingForFill": OrderState.LIVE,
+    "waitingForTrigger": OrderState.LIVE,
+    "triggered": OrderState.FIRED,
+    "filled": OrderState.FILLED,
+    "canceled": OrderState.CANCELED,
+    "scheduledCancel": OrderState.CANCELED,
+    "rejected": OrderState.REJECTED,
+}
+
+
+def side_of(raw: object) -> Side:
+    """Return LONG for B (bid), SHORT for A (ask). Raises Unreadable."""
+    if raw not in ("B", "A"):
+        raise Unreadable(f"not a side: {raw!r}")
+    return Side.LONG if raw == "B" else Side.SHORT
+
+
+def is_perp(coin: str) -> bool:
+    """Tell whether a coin is a perpetual of the main exchange: not spot (@107, PURR/USDC), not of a dex (flx:CRCL)."""
+    return not coin.startswith("@") and "/" not in coin and ":" not in coin
+
+
+def client_id_of(row: Mapping[str, Any]) -> str | None:
+    """Return an order's client id without its 0x, or None."""
+    raw = row.get("cloid")
+    return raw.lower().removeprefix("0x") if isinstance(raw, str) else None
+
+
+# --- account ----------------------------------------------------------------------------------------------------
+
+
+def holdings(state: object) -> tuple[Holdings, int]:
+    """Return positions and money of a ``clearinghouseState``, with its own time in ms."""
+    found = [_position(get(row, "position")) for row in rows(get(state, "assetPositions"))]
+    funds = Funds(number(get(get(state, "marginSummary"), "accountValue")), number(get(state, "withdrawable")))
+    held = {position.symbol: position for position in found if position is not None}
+    return Holdings(held, funds), integer(get(state, "time"))
+
+
+def _position(row: object) -> Position | None:
+    signed = number(get(row, "szi"))
+    if signed == 0:
+        return None
+    leverage = get(row, "leverage")
+    mode = get(leverage, "type")
+    if mode not in ("isolated", "cross"):
+        raise Unreadable(f"not a margin mode: {mode!r}")
+    liquidation = parse_price(get(row, "liquidationPx"))
+    size = abs(signed)
+    return Position(
+        symbol=str(get(row, "coin")),
+        side=Side.LONG if signed > 0 else Side.SHORT,
+        size=size,
+        entry_price=number(get(row, "entryPx")),
+        margin_mode=MarginMode(mode),
+        leverage=number(get(leverage, "value")),
+        liquidation_price=liquidation,
+        mark=mark_of(number(get(row, "positionValue")), size),
+        unrealized_pnl=number(get(row, "unrealizedPnl")),
+    )
+
+
+def mark_of(value: Decimal, size: Decimal) -> Decimal | None:
+    """Return the mark a position's value implies, or None where that is no price.
+
+    The value is printed to six decimals, so a tiny position's quotient has a tail: ten figures are kept.
+    """
+    with localcontext() as context:
+        context.prec = 10
+        return parse_price(f"{value / size:f}")
+
+
+def settings(data: object) -> tuple[int, MarginMode, Decimal | None]:
+    """Return leverage, margin mode and mark (None where the venue tells none) of an ``activeAssetData``."""
+    leverage = get(data, "leverage")
+    mode = get(leverage, "type")
+    if mode not in ("isolated", "cross"):
+        raise Unreadable(f"not a margin mode: {mode!r}")
+    mark = parse_price(data.get("markPx")) if isinstance(data, dict) else None
+    return integer(get(leverage, "value")), MarginMode(mode), mark
+
+
+# --- orders -----------------------------------------------------------------------------------------------------
+
+
+def orders(raw: object) -> tuple[Order, ...]:
+    """Return the live perpetual orders of ``frontendOpenOrders``, each once.
+
+    Children of a parent that still stands are listed at the top level too, but are not live before the parent is filled
+    completely (venue docs, TP/SL): they are no cover, so they are left out.
+    """
+    top = rows(raw)
+    waiting = {integer(get(child, "oid")) for row in top for child in _children(row)}
+    found: dict[str, Order] = {}
+    for row in top:
+        if is_perp(str(get(row, "coin"))) and integer(get(row, "oid")) not in waiting:
+            order = _order(row)
+            found[order.id] = order
+    return tuple(found.values())
+
+
+def _children(row: object) -> Iterable[Any]:
+    return rows(row.get("children") or []) if isinstance(row, dict) else ()
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    triggers = row.get("isTrigger") is True
+    kind = OrderKind.LIMIT
+    if triggers:
+        # a trigger of a kind nobody documented must not pass for a market stop; a stop limit is never cover
+        kind = _KINDS.get(str(get(row, "orderType")), OrderKind.STOP_LIMIT)
+    whole = row.get("isPositionTpsl") is True
+    return Order(
+        id=str(integer(get(row, "oid"))),
+        symbol=str(get(row, "coin")),
+        client_id=client_id_of(row),
+        side=side_of(get(row, "side")),
+        kind=kind,
+        size=ZERO if whole else number(get(row, "sz")),
+        price=parse_price(row.get("limitPx")),
+        trigger=parse_price(row.get("triggerPx")) if triggers else None,
+        mark_triggered=triggers,  # this venue's triggers know no other price (venue docs, TP/SL)
+        reduce_only=row.get("reduceOnly") is True,
+        whole=whole,
+        fired=triggers and _has_fired(row),
+        placed_ms=integer(get(row, "timestamp")),
+    )
+
+
+def _has_fired(row: Mapping[str, Any]) -> bool:
+    """Tell whether a trigger no longer waits: the venue then stops saying "Price above/below X"."""
+    return row.get("status") == "triggered" or _STANDING.match(str(row.get("triggerCondition"))) is None
+
+
+def lookup(raw: object, symbol: str, client_id: str) -> Lookup:
+    """Return what ``orderStatus`` knows of a client id. ``filled`` is exact for entries only.
+
+    A reduce-only order's size also shrinks with its position, and that looks like a fill here.
+    """
+    if get(raw, "status") == "unknownOid":
+        return Lookup(client_id, None)
+    entry = get(raw, "order")
+    row, status = get(entry, "order"), str(get(entry, "status"))
+    if str(get(row, "coin")) != symbol or client_id_of(row) not in (None, client_id.lower().removeprefix("0x")):
+        raise Unreadable(f"asked for {client_id} on {symbol}, told of {str(row)[:120]}")
+    state = _STATES.get(status)
+    if state is None and status.endswith("Canceled"):
+        state = OrderState.CANCELED
+    if state is None and status.endswith("Rejected"):
+        state = OrderState.REJECTED
+    if state is None:
+        raise Unreadable(f"not an order's state: {status!r}")
+    filled = ZERO if state is OrderState.REJECTED else number(get(row, "origSz")) - number(get(row, "sz"))
+    return Lookup(client_id, state, str(integer(get(row, "oid"))), max(filled, ZERO))
+
+
+# --- fills ------------------------------------------------------------------------------------------------------
+
+
+def fill(row: Mapping[str, Any], address: str) -> Fill:
+    """Return one row of ``userFills``. ``fee`` already holds a builder's share (venue docs)."""
+    liquidation = row.get("liquidation")
+    # the other side of a liquidation carries the same field: only the liquidated one was liquidated
+    user = str(liquidation.get("liquidatedUser")).lower() if isinstance(liquidation, dict) else None
+    direction = str(row.get("dir"))
+    return Fill(
+        id=str(integer(get(row, "tid"))),
+        symbol=str(get(row, "coin")),
+        order_id=str(integer(get(row, "oid"))),
+        client_id=client_id_of(row),
+        side=side_of(get(row, "side")),
+        size=number(get(row, "sz")),
+        price=number(get(row, "px")),
+        fee=number(get(row, "fee")),
+        closed_pnl=number(get(row, "closedPnl")),
+        time_ms=integer(get(row, "time")),
+        start=number(get(row, "startPosition")),
+        liquidation=user == address.lower() or direction.startswith("Liquidated"),
+        adl=_ADL.search(direction) is not None,
+    )
+
+
+def fills(raw: Iterable[Mapping[str, Any]], address: str) -> list[Fill]:
+    """Return perpetual fills oldest first; those of one ms in the order their start positions tell."""
+    found = [fill(row, address) for row in raw if is_perp(str(get(row, "coin")))]
+    groups: dict[tuple[int, str], list[Fill]] = {}
+    for item in sorted(found, key=lambda item: item.time_ms):
+        groups.setdefault((item.time_ms, item.symbol), []).append(item)
+    return [item for group in groups.values() for item in _chained(group)]
+
+
+def _chained(group: list[Fill]) -> list[Fill]:
+    """Return fills of one symbol and ms so that each starts where another ended, or as they came if none such is."""
+    if len(group) < 2:
+        return group
+    ends = {(item.start or ZERO) + item.signed for item in group}
+    heads = [item for item in group if item.start not in ends]
+    if len(heads) != 1:
+        return group
+    left, chain = [item for item in group if item is not heads[0]], heads
+    while left:
+        at = (chain[-1].start or ZERO) + chain[-1].signed
+        following = next((item for item in left if item.start == at), None)
+        if following is None:
+            return group
+        left.remove(following)
+        chain.append(following)
+    return chain
+
+
+def funding(raw: Iterable[object], symbol: str) -> Decimal:
+    """Return the sum of ``userFunding`` rows of a coin: > 0 received, < 0 paid."""
+    deltas = [get(row, "delta") for row in raw]
+    return sum((number(get(delta, "usdc")) for delta in deltas if get(delta, "coin") == symbol), ZERO)
+
+
+# --- the rest ---------------------------------------------------------------------------------------------------
+
+
+def actions_left(raw: object) -> int:
+    """Return how many actions ``userRateLimit`` leaves an address before it is throttled."""
+    return integer(get(raw, "nRequestsCap")) - integer(get(raw, "nRequestsUsed"))
+
+
+def agent_until(raw: object, agent: str) -> int:
+    """Return when an agent's approval ends by ``extraAgents``, UTC ms. Raises Unreadable where it is not listed."""
+    for row in rows(raw):
+        if str(get(row, "address")).lower() == agent:
+            return integer(get(row, "validUntil"))
+    raise Unreadable(f"the account lists no agent {agent}")

@@ -1,0 +1,161 @@
+"""Hyperliquid's reads: one account observed, each reading Known with the venue's time or Unknown. No effects, no keys.
+
+Facts: venues/hyperliquid.md, venue docs (info endpoint, rate limits).
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from exchange import hyperliquid_parse as parse
+from exchange.account import VenueAccount
+from exchange.budget import IpBudget, surcharge_of, weight_of
+from exchange.clock import VenueClock, mono_ms
+from exchange.fields import Unreadable, rows
+from exchange.gateway import Ask, Gateway, Reply, scrub
+from exchange.hyperliquid_markets import Markets, coin_of, context_mark
+from exchange.hyperliquid_pages import FILLS, FUNDING, Pages
+from stopkeeper.core.model import FillPage, Holdings, Known, Lookup, Market, Order, Prepared, Side
+from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.prices import Price, Source, parse_price
+from stopkeeper.engine.ports import Settings, TextCache, Urgency
+
+T = TypeVar("T")
+_NO_TIME = Unknown("no venue time yet: holdings are read first")
+_NO_USER = frozenset({"metaAndAssetCtxs"})
+_UNREADABLE = (Unreadable, AttributeError, TypeError, KeyError, IndexError, ArithmeticError)
+
+
+class Reads:
+    """What can be seen of one account."""
+
+    def __init__(self, account: VenueAccount, gateway: Gateway, budget: IpBudget, cache: TextCache) -> None:
+        self.account, self.budget, self._gateway = account, budget, gateway
+        self.clock = VenueClock()
+        self._markets = Markets(gateway, cache, account.http_url)
+        self._seen_ms: int | None = None
+        self._held: tuple[Mapping[str, Side], float] = ({}, 0.0)
+
+    def now_ms(self) -> int:
+        """Return the venue's time by the measured offset (the local clock where none was measured)."""
+        return self.clock.now_ms()
+
+    def clock_age_ms(self) -> int | None:
+        """Return how old the measured offset is; None = never measured."""
+        return self.clock.age_ms()
+
+    def markets(self) -> Mapping[str, Market]:
+        """Return the open markets by coin; empty where the venue never told them."""
+        listing = self._markets.listing()
+        return {} if listing is None else listing.markets
+
+    def symbol(self, text: str) -> str | None:
+        """Return the venue's coin for what a person wrote (BTC, BTC/USDC:USDC, KPEPE), or None where it is unknown."""
+        return coin_of(text, self.markets())
+
+    def holdings(self, urgency: Urgency) -> Known[Holdings] | Unknown:
+        """Read positions and money of the account: one request, weight 2. Measures the clock on the way."""
+        reply = self._info("clearinghouseState", urgency)
+        found = parsed(reply, parse.holdings)
+        if isinstance(found, Unknown):
+            return found
+        held, at_ms = found
+        self.clock.measure(reply.sent, reply.received, at_ms)
+        self._held = ({coin: position.side for coin, position in held.positions.items()}, mono_ms())
+        self._seen_ms = at_ms
+        return Known(held, at_ms)
+
+    def orders(self, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown:
+        """Read all live orders: one request, weight 20. Carries the time of the holdings read before it."""
+        return self._stamped(lambda: parsed(self._info("frontendOpenOrders", urgency), parse.orders))
+
+    def fills(self, since_ms: int, urgency: Urgency) -> Known[FillPage] | Unknown:
+        """Read every fill from ``since_ms`` on, oldest first: weight 20 and rows/20 a page of 2000, Unknown if cut."""
+
+        def read() -> FillPage | Unknown:
+            rows = self._pages(urgency).read(FILLS, since_ms, None)
+            if isinstance(rows, Unknown):
+                return rows
+            return FillPage(since_ms, tuple(parse.fills(rows, self.account.address)))
+
+        return self._stamped(read)
+
+    def lookup(self, symbol: str, client_id: str, urgency: Urgency) -> Known[Lookup] | Unknown:
+        """Look an order up by its client id: one request, weight 2. The newest is told where an id was used twice."""
+        cloid = "0x" + client_id.removeprefix("0x")
+        return self._stamped(
+            lambda: parsed(
+                self._info("orderStatus", urgency, oid=cloid), lambda body: parse.lookup(body, symbol, client_id)
+            )
+        )
+
+    def settings(self, symbol: str, urgency: Urgency) -> Known[Settings] | Unknown:
+        """Read leverage, margin mode and mark of a symbol: one request, weight 20; a second one if it names no mark."""
+        at_ms = self._seen_ms or self.now_ms()
+        reply = self._info("activeAssetData", urgency, coin=symbol)
+        found = parsed(reply, parse.settings)
+        if isinstance(found, Unknown):
+            return found
+        leverage, mode, mark = found
+        if mark is None:
+            mark, reply = self._context_mark(symbol, urgency)
+        price = None if mark is None else Price(mark, Source.VENUE, max(0, int(mono_ms() - reply.sent)))
+        return Known(Settings(Prepared(leverage, mode, at_ms), price), at_ms)
+
+    def _context_mark(self, symbol: str, urgency: Urgency) -> tuple[Decimal | None, Reply]:
+        reply = self._info("metaAndAssetCtxs", urgency)
+        found = parsed(reply, lambda body: context_mark(body, symbol))
+        return (None if isinstance(found, Unknown) else parse_price(found)), reply
+
+    def funding(self, symbol: str, since_ms: int, until_ms: int) -> Known[Decimal] | Unknown:
+        """Sum the funding received (> 0) or paid (< 0) on a symbol in [since, until]: weight 20 and rows/20 a page."""
+        rows = self._pages(Urgency.ORDINARY).read(FUNDING, since_ms, until_ms)
+        if isinstance(rows, Unknown):
+            return rows
+        try:
+            return Known(parse.funding(rows, symbol), self._seen_ms or self.now_ms())
+        except _UNREADABLE as error:
+            return Unknown(scrub(f"funding: {error}"))
+
+    def signer_valid_until_ms(self) -> Known[int | None] | Unknown:
+        """Return when the agent's approval ends; None = the wallet's own key, which never does. Weight 20."""
+        if self.account.key.address == self.account.wallet_address.lower():
+            return Known(None, self.now_ms())
+        reply = self._info("extraAgents", Urgency.ORDINARY, user=self.account.wallet_address)
+        found = parsed(reply, lambda body: parse.agent_until(body, self.account.key.address))
+        return found if isinstance(found, Unknown) else Known(found, self.now_ms())
+
+    def _info(self, kind: str, urgency: Urgency, **fields: Any) -> Reply:
+        user = {} if kind in _NO_USER else {"user": self.account.address}
+        body = {"type": kind} | user | fields
+        return self._gateway.call(Ask(kind, "public", "info", body, weight_of(kind), urgency))
+
+    def _pages(self, urgency: Urgency) -> Pages:
+        def page(kind: str, **fields: Any) -> list[Any] | Unknown:
+            found = parsed(self._info(kind, urgency, **fields), rows)
+            if isinstance(found, list):
+                self.budget.add(surcharge_of(kind, len(found)))
+            return found
+
+        return Pages(page)
+
+    def _stamped(self, read: Callable[[], T | Unknown]) -> Known[T] | Unknown:
+        """Give a reading without a venue time that of the holdings read before it began: older than true at worst."""
+        at_ms = self._seen_ms
+        if at_ms is None:
+            return _NO_TIME
+        try:
+            found = read()
+        except _UNREADABLE as error:
+            return Unknown(scrub(f"unreadable: {error}"))
+        return found if isinstance(found, Unknown) else Known(found, at_ms)
+
+
+def parsed(reply: Reply, read: Callable[[Any], T]) -> T | Unknown:
+    """Return what a reader makes of an answer, or why nobody can tell."""
+    if reply.body is None:
+        return Unknown(reply.fault.why if isinstance(reply.fault, Unknown) else str(reply.fault))
+    try:
+        return read(reply.body)
+    except _UNREADABLE as error:
+        return Unknown(scrub(f"unreadable: {error}"))

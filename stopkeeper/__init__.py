@@ -1,0 +1,1 @@
+"""Stopkeeper's heart: core decides, engine performs, store remembers, console shows."""

@@ -1,0 +1,105 @@
+"""What doctor asks of an installation, a row each: ok, warn or fail, and the figure it was judged by."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+
+from stopkeeper.console.backend import Check, House, Status
+from stopkeeper.console.failures import Failure
+from stopkeeper.console.session import now_ms
+from stopkeeper.console.words import count, money
+from stopkeeper.core.model import Known
+from stopkeeper.engine.ports import Ports, StoreGone, Times, Urgency
+
+OFFSET_WARN_MS = 1_000
+OFFSET_FAIL_MS = 60_000
+
+
+def run(house: House) -> list[Check]:
+    """Return every row; a check that cannot be made is a fail, never a silence."""
+    found = [_configuration(house)]
+    found.extend(_guarded("outside", house.examine))
+    for name in house.accounts:
+        found.extend(_guarded(name, lambda name=name: _account(house, name)))  # type: ignore[misc]
+    return found
+
+
+def _guarded(check: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+    try:
+        return list(look())
+    except (StoreGone, Failure, OSError) as error:
+        return [Check(check, "fail", str(error) or type(error).__name__)]
+
+
+def _configuration(house: House) -> Check:
+    modes = ", ".join(f"{facts.name} ({facts.venue}, {facts.mode})" for facts in house.accounts.values())
+    return Check("configuration", "ok", f"installation {house.installation}: {modes}")
+
+
+def _account(house: House, name: str) -> Iterator[Check]:
+    ports = house.ports(name)
+    yield _times(ports.times)
+    yield _venue(ports)
+    yield _clock(ports)
+    yield _markets(house, ports)
+    yield _switches(ports)
+
+
+def _times(times: Times) -> Check:
+    table = (
+        ("http", times.http_ms),
+        ("deadline", times.deadline_ms),
+        ("lease", times.lease_ms),
+        ("sweep", times.sweep_ms),
+        ("drive", times.drive_ms),
+        ("visibility", times.visibility_ms),
+    )
+    chain = " < ".join(f"{word} {ms / 1000:g} s" for word, ms in table)
+    rising = all(left[1] < right[1] for left, right in pairwise(table))
+    return Check("table of times", "ok" if rising else "fail", chain if rising else f"not rising: {chain}")
+
+
+def _venue(ports: Ports) -> Check:
+    read = ports.venue.holdings(Urgency.ORDINARY)  # also measures the clock, so it comes first
+    name = f"{ports.account} venue"
+    if isinstance(read, Known):
+        held = len(read.value.positions)
+        return Check(name, "ok", f"answers: value {money(read.value.funds.value)}, {count(held, 'position')}")
+    return Check(name, "fail", f"positions could not be read: {read.why}")
+
+
+def _markets(house: House, ports: Ports) -> Check:
+    listed = house.markets(ports.account)
+    missing = [symbol for symbol in ports.symbols if symbol not in listed]
+    if not listed:
+        return Check(f"{ports.account} markets", "fail", "the venue's market list could not be read")
+    if missing:
+        return Check(f"{ports.account} markets", "fail", f"not listed at the venue: {', '.join(missing)}")
+    steep = [
+        f"{symbol} {listed[symbol].max_leverage}x" for symbol in ports.symbols
+        if listed[symbol].max_leverage < ports.rules.leverage
+    ]  # fmt: skip
+    if steep:
+        detail = f"leverage {ports.rules.leverage} is more than the venue allows: {', '.join(steep)}"
+        return Check(f"{ports.account} markets", "fail", detail)
+    return Check(f"{ports.account} markets", "ok", f"{', '.join(ports.symbols)} of {len(listed)} listed")
+
+
+def _clock(ports: Ports) -> Check:
+    age = ports.venue.clock_age_ms()
+    name = f"{ports.account} clock"
+    if age is None or age > ports.times.offset_max_age_ms:
+        word = "was never measured" if age is None else f"is {age / 1000:.0f} s old"
+        return Check(name, "fail", f"the offset to the venue {word}: no entries until it is, protection goes on")
+    offset = ports.venue.now_ms() - now_ms()
+    status: Status = "ok" if abs(offset) < OFFSET_WARN_MS else "warn" if abs(offset) < OFFSET_FAIL_MS else "fail"
+    return Check(name, status, f"{offset:+d} ms to the venue's, measured {age / 1000:.1f} s ago")
+
+
+def _switches(ports: Ports) -> Check:
+    switches = ports.flags.read(ports.account)
+    name = f"{ports.account} switches"
+    if switches.barred:
+        return Check(name, "fail", f"the venue shuts this account out: {switches.barred}")
+    if switches.halted or switches.paused:
+        return Check(name, "warn", "halted: nothing is opened" if switches.halted else "paused: nothing is opened")
+    return Check(name, "ok", "trading")

@@ -1,0 +1,130 @@
+"""Commands that judge: status at a glance, audit against the promise, doctor of the installation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from stopkeeper.console import checkup, rows, words
+from stopkeeper.console.backend import Heartbeat
+from stopkeeper.console.commands.looking import Money, money
+from stopkeeper.console.commands.switching import as_row, spoken
+from stopkeeper.console.failures import Exit
+from stopkeeper.console.session import Session, command
+from stopkeeper.core.ledger import Tally, tally
+from stopkeeper.core.model import ZERO, Switches
+from stopkeeper.core.report import PositionRow
+from stopkeeper.engine import desk
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """An account at a glance."""
+
+    account: str
+    venue: str
+    mode: str
+    switches: Switches
+    worth: Money
+    tally: Tally
+    held: Sequence[PositionRow]
+
+    @property
+    def naked(self) -> int:
+        """Count the positions without a whole live stop."""
+        return sum(1 for row in self.held if row.phase in rows.BARE)
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for programs."""
+        return {
+            **as_row(self.account, self.switches),
+            "venue": self.venue,
+            "mode": self.mode,
+            "account_value": self.worth.value,
+            "unrealized_pnl": self.worth.unrealized_pnl,
+            "realized_pnl": self.tally.realized_pnl,
+            "return_since_start": self.tally.return_since_start,
+            "trades": self.tally.trades,
+            "naked": self.naked,
+            "positions": [rows.position_json(row) for row in self.held],
+        }
+
+
+@command("status", short_help="Switches, money, positions, processes at a glance.", example="stopkeeper status --json")
+@click.argument("account", required=False)
+def status(session: Session, *, account: str | None) -> int:
+    """Show at a glance whether every position has its stop, what is switched, and which processes live."""
+    found = [_status(session, name) for name in session.chosen(account)]
+    beats = list(session.house.heartbeats())
+    if session.json:
+        head = {"installation": session.house.installation, "naked": sum(each.naked for each in found)}
+        session.give({**head, "accounts": [each.as_json() for each in found], "processes": beats})
+        return Exit.OK
+    for each in found:
+        _show_account(session, each)
+    _show_processes(session, beats)
+    return Exit.OK
+
+
+def _status(session: Session, name: str) -> AccountStatus:
+    ports, facts = session.house.ports(name), session.house.accounts[name]
+    held = desk.positions(ports)  # before the money: it refreshes the look that the money is read from
+    worth = money(ports)
+    summed = tally(ports.ledger.lines(name), worth.value, worth.unrealized_pnl or ZERO)
+    return AccountStatus(name, facts.venue, facts.mode, ports.flags.read(name), worth, summed, held)
+
+
+def _show_account(session: Session, each: AccountStatus) -> None:
+    word = f"[bold red]{each.naked} NAKED[/]" if each.naked else "[green]none naked[/]"
+    switches = spoken(as_row(each.account, each.switches))
+    session.say(f"[bold]{each.account}[/] ({each.venue}, {each.mode}): {switches}")
+    session.say(
+        f"  value {words.money(each.worth.value)} USDC, return {words.percent(each.tally.return_since_start)}, "
+        f"booked {words.gain(each.tally.realized_pnl)}, open {words.gain(each.worth.unrealized_pnl)}"
+    )
+    session.say(f"  {words.count(each.tally.trades, 'trade')} closed, {len(each.held)} open, {word}")
+    if each.held:
+        rows.show_positions(session, each.held)
+
+
+def _show_processes(session: Session, beats: list[Heartbeat]) -> None:
+    empty = "processes: none is heard of; start them with: stopkeeper up"
+    cells = [(each.process, each.host, str(each.pid), f"{words.duration(each.age_ms)} ago") for each in beats]
+    session.table(("process", "host", ">pid", ">last heard"), cells, empty=empty)
+
+
+@command("audit", short_help="Hold the venue against the promise.", example="stopkeeper audit main && echo whole")
+@click.argument("account", required=False)
+def audit(session: Session, *, account: str | None) -> int:
+    """Read positions and orders from the venue and name every breach of the promise; changes nothing, exit 1 if any."""
+    names = session.chosen(account)
+    breaches = [breach for name in names for breach in desk.audit(session.house.ports(name))]
+    if session.json:
+        session.give(breaches)
+    elif breaches:
+        cells = [(each.account, each.symbol, f"[red]{each.kind}[/]", each.text) for each in breaches]
+        session.table(("account", "symbol", "breach", "what the venue shows"), cells, empty="")
+    else:
+        session.say(f"no breach: every position of {', '.join(names)} has a live, full-size, reduce-only stop")
+    for each in breaches:
+        session.note(f"breach: {each.account}:{each.symbol} {each.kind}: {each.text}")
+    return Exit.ERROR if breaches else Exit.OK
+
+
+@command("doctor", short_help="Check the installation.", example="stopkeeper doctor --json")
+def doctor(session: Session) -> int:
+    """Check configuration, clocks, the table of times, durability, keys, markets and agents; exit 1 if any fails."""
+    checks = checkup.run(session.house)
+    if session.json:
+        session.give(checks)
+    else:
+        colour = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+        cells = [(each.check, f"[{colour[each.status]}]{each.status}[/]", each.detail) for each in checks]
+        session.table(("check", "status", "detail"), cells, empty="")
+    failed = [each.check for each in checks if each.status == "fail"]
+    if failed:
+        session.note(f"error: doctor: {len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
+    return Exit.ERROR if failed else Exit.OK
+
+
+COMMANDS = (status, audit, doctor)

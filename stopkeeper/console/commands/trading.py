@@ -1,0 +1,288 @@
+"""Commands that change what is held: open, close, stop, flatten, protect. The rules stand in core."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+
+from stopkeeper.console import rows, words
+from stopkeeper.console.failures import Declined, Exit, Failure, NotFound
+from stopkeeper.console.session import Session, command
+from stopkeeper.core.model import Key
+from stopkeeper.core.report import Phase, PositionRow
+from stopkeeper.engine import desk
+from stopkeeper.engine.ports import Ports, Urgency
+
+WAIT = click.option("--wait", metavar="SECONDS", help="Wait at most so long; exit 5 when it runs out.")
+
+
+@command("open", short_help="Open a position together with its stop.", example=(
+    "stopkeeper open main BTC long --size 0.001 --stop 2% --target 4% --wait 20 --json\n"
+    "stopkeeper open main ETH short --risk 25 --stop 1.5%"
+))  # fmt: skip
+@click.argument("account")
+@click.argument("symbol")
+@click.argument("side", metavar="long|short")
+@click.option("--size", metavar="S", help="Units of the coin.")
+@click.option("--notional", metavar="USD", help="Size from its worth in USD.")
+@click.option("--risk", metavar="USD", help="Size from what is lost at the stop, both fees included.")
+@click.option("--stop", metavar="PX|N%", help="Stop-loss trigger; N% counts from the mark at send. Required.")
+@click.option("--target", metavar="PX|N%", multiple=True, help="Take-profit trigger.")
+@click.option("--limit", metavar="PX", help="Worst price of the entry (immediate or cancelled).")
+@click.option("--rest", is_flag=True, help="Let the limit entry rest (not there yet).")
+@click.option("--leverage", metavar="N", help="Default: the account's.")
+@click.option("--trail", metavar="SPEC", help="Trail the stop (not there yet).")
+@click.option("--time-limit", metavar="D", help="Close after so long: 90s, 15m, 4h, 2d.")
+@click.option("--expires", metavar="D", default="30s", show_default=True, help="No entry leaves later than this.")
+@click.option("--price", metavar="PX", help="The price the signal was made at.")
+@click.option("--max-deviation", metavar="N%", help="Refuse if the mark is further than this from --price.")
+@click.option("--id", "signal_id", metavar="ID", help="The signal's own id: the same id never enters twice.")
+@WAIT
+def open_(session: Session, *, account: str, symbol: str, wait: str | None, **typed: Any) -> int:
+    """Open a position together with its stop: entry and stop leave as one, then the stop is read back from the venue.
+
+    Without --wait it ends as soon as the signal is on disk; with it, when the position is protected, closed or refused.
+    """
+    seconds = _seconds(wait)
+    key = session.key(account, symbol)
+    # values are looked at before anything is opened or asked: a refused signal costs no request
+    signal = desk.parse_signal(account=account, symbol=key.symbol, **_wanted_now(typed), now_ms=0)
+    ports = session.ports(account)
+    signal = replace(signal, expires_ms=signal.expires_ms + _venue_now_ms(ports))
+    submitted = desk.submit(signal, ports)
+    session.house.nudge(key)
+    if seconds is None:
+        if session.json:
+            session.give(submitted)
+        session.say(f"{submitted.state}: signal {submitted.signal_id}, trade {submitted.trade_id}")
+        return Exit.OK
+    trade_id = submitted.trade_id
+    row, why = rows.until(lambda: rows.ended(signal, trade_id, ports), seconds, f"protection of trade {trade_id}")
+    return _opened(session, row, why)
+
+
+def _venue_now_ms(ports: Ports) -> int:
+    """Return the venue's time: expiry counts by it, and this process has not heard the venue's clock yet."""
+    if ports.venue.clock_age_ms() is None:
+        ports.venue.holdings(Urgency.ORDINARY)
+    return ports.venue.now_ms()
+
+
+def _opened(session: Session, row: PositionRow, why: str) -> int:
+    if why:
+        raise RefusedTrade(row, why)
+    if session.json:
+        session.give(rows.position_json(row))
+    else:
+        rows.show_positions(session, [row])
+    return Exit.OK
+
+
+class RefusedTrade(Declined):
+    """A signal that was accepted and then refused before it became a position: the row is told with the reason."""
+
+    def __init__(self, row: PositionRow, why: str) -> None:
+        super().__init__(why, field=str(Key(row.account, row.symbol)), hint="nothing is held for this signal")
+        self.row = row
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row with the reason beside it."""
+        return {**rows.position_json(self.row), **super().as_json()}
+
+
+def _wanted_now(typed: dict[str, Any]) -> dict[str, Any]:
+    """Return what parse_signal takes; options of a later release are refused, never ignored."""
+    if typed.pop("rest"):
+        raise _later("rest", "resting entries are", "use --limit alone: it fills at once or not at all")
+    if typed.pop("trail") is not None:
+        raise _later("trail", "trailing stops are", "move the stop with: stopkeeper stop ACCOUNT SYMBOL --to PX")
+    return typed
+
+
+def _later(field: str, what: str, hint: str) -> Declined:
+    return Declined(f"{what} not there yet in this release", field=field, hint=hint)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    number = _number(text.removesuffix("s"))
+    if number is None or not 0 <= number <= 86_400:
+        raise Declined("must be seconds between 0 and 86400", field="wait", value=text, hint="for example --wait 20")
+    return float(number)
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _held(key: Key, ports: Ports) -> None:
+    """Raise NotFound where the key has neither a trade nor a position: a position opened by hand can be closed too."""
+    if ports.records.load(key).trade is not None:
+        return
+    if not any(row.symbol == key.symbol for row in desk.positions(ports)):
+        raise NotFound("no open trade", field="trade", value=str(key), hint="stopkeeper positions lists what is open")
+
+
+def _trade_on(key: Key, ports: Ports) -> str:
+    trade = ports.records.load(key).trade
+    return trade.id if trade is not None else ""
+
+
+@command("close", short_help="Close a position, or a part of it.", example="stopkeeper close main BTC --wait 20")
+@click.argument("account")
+@click.argument("symbol")
+@click.option("--part", metavar="N%", help="Close only this part of what is held.")
+@WAIT
+def close(session: Session, *, account: str, symbol: str, part: str | None, wait: str | None) -> int:
+    """Close a position at the market, reduce-only; its size is the venue's at that moment."""
+    seconds, keep = _seconds(wait), _kept(part)
+    ports = session.ports(account)
+    key = session.key(account, symbol)
+    _held(key, ports)
+    desk.ask_close(key, ports, keep_fraction=keep)
+    trade_id = _trade_on(key, ports)
+    session.house.nudge(key)
+    if seconds is None or keep:
+        if session.json:
+            session.give({"trade_id": trade_id, "account": account, "symbol": key.symbol, "state": "closing"})
+        session.say(f"closing {key}{f' ({part})' if part else ''}: trade {trade_id}")
+        return Exit.OK
+    row = rows.until(lambda: rows.closed(trade_id, ports), seconds, f"the close of {key}")
+    if session.json:
+        session.give(rows.trade_json(row))
+    else:
+        rows.show_trades(session, [row])
+    return Exit.OK
+
+
+def _kept(part: str | None) -> Decimal:
+    if part is None:
+        return Decimal(0)
+    number = _number(part.strip().removesuffix("%"))
+    if number is None or not part.strip().endswith("%") or not 0 < number <= 100:
+        raise Declined("must be more than 0% and at most 100%", field="part", value=part, hint="for example --part 50%")
+    return 1 - number / 100
+
+
+@command("stop", short_help="Move the stop of an open position.", example="stopkeeper stop main BTC --to 94000")
+@click.argument("account")
+@click.argument("symbol")
+@click.option("--to", "price", metavar="PX", help="The new trigger price.")
+@click.option("--loosen", is_flag=True, help="Move it away from the price (not there yet).")
+@click.option("--off", is_flag=True, help="Hold without a stop (not there yet).")
+@WAIT
+def stop(
+    session: Session, *, account: str, symbol: str, price: str | None, wait: str | None, loosen: bool, off: bool
+) -> int:
+    """Move the stop of an open position: the new one is placed and seen live before the old one goes."""
+    if loosen or off:
+        raise _later("off" if off else "loosen", "loosening or lifting a stop is", "--to moves it towards the price")
+    if price is None:
+        raise Declined("is missing", field="to", hint="for example --to 94000")
+    seconds, number = _seconds(wait), _number(price)
+    if number is None or number <= 0:
+        raise Declined("must be a price above 0", field="to", value=price, hint="for example --to 94000")
+    ports = session.ports(account)
+    key = session.key(account, symbol)
+    _held(key, ports)
+    row = desk.move_stop(key, number, ports)
+    session.house.nudge(key)
+    if seconds is not None:
+        wanted = row
+        row = rows.until(lambda: _moved(wanted, ports), seconds, f"the move of the stop of {key}")
+    if session.json:
+        session.give(rows.position_json(row))
+    elif seconds is None:
+        session.say(f"moving the stop of {key} to {words.amount(row.stop_price)}: trade {row.trade_id}")
+    else:
+        rows.show_positions(session, [row])
+    return Exit.OK
+
+
+def _moved(wanted: PositionRow, ports: Ports) -> PositionRow | None:
+    """Return the row once a live stop stands where it was asked for."""
+    row = desk.position(wanted.trade_id, ports)
+    if row is None:
+        hint = "stopkeeper trades shows how"
+        raise NotFound("the trade has ended", field="trade", value=wanted.trade_id, hint=hint)
+    arrived = row.stop_price == wanted.stop_price and row.stop_order_id is not None
+    return row if arrived and row.phase is Phase.PROTECTED else None
+
+
+@command("flatten", short_help="Close everything of an account.", example=(
+    "stopkeeper flatten main --wait 30\nstopkeeper flatten --all --direct"
+))  # fmt: skip
+@click.argument("account", required=False)
+@click.option("--all", "everything", is_flag=True, help="All accounts.")
+@click.option(
+    "--direct", is_flag=True, help="From this process straight to the venue: needs neither Redis nor workers."
+)
+@WAIT
+def flatten(session: Session, *, account: str | None, wait: str | None, everything: bool, direct: bool) -> int:
+    """Close every position of an account, reduce-only, until it is flat. Works when paused and halted."""
+    if (account is None) == (not everything):
+        raise Failure("name one account or say --all", field="account", hint="for example: stopkeeper flatten main")
+    seconds = _seconds(wait)
+    names = session.chosen(account)
+    if direct:
+        return _flatten_direct(session, names)
+    asked = {name: desk.flatten(session.house.ports(name)) for name in names}
+    keys = [key for found in asked.values() for key in found]
+    for key in keys:
+        session.house.nudge(key)
+    if seconds is not None:
+        rows.until(lambda: _flat(session, names), seconds, "a flat account")
+    if session.json:
+        state = "flat" if seconds is not None else "closing"
+        session.give([{"account": key.account, "symbol": key.symbol, "state": state} for key in keys])
+    verb = "closed" if seconds is not None else "closing"
+    session.say(f"{verb}: {', '.join(map(str, keys))}" if keys else "nothing to close")
+    return Exit.OK
+
+
+def _flat(session: Session, names: Sequence[str]) -> bool | None:
+    held = [
+        row for name in names for row in desk.positions(session.house.ports(name)) if row.phase is not Phase.SETTLING
+    ]
+    return None if held else True
+
+
+def _flatten_direct(session: Session, names: Sequence[str]) -> int:
+    results = []
+    for name in names:
+        way = session.house.direct(name)
+        flat = desk.flatten_direct(way.venue, way.symbols, way.rules, session.note)
+        results.append({"account": name, "state": "flat" if flat else "not flat"})
+    if session.json:
+        session.give(results)
+    for result in results:
+        session.say(f"{result['account']}: {result['state']}")
+    return Exit.OK if all(result["state"] == "flat" for result in results) else Exit.ERROR
+
+
+@command("protect", short_help="Look at every key now and cover what is naked.", example="stopkeeper protect main")
+@click.argument("account", required=False)
+def protect(session: Session, *, account: str | None) -> int:
+    """Sweep and drive every key now, from this process; exit 1 if any position stays naked."""
+    started = time.monotonic()
+    held = [row for name in session.chosen(account) for row in desk.protect(session.house.ports(name))]
+    bare = [row for row in held if row.phase in rows.BARE]
+    if session.json:
+        session.give([rows.position_json(row) for row in held])
+    else:
+        rows.show_positions(session, held)
+    session.say(f"{words.count(len(held), 'position')}, {len(bare)} naked, {time.monotonic() - started:.1f} s")
+    for row in bare:
+        session.note(f"naked: {row.account}:{row.symbol} {row.side} {words.amount(row.size)}")
+    return Exit.ERROR if bare else Exit.OK
+
+
+COMMANDS = (open_, close, stop, flatten, protect)

@@ -1,0 +1,166 @@
+"""What may be concluded from a record and an observation. Flat is a conclusion, not a reading."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from stopkeeper.core.evidence import Chain
+from stopkeeper.core.model import (
+    ZERO,
+    Ability,
+    KeyRecord,
+    Order,
+    OrderKind,
+    OrderState,
+    Position,
+    Rules,
+    Seen,
+    Sent,
+    Side,
+)
+from stopkeeper.core.outcomes import Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A position exists: the venue shows it, or an ack says so and no read is late enough to deny it."""
+
+    side: Side
+    size: Decimal
+    by: Literal["venue", "ack"]
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """No position exists and none of ours can still appear."""
+
+    why: str
+
+
+Belief = Held | Flat | Unknown
+
+
+def believe(record: KeyRecord, seen: Seen, chain: Chain, lag_ms: int) -> Belief:
+    """Conclude Held, Flat or Unknown for a key.
+
+    A position that our acks say exists is believed gone only when its fills add up to the close, or on a read whose
+    venue time is after everything we sent could still appear (``quiet_ms``).
+    """
+    trade, read = record.trade, seen.position
+    if isinstance(read, Unknown):
+        if trade and trade.held > 0 and not chain.closed:
+            return Held(trade.side, trade.held, "ack")
+        return Unknown(f"the position could not be read: {read.why}")
+    closed = chain.closed and chain.whole
+    if read.value is not None:
+        if closed and not chain.remainder and not chain.later and read.at_ms <= chain.closed_ms + lag_ms:
+            return Unknown("the fills say closed and the position was read no later than they can show")
+        return Held(read.value.side, read.value.size, "venue", read.value)
+    if closed and not chain.remainder and not chain.later:
+        return Flat("the trade's own fills add up to the close")
+    quiet = max(record.quiet_ms, record.pending_ms + lag_ms if record.pending_ms else 0)
+    if read.at_ms > quiet:
+        return Flat("nothing is held on a read later than all we sent can appear")
+    if trade and trade.held > 0:
+        return Held(trade.side, trade.held, "ack")
+    return Unknown("nothing is held as read, but something of ours may still appear")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An entry attempt does not exist at the venue and never will."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Whether an entry attempt exists cannot be told yet."""
+
+    why: str
+
+
+def absence(sent: Sent, client_id: str, seen: Seen, chain: Chain, lag_ms: int) -> Proof | NotYet:
+    """Judge whether an unanswered entry is proved absent: by reads later than its deadline + lag that all agree."""
+    late = sent.deadline_ms + lag_ms
+    found = seen.lookups.get(client_id, Unknown("not looked up"))
+    if isinstance(found, Unknown) or found.at_ms <= late:
+        return NotYet("it was not looked up late enough")
+    if found.value.filled > 0 or found.value.state in (OrderState.LIVE, OrderState.FIRED, OrderState.FILLED):
+        return NotYet("the venue knows it")
+    for field in (seen.position, seen.orders, seen.fills):
+        if isinstance(field, Unknown) or field.at_ms <= late:
+            return NotYet("positions, orders and fills were not all read late enough")
+    if chain.started:
+        return NotYet("it has fills")
+    denied = found.value.state in (OrderState.CANCELED, OrderState.REJECTED)
+    if not denied and not isinstance(seen.position, Unknown) and seen.position.value is not None:
+        return NotYet("a position is held that it may have opened")
+    return Proof(
+        "look-up, fills, orders and position, all read after its deadline and the venue's lag, know nothing of it"
+    )
+
+
+class CoverKind(StrEnum):
+    """How much of a position live stops protect."""
+
+    WHOLE = "whole"
+    SUM = "sum"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Whether live stops protect the whole position; ``stops`` passed the read-back, ``wrong`` says what did not."""
+
+    kind: CoverKind
+    size: Decimal
+    stops: tuple[Order, ...]
+    wrong: tuple[str, ...] = ()
+
+
+def fault_of(order: Order, held: Side, rules: Rules) -> str | None:
+    """Say what keeps a live order from being a protective stop, or None: the read-back."""
+    if order.kind is not OrderKind.STOP_MARKET:
+        return f"it is a {order.kind}"
+    if order.side is held:
+        return "it is on the wrong side"
+    if not order.reduce_only and not order.whole:
+        return "it is not reduce-only"
+    if order.fired:
+        return "it has fired"
+    if not order.mark_triggered:
+        return "it is not triggered by the mark price"
+    if order.trigger is None:
+        return "it has no trigger"
+    if order.price is not None:
+        room = (order.trigger - order.price) * held.sign
+        if room < order.trigger * rules.stop_worst / 2:
+            return f"its worst price {order.price} is too near its trigger {order.trigger}"
+    return None
+
+
+def cover(held: Held, orders: Iterable[Order], rules: Rules, can: Ability) -> Cover:
+    """Judge the live stops of a position, whoever placed them, by what the venue makes of their sizes."""
+    stops: list[Order] = []
+    wrong: list[str] = []
+    for order in orders:
+        if order.kind not in (OrderKind.STOP_MARKET, OrderKind.STOP_LIMIT):
+            continue
+        fault = fault_of(order, held.side, rules)
+        if fault is None:
+            stops.append(order)
+        else:
+            wrong.append(f"stop {order.id}: {fault}")
+    size = sum((held.size if order.whole else order.size for order in stops), ZERO)
+    enough = size >= held.size if can.oversize_covers else size == held.size or any(o.whole for o in stops)
+    kind = CoverKind.WHOLE if enough and stops else CoverKind.SUM if stops else CoverKind.NONE
+    return Cover(kind, size, tuple(stops), tuple(wrong))
+
+
+def covers_alone(order: Order, held: Held) -> bool:
+    """Return whether one stop that passed the read-back protects the whole position by itself."""
+    return order.whole or order.size >= held.size

@@ -1,0 +1,172 @@
+"""The case before a decision: record, observation and circumstances, with what follows from them worked out once."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from stopkeeper.core.believe import Belief, Cover, CoverKind, Held, believe, cover
+from stopkeeper.core.evidence import Chain, follow
+from stopkeeper.core.ids import ClientId, decode, encode
+from stopkeeper.core.model import (
+    ZERO,
+    Ability,
+    KeyRecord,
+    Market,
+    Order,
+    Origin,
+    Placed,
+    Role,
+    Rules,
+    Seen,
+    Switches,
+    Trade,
+)
+from stopkeeper.core.outcomes import Accepted, Unknown
+from stopkeeper.core.sizing import nearer, on_grid, safe_edge
+
+# A trade's created_ms is set this much before now, so that no fill of its entry is older by a clock's uncertainty.
+ADMISSION_MARGIN_MS = 5_000
+LOOK_AGAIN_MS = 500  # how soon to look again at something that is under way
+NONE = Cover(CoverKind.NONE, ZERO, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The circumstances of a decision. ``now_ms`` is venue time; ``clock_age_ms`` how old the measured offset is."""
+
+    now_ms: int
+    clock_age_ms: int | None
+    rules: Rules
+    can: Ability
+    market: Market
+    switches: Switches
+    installation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a concern looks at. ``live`` and ``ours`` are empty where the orders are Unknown: ask ``orders_known``."""
+
+    record: KeyRecord
+    seen: Seen
+    frame: Frame
+    chain: Chain
+    belief: Belief
+    cover: Cover
+    live: tuple[Order, ...]
+    ours: tuple[tuple[Order, ClientId], ...]
+
+    @property
+    def trade(self) -> Trade | None:
+        return self.record.trade
+
+    @property
+    def now(self) -> int:
+        return self.frame.now_ms
+
+    @property
+    def rules(self) -> Rules:
+        return self.frame.rules
+
+    @property
+    def orders_known(self) -> bool:
+        return not isinstance(self.seen.orders, Unknown)
+
+    @property
+    def whole(self) -> bool:
+        """Return whether live stops seen in this observation protect the whole position."""
+        return self.orders_known and self.cover.kind is CoverKind.WHOLE
+
+    @property
+    def naked(self) -> bool:
+        return isinstance(self.belief, Held) and not self.whole
+
+    @property
+    def mark(self) -> Decimal | None:
+        """The venue's mark of this observation, else the newest other one."""
+        if isinstance(self.belief, Held) and self.belief.position and self.belief.position.mark:
+            return self.belief.position.mark
+        return self.seen.mark.value if self.seen.mark else None
+
+    @property
+    def entered(self) -> bool:
+        return has_entered(self.trade, self.chain)
+
+    def unseen(self, role: Role) -> Placed | None:
+        """Return the acked order of a role that no observation has shown, while the venue's lag may explain it."""
+        for placed in self.trade.placed if self.trade else ():
+            if placed.role is role and self.now < placed.acked_ms + self.frame.can.lag_ms:
+                return placed
+        return None
+
+    def wanted_stop(self, held: Held) -> Decimal | None:
+        """Return where the stop belongs, inside the liquidation price and on the grid; None without a price."""
+        trade, market = self.trade, self.frame.market
+        if trade and trade.stop and trade.side is held.side:
+            wanted = trade.stop
+        elif self.mark is not None:
+            wanted = self.mark * (1 - held.side.sign * self.rules.orphan_stop)
+        else:
+            return None
+        position = held.position
+        if position and position.liquidation_price:
+            edge = safe_edge(position.entry_price, position.liquidation_price, self.rules)
+            if (wanted - edge) * held.side.sign < 0:
+                wanted = edge
+        return on_grid(wanted, market, nearer(held.side))
+
+    def beyond(self, level: Decimal, held: Held) -> bool:
+        """Return whether the mark stands at or beyond a stop level."""
+        return self.mark is not None and (self.mark - level) * held.side.sign <= 0
+
+
+def has_entered(trade: Trade | None, chain: Chain) -> bool:
+    """Return whether a trade became a position, by its own evidence only: its fills, an ack, a look-up."""
+    if trade is None:
+        return False
+    if trade.origin is Origin.FOUND or chain.started or trade.entered_ms is not None:
+        return True
+    return any(isinstance(s.outcome, Accepted) and s.outcome.filled > 0 for s in trade.sent)
+
+
+def build(record: KeyRecord, seen: Seen, frame: Frame) -> Case:
+    """Work a case out."""
+    chain = follow(record.trade, seen.fills, frame.installation)
+    belief = believe(record, seen, chain, frame.can.lag_ms)
+    live = () if isinstance(seen.orders, Unknown) else seen.orders.value
+    ours = tuple(
+        (order, client)
+        for order in live
+        if (client := decode(order.client_id)) is not None and client.installation == frame.installation
+    )
+    judged = cover(belief, live, frame.rules, frame.can) if isinstance(belief, Held) else NONE
+    return Case(record, seen, frame, chain, belief, judged, live, ours)
+
+
+def entry_id(trade: Trade, attempt: int, installation: str) -> str:
+    """Return the client id of an entry attempt: a function of the trade, so it can be looked up before it is sent."""
+    return encode(ClientId(installation, Role.ENTRY, attempt, trade.id))
+
+
+def looked_up(trade: Trade, attempt: int, seen: Seen, installation: str) -> bool:
+    """Return whether this observation tells that an entry attempt is not at the venue yet.
+
+    Either its id was looked up, or open orders and fills, complete and read after the trade was made, would name it.
+    """
+    if not isinstance(seen.lookups.get(entry_id(trade, attempt, installation), Unknown("")), Unknown):
+        return True
+    if isinstance(seen.orders, Unknown) or isinstance(seen.fills, Unknown):
+        return False
+    after = trade.created_ms + ADMISSION_MARGIN_MS
+    return min(seen.orders.at_ms, seen.fills.at_ms) > after and seen.fills.value.since_ms <= trade.created_ms
+
+
+def questions(record: KeyRecord, seen: Seen, installation: str) -> tuple[str, ...]:
+    """Return the client ids to look up: unproven attempts, and the next one before its first send unless it is told."""
+    trade = record.trade
+    if trade is None or trade.origin is Origin.FOUND or trade.entered_ms is not None:
+        return ()
+    ask = [s.attempt for s in trade.sent if s.unproven]
+    coming = len(trade.sent)
+    if not ask and coming < len(trade.nonces) and not looked_up(trade, coming, seen, installation):
+        ask = [coming]
+    return tuple(entry_id(trade, attempt, installation) for attempt in ask)

@@ -1,0 +1,312 @@
+"""The rules of a trade, one function a concern: Case -> list of actions, or Wait. Pure, total, short.
+
+[] = nothing for me. The order in which they are asked is the policy and stands in decide.py; what none of them may do
+stands in guard.py; what a later turn must know is written by learn.py.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Literal
+
+from stopkeeper.core.actions import (
+    Action,
+    Book,
+    Cancel,
+    Flatten,
+    Found,
+    PlaceStop,
+    PlaceTarget,
+    Refuse,
+    RestKind,
+    Verdict,
+    Wait,
+)
+from stopkeeper.core.believe import CoverKind, Flat, Held, covers_alone
+from stopkeeper.core.case import LOOK_AGAIN_MS, Case
+from stopkeeper.core.entering import why_refused
+from stopkeeper.core.evidence import exit_of, follow, side_of
+from stopkeeper.core.ids import found_id
+from stopkeeper.core.model import (
+    ZERO,
+    Order,
+    OrderKind,
+    Origin,
+    Role,
+    Side,
+    Trade,
+)
+from stopkeeper.core.outcomes import Reason, Unknown
+from stopkeeper.core.sizing import worst_of_stop
+from stopkeeper.core.trailing import improves
+
+Concern = Callable[[Case], Verdict]
+
+Mover = Literal["entry", "person", "policy", "venue"]
+
+TARGET_KINDS = (OrderKind.TARGET_MARKET, OrderKind.TARGET_LIMIT)
+
+
+def ending(c: Case) -> Verdict:
+    """A trade ends where its own fills reach or cross zero; what is held after that is a successor's."""
+    trade = c.trade
+    if trade is None or not (c.chain.closed and c.chain.whole) or not isinstance(c.belief, Held):
+        return []
+    held, last = c.belief, c.chain.used[-1]
+    side = side_of(c.chain.remainder) if c.chain.remainder else held.side
+    successor = Trade(
+        id=found_id(c.frame.installation, trade.key, c.chain.closed_ms),
+        origin=Origin.FOUND,
+        key=trade.key,
+        side=side,
+        created_ms=c.chain.closed_ms,
+        entered_ms=c.chain.closed_ms,
+        opening_size=abs(c.chain.remainder) or held.size,
+        opening_price=last.price if c.chain.remainder or held.position is None else held.position.entry_price,
+        held=held.size,
+        stop=c.wanted_stop(held) if side is held.side else None,
+    )
+    why = "its own fills reached zero and a position is held that is not its"
+    return [_book(c, trade, why, successor)]
+
+
+def danger(c: Case) -> Verdict:
+    """Naked with the price beyond the stop, naked too long, or halted: out, at once."""
+    if not isinstance(c.belief, Held):
+        return []
+    held, trade = c.belief, c.trade
+    if c.frame.switches.halted:
+        return _flatten(c, held, "manual_close", "the account is halted")
+    if trade is None or not c.orders_known or c.unseen(Role.STOP):
+        return []
+    wanted = c.wanted_stop(held)
+    if not c.naked:
+        return _overtaken(c, held, wanted)
+    fired = [o for o in c.live if o.fired and o.reduce_only and o.side is held.side.opposite]
+    since = trade.naked_since_ms if trade.naked_since_ms is not None else c.now
+    patience = max(c.rules.fired_patience_ms, c.frame.can.lag_ms)
+    if fired and c.now - since < patience and not any(o.price and c.beyond(o.price, held) for o in fired):
+        return Wait(c.now + LOOK_AGAIN_MS, "a stop has fired and the venue is at work")
+    if trade.crossed or (wanted is not None and c.beyond(wanted, held)):
+        return _flatten(c, held, "emergency_exit", "naked, and the price is beyond the stop")
+    if c.now - since >= c.rules.naked_limit_ms and trade.stop_answers > 0:
+        return _flatten(c, held, "emergency_exit", f"naked for {c.now - since} ms and no stop holds")
+    if len(trade.lost_ms) >= c.rules.lost_cover_times:
+        return _flatten(c, held, "emergency_exit", f"cover was lost {len(trade.lost_ms)} times within a minute")
+    return []
+
+
+def _overtaken(c: Case, held: Held, wanted: Decimal | None) -> Verdict:
+    """The price has passed where the stop belongs while only a farther one stands: no order can be placed there."""
+    best = best_trigger(c, held)
+    if wanted is None or best is None or held.by != "venue":
+        return []
+    if improves(wanted, best, held.side) and c.beyond(wanted, held):
+        own = c.trade is not None and c.trade.stop is not None and wanted == c.trade.stop
+        why = f"the price has passed {wanted:f}, where the stop belongs, and only {best:f} stands"
+        return _flatten(c, held, "stop_loss" if own else "emergency_exit", why)
+    return []
+
+
+def _flatten(c: Case, held: Held, reason: str, why: str, keep: Decimal = ZERO) -> Verdict:
+    trade = c.trade
+    acked = c.unseen(Role.FLATTEN)
+    if acked and trade and held.by == "venue" and held.size > trade.held:
+        return Wait(c.now + LOOK_AGAIN_MS, "a close was accepted and the position does not show it yet")
+    if trade and c.now < trade.flatten_tried_ms + LOOK_AGAIN_MS:
+        return Wait(trade.flatten_tried_ms + LOOK_AGAIN_MS, "a close was tried a moment ago")
+    entries = [Cancel(o.id, Role.ENTRY, why) for o, client in c.ours if client.role is Role.ENTRY]
+    steps = c.rules.flatten_worst
+    worst = steps[min(trade.widen if trade else 0, len(steps) - 1)]
+    return [*entries, Flatten(worst, reason, why, keep)]
+
+
+def protection(c: Case) -> Verdict:
+    """A position without whole cover gets a stop; one that no trade owns gets a trade first."""
+    if not isinstance(c.belief, Held):
+        return []
+    held = c.belief
+    if c.trade is None:
+        return _take_in(c, held)
+    if not c.orders_known:
+        return [] if held.by == "venue" and c.trade.covered else _blind_stop(c, held)
+    waiting = c.unseen(Role.STOP)
+    if waiting:
+        soon = Wait(c.now + LOOK_AGAIN_MS, "a stop was accepted and is not visible yet")
+        return soon if not c.whole else []
+    if not c.naked:
+        return []
+    wanted = c.wanted_stop(held)
+    if wanted is None:
+        return Wait(c.now + LOOK_AGAIN_MS, "no price is known to place a stop by")
+    if c.now < c.trade.stop_tried_ms + LOOK_AGAIN_MS and not c.trade.oversize:
+        return Wait(c.trade.stop_tried_ms + LOOK_AGAIN_MS, "a stop was tried a moment ago and is not there")
+    size = held.size
+    if c.trade.oversize and c.cover.kind is CoverKind.SUM:
+        size = held.size - c.cover.size
+    return [_stop(c, held, size, wanted, "entry", "the position is naked")]
+
+
+def _blind_stop(c: Case, held: Held) -> Verdict:
+    """Orders cannot be read, but an ack or fill says a position exists: a second stop is litter, none is a loss."""
+    wanted = c.wanted_stop(held)
+    if wanted is None or c.unseen(Role.STOP) or c.trade is None or c.trade.covered:
+        return []
+    if c.now < c.trade.stop_tried_ms + LOOK_AGAIN_MS:
+        return Wait(c.trade.stop_tried_ms + LOOK_AGAIN_MS, "a stop was tried a moment ago and orders cannot be read")
+    return [_stop(c, held, held.size, wanted, "entry", "a position exists and its stops cannot be read")]
+
+
+def _stop(c: Case, held: Held, size: Decimal, trigger: Decimal, moved_by: Mover, why: str) -> PlaceStop:
+    return PlaceStop(size, trigger, worst_of_stop(trigger, held.side, c.rules, c.frame.market), moved_by, why)
+
+
+def _take_in(c: Case, held: Held) -> Verdict:
+    """A position no trade owns becomes a trade of origin found, so that it is driven like any other."""
+    if held.by != "venue" or held.position is None or isinstance(c.seen.position, Unknown):
+        return []
+    standing = best_trigger(c, held)
+    trade = Trade(
+        id=found_id(c.frame.installation, c.record.key, c.seen.position.at_ms),
+        origin=Origin.FOUND,
+        key=c.record.key,
+        side=held.side,
+        created_ms=c.seen.position.at_ms,
+        entered_ms=c.seen.position.at_ms,
+        opening_size=held.size,
+        opening_price=held.position.entry_price,
+        held=held.size,
+        stop=standing if standing is not None else c.wanted_stop(held),
+    )
+    return [Found(trade, "a position is held that no trade owns")]
+
+
+def time_up_ms(trade: Trade | None) -> int | None:
+    """Return when a trade's time is up, or None where it has no limit or has not entered."""
+    limit = trade.signal.time_limit_ms if trade and trade.signal else None
+    return None if trade is None or limit is None or trade.entered_ms is None else trade.entered_ms + limit
+
+
+def closing(c: Case) -> Verdict:
+    """Somebody asked to close, or the trade's time is up."""
+    trade = c.trade
+    if trade is None or not isinstance(c.belief, Held):
+        return []
+    up = time_up_ms(trade)
+    if up is not None and c.now >= up:
+        return _flatten(c, c.belief, "time_limit", "the trade's time is up")
+    if trade.close is None:
+        return []
+    keep = trade.close.keep_size if trade.close.keep_fraction > 0 else ZERO
+    if keep is None:
+        return []
+    return _flatten(c, c.belief, trade.close.reason, "somebody asked to close", keep)
+
+
+def best_trigger(c: Case, held: Held) -> Decimal | None:
+    """Return the trigger nearest to the price among the stops that cover the position alone."""
+    triggers = [o.trigger for o in c.cover.stops if o.trigger is not None and covers_alone(o, held)]
+    return (max if held.side is Side.LONG else min)(triggers, default=None)
+
+
+def trailing(c: Case) -> Verdict:
+    """A better stop is wanted than the one that stands: place it; hygiene takes the old one once it is seen."""
+    if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole or not c.cover.stops:
+        return []
+    held, trade = c.belief, c.trade
+    wanted = c.wanted_stop(held)
+    if wanted is None or c.unseen(Role.STOP) or trade.side is not held.side:
+        return []
+    best = best_trigger(c, held)
+    if best is None or not improves(wanted, best, held.side) or c.beyond(wanted, held):
+        return []
+    return [_stop(c, held, held.size, wanted, trade.stop_moved_by, f"the stop moves from {best:f} to {wanted:f}")]
+
+
+def targets(c: Case) -> Verdict:
+    """A protected position whose trade names a target has a take-profit of its size beside the stop."""
+    if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole:
+        return []
+    held, trade = c.belief, c.trade
+    if trade.target is None or trade.side is not held.side or c.unseen(Role.TARGET):
+        return []
+    passed = c.mark is not None and (c.mark - trade.target) * held.side.sign >= 0
+    if sum((o.size for o in c.live if _is_target(o, held)), ZERO) >= held.size:
+        return []
+    if trade.target_refused == Reason.CROSSED and passed:
+        return _flatten(c, held, "take_profit", "the price is beyond the target and the venue takes no order there")
+    if trade.target_refused and trade.target_refused != Reason.CROSSED:
+        return []
+    worst = worst_of_stop(trade.target, held.side, c.rules, c.frame.market)
+    return [PlaceTarget(held.size, trade.target, worst, "the position has no whole target")]
+
+
+def _is_target(order: Order, held: Held) -> bool:
+    return order.kind in TARGET_KINDS and order.side is held.side.opposite and order.reduce_only and not order.fired
+
+
+def hygiene(c: Case) -> Verdict:
+    """Take away what no live or unproven entry and no position needs; only orders of this installation."""
+    if not c.orders_known or isinstance(c.belief, Unknown):
+        return []
+    going = {order for order, _ in c.record.canceled}
+    if isinstance(c.belief, Flat):
+        if c.trade and any(s.unproven for s in c.trade.sent):
+            return []
+        return [
+            Cancel(o.id, k.role, "nothing is held that needs it")
+            for o, k in c.ours
+            if o.id not in going and not o.fired
+        ]
+    held = c.belief
+    if held.by != "venue":
+        return []
+    litter: list[Action] = [
+        Cancel(o.id, k.role, "it is on the wrong side of the position")
+        for o, k in c.ours
+        if o.reduce_only and o.side is held.side and o.id not in going
+    ]
+    stops = [(k.n, o) for o, k in c.ours if k.role is Role.STOP and o in c.cover.stops]
+    litter += _older(stops, held, going, "a newer stop covers the position alone")
+    live_targets = [(k.n, o) for o, k in c.ours if k.role is Role.TARGET and _is_target(o, held)]
+    return litter + _older(live_targets, held, going, "a newer target covers the position alone")
+
+
+def _older(orders: list[tuple[int, Order]], held: Held, going: set[str], why: str) -> list[Action]:
+    """Cancel what is older than the newest order that covers the position alone."""
+    keeper = max((n for n, o in orders if covers_alone(o, held)), default=None)
+    if keeper is None:
+        return []
+    return [
+        Cancel(o.id, Role.STOP if o.kind is OrderKind.STOP_MARKET else Role.TARGET, why)
+        for n, o in orders
+        if n < keeper and o.id not in going
+    ]
+
+
+def booking(c: Case) -> Verdict:
+    """Flat, clean and quiet: write the exit into the ledger, or end a signal that never entered."""
+    for old in c.record.settling:
+        chain = follow(old, c.seen.fills, c.frame.installation)
+        if chain.closed and chain.whole:
+            done = exit_of(old, chain, c.rules, c.frame.installation)
+            return [Book(old, done, chain.used, None, "the fills that were missing have come")]
+    trade = c.trade
+    if trade is None or not isinstance(c.belief, Flat):
+        return []
+    if not isinstance(c.seen.orders, Unknown) and (c.ours or c.seen.orders.at_ms <= c.record.quiet_ms):
+        due = max(c.record.quiet_ms + 1, c.now + LOOK_AGAIN_MS)
+        return Wait(due, "flat: waiting until nothing of ours can still appear")
+    if isinstance(c.seen.orders, Unknown) or isinstance(c.seen.fills, Unknown):
+        return Wait(c.now + LOOK_AGAIN_MS, "flat: orders or fills could not be read", RestKind.BLIND)
+    if not c.entered:
+        return [Refuse(why_refused(c, trade))]
+    if c.chain.closed and c.chain.whole:
+        return [_book(c, trade, c.belief.why, None)]
+    since = trade.flat_since_ms if trade.flat_since_ms is not None else c.now
+    if c.now - since < c.rules.incomplete_after_ms:
+        return Wait(c.now + 2 * LOOK_AGAIN_MS, "flat: waiting for the fills that closed it")
+    return [_book(c, trade, "flat for a minute and its fills do not add up: booked as incomplete", None)]
+
+
+def _book(c: Case, trade: Trade, why: str, successor: Trade | None) -> Book:
+    return Book(trade, exit_of(trade, c.chain, c.rules, c.frame.installation), c.chain.used, successor, why)

@@ -1,0 +1,76 @@
+"""From a case to a plan. The order of ORDER is the policy; the table in docs/policy is generated from it."""
+
+from stopkeeper.core.actions import Action, Again, Alarm, Plan, Rest, RestKind, Wait
+from stopkeeper.core.believe import Flat, Held
+from stopkeeper.core.case import LOOK_AGAIN_MS, Case, Frame, build
+from stopkeeper.core.concerns import (
+    Concern,
+    booking,
+    closing,
+    danger,
+    ending,
+    hygiene,
+    protection,
+    targets,
+    time_up_ms,
+    trailing,
+)
+from stopkeeper.core.entering import entry
+from stopkeeper.core.guard import never_lower
+from stopkeeper.core.model import KeyRecord, Seen
+
+ORDER: tuple[Concern, ...] = (ending, danger, protection, closing, entry, trailing, targets, hygiene, booking)
+
+
+def decide(record: KeyRecord, seen: Seen, frame: Frame) -> Plan:
+    """Ask each concern in order; the first whose actions survive the guard wins, a Wait ends the turn."""
+    case = build(record, seen, frame)
+    alarms = _alarms(case)
+    for concern in ORDER:
+        verdict = concern(case)
+        if isinstance(verdict, Wait):
+            return Plan(concern.__name__, ends=_waiting(case, verdict), alarms=alarms)
+        actions: list[Action] = never_lower(verdict, case)
+        if actions:
+            return Plan(concern.__name__, tuple(actions), alarms=alarms)
+    return Plan("rest", ends=rest(case), alarms=alarms)
+
+
+def _waiting(case: Case, wait: Wait) -> Rest | Again:
+    if wait.rest is None or case.naked:
+        return Again(wait.due_ms, wait.why)
+    return Rest(wait.rest, wait.due_ms, wait.why)
+
+
+def rest(case: Case) -> Rest | Again:
+    """Name the rest a case is at. Naked is not one: it is looked at again."""
+    belief = case.belief
+    soon = case.now + LOOK_AGAIN_MS
+    if isinstance(belief, Held):
+        if not case.whole:
+            return Again(soon, "a position is held and its cover is not seen")
+        if belief.by == "ack":
+            return Rest(
+                RestKind.PROTECTED, case.now + case.rules.confirm_ms[0], "the stop is seen; the position is next"
+            )
+        return Rest(RestKind.PROTECTED, time_up_ms(case.trade), f"{belief.size:f} {belief.side} covered by {_stops(case)}")
+    if isinstance(belief, Flat):
+        return Rest(RestKind.FLAT, None, belief.why)
+    return Rest(RestKind.BLIND, case.now + 2 * LOOK_AGAIN_MS, belief.why)
+
+
+def _stops(case: Case) -> str:
+    return ", ".join(f"stop {o.id} at {o.trigger:f}" for o in case.cover.stops if o.trigger is not None)
+
+
+def _alarms(case: Case) -> tuple[Alarm, ...]:
+    alarms: list[Alarm] = []
+    key = case.record.key
+    trade = case.trade
+    if isinstance(case.belief, Held) and trade and trade.naked_since_ms is not None and case.naked:
+        alarms.append(Alarm("naked", f"{key}: naked for {case.now - trade.naked_since_ms} ms"))
+    if isinstance(case.belief, Held) and trade is None:
+        alarms.append(Alarm("orphan", f"{key}: a position is held that no trade owns"))
+    if case.frame.switches.barred:
+        alarms.append(Alarm("barred", f"{key.account}: {case.frame.switches.barred}"))
+    return tuple(alarms)

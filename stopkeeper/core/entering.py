@@ -1,0 +1,121 @@
+"""The entry of a signal: when it may leave, when it must be waited for, when it never will.
+
+Wait for entries, never for stops: a second entry is a loss. The concern ``entry`` stands here with what it leans on.
+"""
+
+from decimal import Decimal
+
+from stopkeeper.core.actions import Enter, Prepare, Refuse, RestKind, Verdict, Wait
+from stopkeeper.core.believe import Flat, Held
+from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
+from stopkeeper.core.model import Origin, Sent, Terms, Trade
+from stopkeeper.core.outcomes import Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.sizing import Refusal, leverage_of, work_out
+
+
+def entry(c: Case) -> Verdict:
+    """Send an entry once and with its stop, or wait until its absence is proved; a second entry is a loss."""
+    trade = c.trade
+    if trade is None or trade.origin is not Origin.SIGNAL or trade.signal is None or c.entered:
+        return []
+    last = trade.sent[-1] if trade.sent else None
+    if last and last.unproven:
+        return Wait(
+            _next_look(c, last), f"attempt {last.attempt + 1} was not answered: waiting for proof", RestKind.UNPROVEN
+        )
+    if last and not _may_retry(last):
+        return []  # hygiene clears what the refused entry left, booking ends the trade
+    refused = _no_longer(c, trade)
+    if refused:
+        return [Refuse(refused)] if not trade.sent else []
+    waiting = _not_yet(c, trade, len(trade.sent))
+    if waiting is not None:
+        return waiting
+    if c.ours:
+        return []  # no entry leaves while an order of ours is live here: hygiene's turn
+    mark = c.mark
+    if mark is None:
+        return Wait(c.now + LOOK_AGAIN_MS, "no mark price is known", RestKind.BLIND)
+    terms = _terms(c, trade, mark)
+    if isinstance(terms, str):
+        return [Refuse(terms)] if not trade.sent else []
+    leverage, prepared = leverage_of(trade.signal, c.rules), c.record.prepared
+    fresh = prepared is not None and c.now - prepared.at_ms < c.rules.prepared_max_age_ms
+    if prepared is None or not fresh or (prepared.leverage, prepared.margin_mode) != (leverage, c.rules.margin_mode):
+        return [Prepare(leverage, c.rules.margin_mode, "the leverage is not known to be set")]
+    return [Enter(len(trade.sent), terms, f"signal {trade.signal.id}")]
+
+
+def _may_retry(last: Sent) -> bool:
+    if last.absent or isinstance(last.outcome, Throttled):
+        return True
+    return isinstance(last.outcome, Rejected) and last.outcome.reason is Reason.EXPIRED
+
+
+def _no_longer(c: Case, trade: Trade) -> str | None:
+    """Say why a signal that has not entered never will, or None."""
+    switches, signal = c.frame.switches, trade.signal
+    assert signal is not None
+    if switches.halted or switches.paused:
+        return f"the account is {'halted' if switches.halted else 'paused'}: no new entries"
+    if switches.barred:
+        return f"the venue bars the account: {switches.barred}"
+    if trade.close is not None:
+        return "it was closed before it entered"
+    if c.now > signal.expires_ms:
+        return "the signal expired before it could be sent"
+    if len(trade.sent) >= len(trade.nonces):
+        return f"{len(trade.sent)} attempts did not reach the venue"
+    if isinstance(c.belief, Held):
+        return "a position that this signal did not open is held on the symbol"
+    return None
+
+
+def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
+    """Say what must be known first: a measured clock, a flat and quiet key, readable fills, the id looked up."""
+    soon = c.now + LOOK_AGAIN_MS
+    if c.frame.clock_age_ms is None or c.frame.clock_age_ms > c.rules.offset_max_age_ms:
+        return Wait(soon, "the venue's clock has not been measured lately", RestKind.BLIND)
+    if not isinstance(c.belief, Flat):
+        why = c.belief.why if isinstance(c.belief, Unknown) else "a position is held"
+        return Wait(max(soon, min(c.record.quiet_ms, c.now + 5_000)), why, RestKind.BLIND)
+    if not c.orders_known or isinstance(c.seen.fills, Unknown):
+        return Wait(soon, "open orders or fills could not be read", RestKind.BLIND)
+    if c.now <= c.record.quiet_ms:
+        return Wait(c.record.quiet_ms + 1, "something of ours may still appear on the key", RestKind.FLAT)
+    if not looked_up(trade, attempt, c.seen, c.frame.installation):
+        return Wait(soon, "the entry's id could not be looked up", RestKind.BLIND)
+    return None
+
+
+def _terms(c: Case, trade: Trade, mark: Decimal) -> Terms | str:
+    signal = trade.signal
+    assert signal is not None
+    if signal.price is not None and signal.max_deviation is not None:
+        off = abs(mark - signal.price) / signal.price
+        if off > signal.max_deviation:
+            most = f"{signal.max_deviation:.2%}"
+            return f"the price {mark:f} is {off:.2%} from the signal's {signal.price:f}, more than {most}"
+    terms = work_out(signal, c.frame.market, mark, c.rules, c.seen.funds)
+    return str(terms) if isinstance(terms, Refusal) else terms
+
+
+def _next_look(c: Case, sent: Sent) -> int:
+    """Return when to look for an unanswered entry: 2, 3, 3 s apart, then every 5 s, and when absence is provable."""
+    moment, steps = sent.sent_ms, list(c.rules.confirm_ms)
+    while moment <= c.now:
+        moment += steps.pop(0) if len(steps) > 1 else steps[0]
+    provable = sent.deadline_ms + c.frame.can.lag_ms + 1
+    return min(moment, provable) if provable > c.now else moment
+
+
+def why_refused(c: Case, trade: Trade) -> str:
+    """Say why a signal ends without a position."""
+    for sent in reversed(trade.sent):
+        if isinstance(sent.outcome, Rejected):
+            return f"the venue refused the entry: {sent.outcome.text}"
+        if isinstance(sent.outcome, Barred):
+            return f"the venue bars the account: {sent.outcome.text}"
+        if isinstance(sent.outcome, Throttled):
+            return f"not sent: {sent.outcome.text}"
+    return _no_longer(c, trade) or "the entry did not fill"

@@ -1,0 +1,171 @@
+"""What fills prove: which of them are a trade's, whether they add up to a close, and why it closed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from stopkeeper.core.actions import Exit
+from stopkeeper.core.ids import decode
+from stopkeeper.core.model import ZERO, Fill, FillPage, Known, Origin, Role, Rules, Side, Trade
+from stopkeeper.core.outcomes import Unknown
+
+ROLE_REASON = {Role.ENTRY: "entry", Role.STOP: "stop_loss", Role.TARGET: "take_profit", Role.FLATTEN: "manual_close"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A trade's own fills in order, from its first entry fill until the position crossed zero.
+
+    ``net`` is the signed position they add up to, ``closed`` whether they reached zero, ``remainder`` the signed rest
+    of a fill that crossed it, ``whole`` whether no fill between them is missing. ``later``: fills follow the close.
+    """
+
+    used: tuple[Fill, ...] = ()
+    net: Decimal = ZERO
+    started: bool = False
+    closed: bool = False
+    closed_ms: int = 0
+    remainder: Decimal = ZERO
+    whole: bool = True
+    later: bool = False
+
+
+def reason_of(fill: Fill, trade: Trade, installation: str) -> str | None:
+    """Return what order of ours a fill belongs to, as a ledger reason ("entry" for entries), or None if to none."""
+    roles = dict(trade.order_roles)
+    if fill.order_id in roles:
+        return roles[fill.order_id]
+    client = decode(fill.client_id)
+    if client is None or client.installation != installation or client.trade != trade.id:
+        return None
+    return roles.get(f"n{client.n}") or ROLE_REASON[client.role]
+
+
+def _in_order(fills: Iterable[Fill], net: Decimal) -> list[Fill]:
+    """Sort fills by time; among those of one millisecond let each begin where the one before ended."""
+    left = sorted(fills, key=lambda f: (f.time_ms, f.id))
+    ordered: list[Fill] = []
+    while left:
+        same = [f for f in left if f.time_ms == left[0].time_ms]
+        chosen = next((f for f in same if f.start == net), same[0])
+        left.remove(chosen)
+        ordered.append(chosen)
+        net = (chosen.start if chosen.start is not None else net) + chosen.signed
+    return ordered
+
+
+def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: str) -> Chain:
+    """Follow a trade's fills. Unknown fills, or a page that begins after the trade, give an empty, not-whole chain."""
+    if trade is None:
+        return Chain()
+    found = trade.origin is Origin.FOUND
+    opening = trade.opening_size * trade.side.sign if found else ZERO
+    if isinstance(fills, Unknown) or fills.value.since_ms > trade.created_ms:
+        return Chain(net=opening, started=found, whole=False)
+    mine = [f for f in fills.value.fills if f.symbol == trade.key.symbol and f.time_ms >= trade.created_ms]
+    if found:
+        mine = [f for f in mine if f.time_ms > trade.created_ms]
+    else:
+        first = min((f.time_ms for f in mine if reason_of(f, trade, installation) == "entry"), default=None)
+        mine = [] if first is None else [f for f in mine if f.time_ms >= first]
+    return _walk(_in_order(mine, opening), opening, found=found)
+
+
+def _walk(ordered: Sequence[Fill], opening: Decimal, *, found: bool) -> Chain:
+    net, used, whole = opening, [], True
+    for index, fill in enumerate(ordered):
+        if index == 0 and found and fill.start:
+            net = fill.start  # the position may have been enlarged between being seen and being recorded
+        if fill.start is not None and fill.start != net:
+            whole = False
+            net = fill.start
+        after = net + fill.signed
+        if net != 0 and (after == 0 or (after > 0) != (net > 0)):
+            used.append(replace(fill, size=abs(net), fee=fill.fee * abs(net) / fill.size) if after else fill)
+            return Chain(
+                used=tuple(used),
+                started=True,
+                closed=True,
+                closed_ms=fill.time_ms,
+                remainder=after,
+                whole=whole,
+                later=index + 1 < len(ordered),
+            )
+        used.append(fill)
+        net = after
+    return Chain(used=tuple(used), net=net, started=found or bool(used), whole=whole)
+
+
+def _average(parts: Sequence[tuple[Decimal, Decimal]]) -> Decimal | None:
+    size = sum((s for s, _ in parts), ZERO)
+    return sum((s * p for s, p in parts), ZERO) / size if size else None
+
+
+def classify(fill: Fill, trade: Trade, rules: Rules, installation: str) -> str:
+    """Return the reason one closing fill counts for: venue's own marks, then ids, then price, else ``external``."""
+    if fill.liquidation:
+        return "liquidation"
+    if fill.adl:
+        return "adl"
+    reason = reason_of(fill, trade, installation)
+    if reason is not None:
+        return "external" if reason == "entry" else reason
+    known = {why for _, why in trade.order_roles}
+    for wanted, why in ((trade.stop, "stop_loss"), (trade.target, "take_profit")):
+        # Price speaks only where the id of such an order was never learned: ids are better evidence.
+        if wanted and why not in known and abs(fill.price - wanted) <= wanted * rules.exit_tolerance:
+            return why
+    return "external"
+
+
+def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding: Decimal = ZERO) -> Exit:
+    """Sum a chain up into an exit: average prices, fees, P&L and the reason of the largest share."""
+    side = trade.side
+    opening = [(trade.opening_size, trade.opening_price)] if trade.opening_price and trade.opening_size else []
+    ins = opening + [(f.size, f.price) for f in chain.used if f.side is side]
+    outs = [(f.size, f.price) for f in chain.used if f.side is not side]
+    shares: dict[str, Decimal] = {}
+    for fill in chain.used:
+        if fill.side is not side:
+            reason = classify(fill, trade, rules, installation)
+            shares[reason] = shares.get(reason, ZERO) + fill.size
+    size = sum((s for s, _ in ins), ZERO)
+    cash = sum((s * p for s, p in outs), ZERO) - sum((s * p for s, p in ins), ZERO)
+    complete = chain.closed and chain.whole
+    gross = cash * side.sign if complete else sum((f.closed_pnl for f in chain.used), ZERO)
+    fees = sum((f.fee for f in chain.used), ZERO)
+    reason = max(shares, key=lambda why: shares[why]) if shares else "unknown"
+    return Exit(
+        reason=reason,
+        evidence=_evidence(chain, shares, trade),
+        shares=tuple(shares.items()),
+        entry_price=_average(ins),
+        exit_price=_average(outs),
+        size=size,
+        fees=fees,
+        gross_pnl=gross,
+        funding=funding,
+        realized_pnl=gross - fees + funding,
+        opened_ms=trade.entered_ms or trade.created_ms,
+        closed_ms=chain.closed_ms or trade.flat_since_ms or 0,
+        complete=complete,
+    )
+
+
+def _evidence(chain: Chain, shares: dict[str, Decimal], trade: Trade) -> str:
+    if not shares:
+        return "no closing fill was seen"
+    roles = dict(trade.order_roles)
+    outs = [f for f in chain.used if f.side is not trade.side]
+    parts = []
+    for fill in outs[:8]:
+        by = "our order" if fill.order_id in roles or decode(fill.client_id) else "order"
+        what = " by liquidation" if fill.liquidation else " by ADL" if fill.adl else ""
+        parts.append(f"fill {fill.id} of {by} {fill.order_id}: {fill.size} at {fill.price}{what}")
+    more = [f"{len(outs) - 8} more fills"] if len(outs) > 8 else []
+    return "; ".join(parts + more)
+
+
+def side_of(signed: Decimal) -> Side:
+    """Return the side of a signed size that is not 0."""
+    return Side.LONG if signed > 0 else Side.SHORT

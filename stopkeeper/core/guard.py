@@ -1,0 +1,52 @@
+"""The promise as code: whatever the concerns ask for, cover never goes down by our doing. A sceptic reads this file."""
+
+from collections.abc import Sequence
+
+from stopkeeper.core.actions import Action, Book, Cancel
+from stopkeeper.core.believe import CoverKind, Flat, Held, cover
+from stopkeeper.core.case import Case
+from stopkeeper.core.model import Order, Role
+
+
+def never_lower(actions: Sequence[Action], case: Case) -> list[Action]:
+    """Drop every action that could leave a position without whole cover.
+
+    A Cancel survives only if the position is believed flat, or the orders *seen live in this very observation* cover
+    the position without it and without all cancelled before it. Nothing is cancelled on Unknown but an entry; nothing
+    is booked on Unknown, nor on Held without a successor.
+    """
+    kept: list[Action] = []
+    live = list(case.live)
+    for action in actions:
+        if isinstance(action, Cancel):
+            without = [order for order in live if order.id != action.order_id]
+            if not _may_cancel(action, case, without):
+                continue
+            live = without
+        if isinstance(action, Book) and not _may_book(action, case):
+            continue
+        kept.append(action)
+    return kept
+
+
+def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
+    if action.role is Role.ENTRY:
+        return True
+    if not case.orders_known:
+        return False
+    match case.belief:
+        case Flat():
+            return True
+        case Held() as held if held.by == "venue":
+            target = next((order for order in case.live if order.id == action.order_id), None)
+            if target is not None and target not in case.cover.stops:
+                return True  # it is no cover, so its going lowers none
+            return cover(held, without, case.rules, case.frame.can).kind is CoverKind.WHOLE
+        case _:
+            return False
+
+
+def _may_book(action: Book, case: Case) -> bool:
+    if action.trade in case.record.settling or isinstance(case.belief, Flat):
+        return True
+    return isinstance(case.belief, Held) and action.successor is not None

@@ -1,0 +1,59 @@
+"""Client ids that can be read back: whose order it is and what for, even after a total loss of Redis.
+
+32 hex digits: magic 3, installation 5, role 1, n 5, trade 12, checksum 6.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from stopkeeper.core.model import Key, Role
+
+MAGIC = "57b"
+_ROLE_DIGIT = {Role.ENTRY: "1", Role.STOP: "2", Role.TARGET: "3", Role.FLATTEN: "4"}
+_DIGIT_ROLE = {digit: role for role, digit in _ROLE_DIGIT.items()}
+N_MAX = 0xFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class ClientId:
+    """A decoded client id of ours."""
+
+    installation: str
+    role: Role
+    n: int
+    trade: str
+
+
+def _checksum(body: str) -> str:
+    return sha256(body.encode()).hexdigest()[:6]
+
+
+def encode(client: ClientId) -> str:
+    """Return the 32 hex digits of a client id. Raises ValueError on a part of the wrong length."""
+    if len(client.installation) != 5 or len(client.trade) != 12 or not 0 <= client.n <= N_MAX:
+        raise ValueError(f"not a client id: {client}")
+    body = f"{MAGIC}{client.installation}{_ROLE_DIGIT[client.role]}{client.n:05x}{client.trade}"
+    return body + _checksum(body)
+
+
+def decode(raw: str | None) -> ClientId | None:
+    """Return what a client id says, or None where it is not one of Stopkeeper's."""
+    if raw is None:
+        return None
+    text = raw.removeprefix("0x").lower()
+    if len(text) != 32 or not text.startswith(MAGIC) or text[26:] != _checksum(text[:26]):
+        return None
+    role = _DIGIT_ROLE.get(text[8])
+    if role is None:
+        return None
+    return ClientId(text[3:8], role, int(text[9:14], 16), text[14:26])
+
+
+def trade_id(installation: str, account: str, signal_id: str) -> str:
+    """Return the id of the trade a signal leads to: a function of it, so that a repeated signal is one trade."""
+    return sha256(f"{installation}|{account}|{signal_id}".encode()).hexdigest()[:12]
+
+
+def found_id(installation: str, key: Key, seen_ms: int) -> str:
+    """Return the id of a trade for a position found at a venue time."""
+    return sha256(f"{installation}|{key}|found|{seen_ms}".encode()).hexdigest()[:12]

@@ -1,0 +1,308 @@
+"""What is written down: folds of an observation, of an effect, and of its outcome, into a key's record.
+
+Concerns never write notes; whatever a later turn must know of this one is learned here.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from stopkeeper.core.actions import Action, Cancel, Enter, Flatten, PlaceStop, PlaceTarget
+from stopkeeper.core.believe import Flat, Held, Proof, absence
+from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered
+from stopkeeper.core.evidence import ROLE_REASON, follow
+from stopkeeper.core.ids import decode
+from stopkeeper.core.model import ZERO, CloseAsk, KeyRecord, OrderState, Placed, Role, Seen, Sent, Terms, Trade
+from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
+from stopkeeper.core.prices import Toward, to_step
+
+ROLES_KEPT = 64
+PLACING = (Enter, PlaceStop, PlaceTarget, Flatten)  # the effects after which something of ours can still appear
+
+
+def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
+    """Fold an observation into a record, before anything is decided."""
+    record = _fold_pending(record, frame)
+    record = _fold_orders(record, seen, frame)
+    if record.trade is None:
+        return record
+    record = replace(record, trade=_fold_entry(record.trade, seen, frame))
+    return _fold_belief(build(record, seen, frame))
+
+
+def _fold_pending(record: KeyRecord, frame: Frame) -> KeyRecord:
+    """An effect whose outcome was never noted (a crash) may appear until its deadline + lag."""
+    lag = frame.can.lag_ms
+    canceled = tuple(c for c in record.canceled if frame.now_ms < c[1] + lag)
+    if record.pending_ms:
+        return replace(record, quiet_ms=max(record.quiet_ms, record.pending_ms + lag), pending_ms=0, canceled=canceled)
+    return record if canceled == record.canceled else replace(record, canceled=canceled)
+
+
+def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
+    if isinstance(seen.orders, Unknown):
+        return record
+    trade, n = record.trade, record.n
+    for order in seen.orders.value:
+        client = decode(order.client_id)
+        if client is None or client.installation != frame.installation:
+            continue
+        if client.role is not Role.ENTRY:
+            n = max(n, client.n)
+        if trade and client.trade == trade.id:
+            trade = with_role(trade, order.id, ROLE_REASON[client.role])
+    if trade:
+        shown = {order.id for order in seen.orders.value}
+        placed = tuple(
+            p for p in trade.placed if p.order_id not in shown and frame.now_ms < p.acked_ms + frame.can.lag_ms
+        )
+        trade = trade if placed == trade.placed else replace(trade, placed=placed)
+    return record if (n, trade) == (record.n, record.trade) else replace(record, n=n, trade=trade)
+
+
+def with_role(trade: Trade, order: str, reason: str) -> Trade:
+    """Note what an order of ours is for, unless that is known; the oldest notes go."""
+    if any(known == order for known, _ in trade.order_roles):
+        return trade
+    return replace(trade, order_roles=(*trade.order_roles, (order, reason))[-ROLES_KEPT:])
+
+
+def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
+    """Take in what look-ups say of entry attempts, also of one this record has forgotten, and prove absences."""
+    chain = follow(trade, seen.fills, frame.installation)
+    for attempt in range(len(trade.nonces)):
+        client_id = entry_id(trade, attempt, frame.installation)
+        answer = seen.lookups.get(client_id)
+        if answer is None or isinstance(answer, Unknown):
+            continue
+        known = answer.value
+        sent = next((s for s in trade.sent if s.attempt == attempt), None)
+        if sent is None:
+            if known.state is not None and attempt == len(trade.sent):
+                trade = replace(trade, sent=(*trade.sent, _forgotten(trade, attempt, frame)))
+                sent = trade.sent[-1]
+            else:
+                continue
+        if not sent.unproven:
+            continue
+        if known.filled > 0 or known.state is OrderState.FILLED:
+            done: Outcome = Accepted(order_id=known.order_id, filled=known.filled)
+            trade = _with_sent(replace(trade, held=max(trade.held, known.filled)), replace(sent, outcome=done))
+            if known.order_id:
+                trade = with_role(trade, known.order_id, "entry")
+        elif isinstance(absence(sent, client_id, seen, chain, frame.can.lag_ms), Proof):
+            trade = _with_sent(trade, replace(sent, absent=True))
+    if trade.entered_ms is None and has_entered(trade, chain):
+        first = min((f.time_ms for f in chain.used), default=frame.now_ms)
+        trade = replace(trade, entered_ms=first)
+    return trade
+
+
+def _forgotten(trade: Trade, attempt: int, frame: Frame) -> Sent:
+    """An attempt the venue knows and this record does not: the store went back in time after it was sent."""
+    if trade.sent:
+        terms = trade.sent[-1].terms
+    else:
+        stop = trade.stop or ZERO
+        terms = Terms(ZERO, ZERO, stop, ZERO, trade.target, None, ZERO)
+    return Sent(attempt, attempt, trade.nonces[attempt], frame.now_ms, frame.now_ms, terms, Unknown("record lost"))
+
+
+def _with_sent(trade: Trade, sent: Sent) -> Trade:
+    return replace(trade, sent=tuple(sent if s.attempt == sent.attempt else s for s in trade.sent))
+
+
+def _fold_belief(case: Case) -> KeyRecord:
+    record, trade, now = case.record, case.trade, case.now
+    assert trade is not None
+    belief = case.belief
+    if isinstance(belief, Held):
+        trade = _fold_cover(replace(trade, flat_since_ms=None), case, now)
+        if belief.by == "venue":
+            trade = _fold_position(trade, belief, case)
+    elif isinstance(belief, Flat):
+        trade = _close_naked(replace(trade, covered=False, held=ZERO), now)
+        if trade.flat_since_ms is None:
+            trade = replace(trade, flat_since_ms=now)
+    return record if trade == record.trade else replace(record, trade=trade)
+
+
+def _fold_cover(trade: Trade, case: Case, now: int) -> Trade:
+    if case.whole:
+        return replace(_close_naked(trade, now), covered=True, crossed=False, oversize=False, stop_answers=0)
+    if not case.orders_known or case.unseen(Role.STOP):
+        return trade  # not seen, or acked a moment ago: neither covered nor naked can be said
+    lost = trade.lost_ms
+    if trade.covered:
+        horizon = now - case.rules.lost_cover_window_ms
+        lost = (*(t for t in lost if t > horizon), now)
+    since = trade.naked_since_ms if trade.naked_since_ms is not None else now
+    return replace(trade, covered=False, lost_ms=lost, naked_since_ms=since)
+
+
+def _close_naked(trade: Trade, now: int) -> Trade:
+    if trade.naked_since_ms is None:
+        return trade
+    return replace(trade, naked_ms=trade.naked_ms + now - trade.naked_since_ms, naked_since_ms=None)
+
+
+def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
+    position = held.position
+    assert position is not None
+    fresh = not isinstance(case.seen.position, Unknown) and case.seen.position.at_ms > case.record.quiet_ms
+    if fresh or held.size <= trade.held:
+        trade = replace(trade, held=held.size)
+    close = trade.close
+    if close and close.keep_fraction > 0 and close.keep_size is None:
+        keep = to_step(held.size * close.keep_fraction, case.frame.market.size_step, Toward.UP)
+        trade = replace(trade, close=replace(close, keep_size=keep))
+    elif close and close.keep_size is not None and held.size <= close.keep_size:
+        trade = replace(trade, close=None, widen=0)
+    return trade
+
+
+# --- effects ---------------------------------------------------------------------------------------------------
+
+
+def announce(record: KeyRecord, action: Action, deadline_ms: int, nonce: int, now_ms: int) -> KeyRecord:
+    """Note an effect before it is sent: its deadline, the order number it takes, an entry's attempt."""
+    if isinstance(action, PLACING):
+        record = replace(record, pending_ms=deadline_ms)
+    trade = record.trade
+    match action:
+        case Enter():
+            assert trade is not None
+            sent = Sent(
+                action.attempt, action.attempt, nonce, deadline_ms, now_ms, action.terms, Unknown("no answer yet")
+            )
+            others = tuple(s for s in trade.sent if s.attempt != action.attempt)
+            trade = replace(trade, sent=(*others, sent), stop=action.terms.stop, target=action.terms.target)
+            legs = 1 if action.terms.target is None else 2
+            return replace(record, n=record.n + legs, trade=trade)
+        case PlaceStop():
+            return replace(record, n=record.n + 1, trade=trade and replace(trade, stop_tried_ms=now_ms))
+        case PlaceTarget():
+            return replace(record, n=record.n + 1)
+        case Flatten():
+            n = record.n + 1
+            tried = trade and replace(trade, flatten_tried_ms=now_ms)
+            return replace(record, n=n, trade=tried and with_role(tried, f"n{n}", action.reason))
+        case _:
+            return record
+
+
+def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome, now_ms: int, lag_ms: int) -> KeyRecord:
+    """Note what came of an effect. Unanswered, it may appear until its deadline + lag; answered, for one lag more."""
+    if isinstance(action, PLACING):
+        lost = any(isinstance(o, Unknown) for o in _answers(outcome))
+        until = (record.pending_ms if lost else now_ms) + lag_ms
+        record = replace(record, quiet_ms=max(record.quiet_ms, until), pending_ms=0)
+    if isinstance(action, Cancel) and isinstance(outcome, Accepted):
+        record = replace(record, canceled=(*record.canceled, (action.order_id, now_ms)))
+    trade = record.trade
+    if trade is None:
+        return record
+    if isinstance(action, Enter) and isinstance(outcome, EntryOutcome):
+        trade = _conclude_entry(trade, action, outcome, record.n, now_ms)
+    elif isinstance(action, PlaceStop):
+        trade = _conclude_stop(trade, action, outcome, record.n, now_ms)
+    elif isinstance(action, PlaceTarget):
+        trade = _conclude_target(trade, outcome, record.n, now_ms)
+    elif isinstance(action, Flatten):
+        trade = _conclude_flatten(trade, action, outcome, record.n, now_ms)
+    return replace(record, trade=trade)
+
+
+def _answers(outcome: Outcome | EntryOutcome) -> tuple[Outcome, ...]:
+    if isinstance(outcome, EntryOutcome):
+        return tuple(o for o in (outcome.entry, outcome.stop, outcome.target) if o is not None)
+    return (outcome,)
+
+
+def _acked(trade: Trade, role: Role, outcome: Outcome | None, n: int, now_ms: int, reason: str) -> Trade:
+    if not isinstance(outcome, Accepted):
+        return trade
+    if outcome.order_id:
+        trade = with_role(trade, outcome.order_id, reason)
+    others = tuple(p for p in trade.placed if p.role is not role)
+    return replace(trade, placed=(*others, Placed(role, outcome.order_id, n, now_ms)))
+
+
+def _conclude_entry(trade: Trade, action: Enter, outcome: EntryOutcome, n: int, now_ms: int) -> Trade:
+    sent = next(s for s in trade.sent if s.attempt == action.attempt)
+    entry = outcome.entry
+    if isinstance(entry, Rejected) and entry.reason in (Reason.STALE_NONCE, Reason.DUPLICATE_ID):
+        # A used nonce or id may be this very attempt's, sent before the store went back in time: look, then know.
+        entry = Unknown(f"refused as {entry.reason}: {entry.text}")
+    trade = _with_sent(trade, replace(sent, outcome=entry))
+    legs = 1 if action.terms.target is None else 2
+    stop_n = n - legs + 1
+    if isinstance(entry, Accepted):
+        if entry.order_id:
+            trade = with_role(trade, entry.order_id, "entry")
+        if entry.filled > 0:
+            trade = replace(trade, held=entry.filled, entered_ms=trade.entered_ms or now_ms)
+    trade = _acked(trade, Role.STOP, outcome.stop, stop_n, now_ms, "stop_loss")
+    if isinstance(outcome.stop, Rejected):
+        trade = _refused_stop(trade, outcome.stop)
+    trade = _acked(trade, Role.TARGET, outcome.target, n, now_ms, "take_profit")
+    if isinstance(outcome.target, Rejected):
+        trade = replace(trade, target_refused=outcome.target.reason)
+    return trade
+
+
+def _refused_stop(trade: Trade, outcome: Rejected) -> Trade:
+    return replace(
+        trade,
+        stop_answers=trade.stop_answers + 1,
+        crossed=trade.crossed or outcome.reason is Reason.CROSSED,
+        oversize=trade.oversize or outcome.reason is Reason.OVERSIZE,
+    )
+
+
+def _conclude_stop(trade: Trade, action: PlaceStop, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
+    reason = "trailing_stop" if action.moved_by == "policy" else "stop_loss"
+    if isinstance(outcome, Accepted):
+        trade = _acked(trade, Role.STOP, outcome, n, now_ms, reason)
+        stop = (
+            trade.stop if trade.stop is not None else action.trigger
+        )  # a found trade's stop is where it was first put
+        return replace(trade, stop=stop, stop_answers=trade.stop_answers + 1)
+    if isinstance(outcome, Rejected):
+        return _refused_stop(trade, outcome)
+    return replace(trade, stop_answers=trade.stop_answers + 1) if isinstance(outcome, Unknown) else trade
+
+
+def _conclude_target(trade: Trade, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
+    if isinstance(outcome, Rejected):
+        return replace(trade, target_refused=outcome.reason)
+    return _acked(trade, Role.TARGET, outcome, n, now_ms, "take_profit") if isinstance(outcome, Accepted) else trade
+
+
+def _conclude_flatten(trade: Trade, action: Flatten, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
+    if isinstance(outcome, Accepted):
+        trade = _acked(trade, Role.FLATTEN, outcome, n, now_ms, action.reason)
+        return replace(trade, held=max(ZERO, trade.held - outcome.filled))
+    if isinstance(outcome, Rejected) and outcome.reason is Reason.NO_LIQUIDITY:
+        return replace(trade, widen=trade.widen + 1, flatten_tried_ms=0)
+    if isinstance(outcome, Rejected) and outcome.reason is Reason.TOO_SMALL and action.keep > 0:
+        return replace(trade, close=None)  # too small a part to sell: the wish cannot be met, the position stands
+    return trade
+
+
+# --- wishes of a person ----------------------------------------------------------------------------------------
+
+
+def ask_close(record: KeyRecord, ask: CloseAsk) -> KeyRecord:
+    """Note a wish to close; a wish to close all is not weakened by a later one to close a part."""
+    trade = record.trade
+    if trade is None or (trade.close and trade.close.keep_fraction == 0 and ask.keep_fraction > 0):
+        return record
+    return replace(record, trade=replace(trade, close=ask))
+
+
+def move_stop(record: KeyRecord, trigger: Decimal, now_ms: int) -> KeyRecord:
+    """Note a person's wish for another stop trigger."""
+    if record.trade is None:
+        return record
+    trade = replace(record.trade, stop=trigger, stop_moved_by="person", stop_moved_ms=now_ms)
+    return replace(record, trade=trade)

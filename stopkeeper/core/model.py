@@ -1,0 +1,470 @@
+"""The nouns: what a signal, a trade, an order, a position, a fill and an observation are.
+
+Values only. What may be concluded from them stands in believe.py, what is done about them in concerns.py.
+Money is ``Decimal``; every ``*_ms`` is a venue time in milliseconds (UTC) unless the name says otherwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Generic, Literal, TypeVar
+
+from stopkeeper.core.outcomes import Outcome, Unknown
+from stopkeeper.core.prices import Price
+
+T = TypeVar("T")
+ZERO = Decimal(0)
+
+
+class Side(StrEnum):
+    """The side of a position; of an order, the side it pushes the position towards (long buys, short sells)."""
+
+    LONG = "long"
+    SHORT = "short"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.LONG else -1
+
+    @property
+    def opposite(self) -> "Side":
+        return Side.SHORT if self is Side.LONG else Side.LONG
+
+
+class Role(StrEnum):
+    """What an order of ours is for; it stands in its client id."""
+
+    ENTRY = "entry"
+    STOP = "stop"
+    TARGET = "target"
+    FLATTEN = "flatten"
+
+
+class OrderKind(StrEnum):
+    """What a venue's order does when its moment comes."""
+
+    LIMIT = "limit"
+    STOP_MARKET = "stop_market"
+    STOP_LIMIT = "stop_limit"
+    TARGET_MARKET = "target_market"
+    TARGET_LIMIT = "target_limit"
+
+
+class MarginMode(StrEnum):
+    """How a position's margin is kept."""
+
+    ISOLATED = "isolated"
+    CROSS = "cross"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """(account, symbol): what a lease, a drive, a position and a trade are per. ``symbol`` is the venue's coin: BTC."""
+
+    account: str
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"{self.account}:{self.symbol}"
+
+
+# --- what a venue says -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """A reading that succeeded, with the venue's own time of it."""
+
+    value: T
+    at_ms: int
+    kind: Literal["known"] = "known"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What the venue says is held on one symbol. ``size`` > 0. ``mark`` is None where the venue's price was not one."""
+
+    symbol: str
+    side: Side
+    size: Decimal
+    entry_price: Decimal
+    margin_mode: MarginMode
+    leverage: Decimal
+    liquidation_price: Decimal | None
+    mark: Decimal | None
+    unrealized_pnl: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A live order as the venue shows it. ``size`` is what is left; a ``whole`` order follows the position."""
+
+    id: str
+    symbol: str
+    client_id: str | None
+    side: Side
+    kind: OrderKind
+    size: Decimal
+    price: Decimal | None
+    trigger: Decimal | None
+    mark_triggered: bool
+    reduce_only: bool
+    whole: bool
+    fired: bool
+    placed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution. ``fee`` > 0 is paid, in the settle currency; ``start`` is the signed position before it."""
+
+    id: str
+    symbol: str
+    order_id: str
+    client_id: str | None
+    side: Side
+    size: Decimal
+    price: Decimal
+    fee: Decimal
+    closed_pnl: Decimal
+    time_ms: int
+    start: Decimal | None = None
+    liquidation: bool = False
+    adl: bool = False
+
+    @property
+    def signed(self) -> Decimal:
+        return self.size * self.side.sign
+
+
+class OrderState(StrEnum):
+    """What the venue answers when an order is looked up by its id."""
+
+    LIVE = "live"
+    FIRED = "fired"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The answer to a look-up by client id; ``state`` None means the venue does not know the id."""
+
+    client_id: str
+    state: OrderState | None
+    order_id: str | None = None
+    filled: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """The account's money: ``value`` with open P&L, ``free`` to open more."""
+
+    value: Decimal
+    free: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All positions of an account and its money, from one read."""
+
+    positions: Mapping[str, Position]
+    funds: Funds
+
+
+@dataclass(frozen=True, slots=True)
+class FillPage:
+    """The fills from ``since_ms`` on, oldest first, complete for every symbol."""
+
+    since_ms: int
+    fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSeen:
+    """One observation of an account; each field is known, with the venue's time of it, or Unknown, never guessed."""
+
+    holdings: Known[Holdings] | Unknown = Unknown("not read")
+    orders: Known[tuple[Order, ...]] | Unknown = Unknown("not read")
+    fills: Known[FillPage] | Unknown = Unknown("not read")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One observation of one key: the account's, cut to the symbol, with its mark and the look-ups asked for."""
+
+    position: Known[Position | None] | Unknown = Unknown("not read")
+    orders: Known[tuple[Order, ...]] | Unknown = Unknown("not read")
+    fills: Known[FillPage] | Unknown = Unknown("not read")
+    mark: Price | None = None
+    funds: Funds | None = None
+    lookups: Mapping[str, Known[Lookup] | Unknown] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What the venue demands of an order on a symbol; prices by ``tick``, or ``significant`` and ``decimals``."""
+
+    symbol: str
+    size_step: Decimal
+    min_notional: Decimal
+    max_leverage: int
+    maintenance_rate: Decimal
+    taker_fee: Decimal
+    decimals: int
+    significant: int | None = None
+    tick: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """What differs between venues, as data: rules ask these, never a venue's name."""
+
+    whole_stop: bool
+    amend_atomic: bool
+    attach: bool
+    trigger_without_position: bool
+    deadline_on: frozenset[str]
+    oversize_covers: bool
+    lag_ms: int
+
+
+# --- what somebody wished --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """A price said outright, or as a fraction (0.02 = 2 %) of the mark at send. Exactly one is set."""
+
+    price: Decimal | None = None
+    fraction: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much: units of the coin, or USD of notional, or USD lost at the stop. Exactly one is set."""
+
+    size: Decimal | None = None
+    notional: Decimal | None = None
+    risk: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Somebody's wish to enter. ``expires_ms`` is the venue time after which no entry leaves."""
+
+    id: str
+    key: Key
+    side: Side
+    amount: Amount
+    stop: Distance
+    target: Distance | None = None
+    limit: Decimal | None = None
+    leverage: int | None = None
+    time_limit_ms: int | None = None
+    expires_ms: int = 0
+    price: Decimal | None = None
+    max_deviation: Decimal | None = None
+
+
+# --- our record of it ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A signal worked out at the moment of send, rounded to the venue's grid: what is actually asked of it."""
+
+    size: Decimal
+    worst_price: Decimal
+    stop: Decimal
+    stop_worst: Decimal
+    target: Decimal | None
+    target_worst: Decimal | None
+    mark: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An entry attempt, written before it is sent. Its outcome is Unknown until the venue's own answer says else."""
+
+    attempt: int
+    n: int
+    nonce: int
+    deadline_ms: int
+    sent_ms: int
+    terms: Terms
+    outcome: Outcome
+    absent: bool = False
+
+    @property
+    def unproven(self) -> bool:
+        """True while nothing tells whether this attempt exists at the venue."""
+        return isinstance(self.outcome, Unknown) and not self.absent
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order the venue acknowledged and no observation has shown yet."""
+
+    role: Role
+    order_id: str | None
+    n: int
+    acked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAsk:
+    """A wish to close: why, by whom it is counted in the ledger, and what part is to stay (0 = all goes)."""
+
+    reason: str
+    asked_ms: int
+    keep_fraction: Decimal = ZERO
+    keep_size: Decimal | None = None
+
+
+class Origin(StrEnum):
+    """Where a trade came from: a signal, or a position found on the venue that no trade owned."""
+
+    SIGNAL = "signal"
+    FOUND = "found"
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """Our record of one entry and all that follows until it is booked.
+
+    ``stop`` is the trigger wanted now (it only moves towards the price unless a person says so), ``nonces`` the entry's
+    four, minted at admission. ``held`` is the size our acks and the last read say. ``placed`` are acks not yet seen,
+    ``lost_ms`` when cover was lost and not by us, ``order_roles`` what each order of ours was for, by venue id or by
+    "n" and number. A found trade begins with ``opening_size`` at ``opening_price``.
+    """
+
+    id: str
+    origin: Origin
+    key: Key
+    side: Side
+    created_ms: int
+    signal: Signal | None = None
+    nonces: tuple[int, ...] = ()
+    sent: tuple[Sent, ...] = ()
+    stop: Decimal | None = None
+    stop_moved_by: Literal["entry", "person", "policy", "venue"] = "entry"
+    stop_moved_ms: int = 0
+    target: Decimal | None = None
+    close: CloseAsk | None = None
+    placed: tuple[Placed, ...] = ()
+    entered_ms: int | None = None
+    held: Decimal = ZERO
+    naked_since_ms: int | None = None
+    naked_ms: int = 0
+    flat_since_ms: int | None = None
+    covered: bool = False
+    lost_ms: tuple[int, ...] = ()
+    stop_answers: int = 0
+    stop_tried_ms: int = 0
+    flatten_tried_ms: int = 0
+    widen: int = 0
+    crossed: bool = False
+    oversize: bool = False
+    target_refused: str = ""
+    order_roles: tuple[tuple[str, str], ...] = ()
+    refusal: str = ""
+    opening_size: Decimal = ZERO
+    opening_price: Decimal | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Leverage and margin mode as last read back from the venue for a key."""
+
+    leverage: int
+    margin_mode: MarginMode
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Up to where the fills of a key are booked: fills at or before this time and id are some booking's."""
+
+    time_ms: int = 0
+    fill_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """Everything stored about a key, in one document with one version.
+
+    ``n`` numbers our orders on the key; ``quiet_ms`` is the venue time after which nothing of ours can still appear: it
+    outlives the trade. ``pending_ms`` is the deadline of the effect being sent, 0 once its outcome is noted.
+    ``canceled`` are (order id, ack time) of cancels not yet seen; ``settling`` trades booked as incomplete.
+    """
+
+    key: Key
+    version: int = 0
+    n: int = 0
+    quiet_ms: int = 0
+    pending_ms: int = 0
+    canceled: tuple[tuple[str, int], ...] = ()
+    cursor: Cursor = Cursor()
+    trade: Trade | None = None
+    settling: tuple[Trade, ...] = ()
+    prepared: Prepared | None = None
+
+
+# --- what an account may do ------------------------------------------------------------------------------------
+
+
+class OrphanPolicy(StrEnum):
+    """What is done about a position no trade owns."""
+
+    PROTECT = "protect"
+    ADOPT = "adopt"
+    CLOSE = "close"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Refusals at the door. None = no limit of that kind."""
+
+    max_open_trades: int | None = None
+    max_leverage: int | None = None
+    max_notional: Decimal | None = None
+    max_daily_loss: Decimal | None = None
+    max_stop_distance: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers the rules lean on; defaults are design.md's. Fractions, not percent; durations in ms."""
+
+    leverage: int = 5
+    margin_mode: MarginMode = MarginMode.ISOLATED
+    orphan_policy: OrphanPolicy = OrphanPolicy.PROTECT
+    entry_worst: Decimal = Decimal("0.02")
+    stop_worst: Decimal = Decimal("0.10")
+    orphan_stop: Decimal = Decimal("0.05")
+    liquidation_buffer: Decimal = Decimal("0.25")
+    flatten_worst: tuple[Decimal, ...] = (Decimal("0.03"), Decimal("0.10"), Decimal("0.30"))
+    exit_tolerance: Decimal = Decimal("0.01")
+    naked_limit_ms: int = 5_000
+    lost_cover_times: int = 3
+    lost_cover_window_ms: int = 60_000
+    fired_patience_ms: int = 2_000
+    confirm_ms: tuple[int, ...] = (2_000, 3_000, 3_000, 5_000)
+    prepared_max_age_ms: int = 3_600_000
+    incomplete_after_ms: int = 60_000
+    offset_max_age_ms: int = 60_000
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What a person has switched: read by decide at the moment of send."""
+
+    paused: bool = False
+    halted: bool = False
+    barred: str = ""

@@ -1,0 +1,59 @@
+"""Compare an account with all its records: which keys would not stay at rest. It performs nothing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from stopkeeper.core.actions import Again
+from stopkeeper.core.case import Frame
+from stopkeeper.core.decide import decide
+from stopkeeper.core.learn import learn
+from stopkeeper.core.model import AccountSeen, FillPage, Key, KeyRecord, Known, Lookup, Seen
+from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.prices import Price, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A key to drive, and why."""
+
+    key: Key
+    why: str
+
+
+def project(
+    account: AccountSeen,
+    symbol: str,
+    mark: Price | None = None,
+    lookups: Mapping[str, Known[Lookup] | Unknown] | None = None,
+) -> Seen:
+    """Cut an account's observation to one symbol. Without another mark, the position row's own serves."""
+    holdings, orders, fills = account.holdings, account.orders, account.fills
+    position = None if isinstance(holdings, Unknown) else holdings.value.positions.get(symbol)
+    if position and position.mark:
+        mark = Price(position.mark, Source.POSITION, 0)
+    return Seen(
+        position=holdings if isinstance(holdings, Unknown) else Known(position, holdings.at_ms),
+        orders=orders
+        if isinstance(orders, Unknown)
+        else Known(tuple(o for o in orders.value if o.symbol == symbol), orders.at_ms),
+        fills=fills
+        if isinstance(fills, Unknown)
+        else Known(
+            FillPage(fills.value.since_ms, tuple(f for f in fills.value.fills if f.symbol == symbol)), fills.at_ms
+        ),
+        mark=mark,
+        funds=None if isinstance(holdings, Unknown) else holdings.value.funds,
+        lookups=lookups or {},
+    )
+
+
+def differences(cases: Iterable[tuple[KeyRecord, Seen, Frame]]) -> tuple[Wake, ...]:
+    """Return the keys on which a drive would act or is not at rest."""
+    wakes = []
+    for record, seen, frame in cases:
+        plan = decide(learn(record, seen, frame), seen, frame)
+        if plan.actions:
+            wakes.append(Wake(record.key, f"{plan.concern}: {plan.actions[0].why}"))
+        elif isinstance(plan.ends, Again):
+            wakes.append(Wake(record.key, plan.ends.why))
+    return tuple(wakes)

@@ -1,0 +1,1 @@
+"""The imperative shell around core: observe, decide, perform. It holds no rules."""

@@ -1,0 +1,115 @@
+"""``drive(key)``: turns for one key until rest. The one function for entry, supervision, recovery and restart.
+
+A turn observes, learns, decides and performs, under the lease. This is the only place that takes one.
+"""
+
+from dataclasses import dataclass, field
+
+from stopkeeper.core.actions import ALL_FIELDS, Action, Again, Field, PlaceStop, Plan, Rest
+from stopkeeper.core.decide import decide
+from stopkeeper.core.learn import learn
+from stopkeeper.core.model import AccountSeen, Key, Known, Lookup
+from stopkeeper.core.outcomes import Accepted, Throttled
+from stopkeeper.engine.observe import first_look, frame, look, narrow
+from stopkeeper.engine.perform import perform
+from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
+
+MAX_TURNS = 12
+BUSY_MS = 500  # when to look again at a key that somebody else is driving
+THROTTLED_MS = 500  # when to try again what no rate budget was left for
+TIRED_MS = 250  # when to go on after as many turns as one drive may take
+
+
+@dataclass
+class _Drive:
+    """What one drive knows from turn to turn; nothing of it outlives the drive."""
+
+    key: Key
+    lease: Lease
+    ports: Ports
+    seen: AccountSeen | None = None
+    stale: frozenset[Field] = ALL_FIELDS
+    asked: dict[str, Known[Lookup]] = field(default_factory=dict)
+
+
+def drive(key: Key, ports: Ports) -> Rest | Again | None:
+    """Take turns for a key until it is at rest; None = somebody else drives it, and it was marked due.
+
+    Raises StoreGone and LeaseLost (touch nothing, leave: the lease expires or its next owner goes on).
+    """
+    lease = ports.leases.acquire(key)
+    if lease is None:
+        ports.wakes.mark_due(key, BUSY_MS)
+        return None
+    try:
+        return _turns(_Drive(key, lease, ports))
+    except StoreGone:
+        raise
+    except LeaseLost:
+        ports.leases.abandon(lease, BUSY_MS)  # a no-op where the lease is another's already
+        raise
+    except BaseException:
+        ports.leases.abandon(lease, ports.times.claim_ms)
+        raise
+
+
+def _turns(run: _Drive) -> Rest | Again:
+    ports = run.ports
+    began = ports.venue.now_ms()
+    for _ in range(MAX_TURNS):
+        if ports.venue.now_ms() - began > ports.times.drive_ms:
+            break
+        counter = ports.wakes.counter(run.key)
+        plan = _turn(run)
+        if plan.ends is None:
+            continue
+        due = plan.ends.due_ms
+        after = None if due is None else max(0, due - ports.venue.now_ms())
+        if ports.leases.release(run.lease, counter, after):
+            ports.journal.write(run.key.account, run.key.symbol, _kind(plan.ends), plan.ends.why)
+            return plan.ends
+        run.stale = ALL_FIELDS  # somebody woke the key while we looked: look again
+        run.asked.clear()
+    ports.leases.abandon(run.lease, TIRED_MS)
+    tired = Again(ports.venue.now_ms() + TIRED_MS, "as many turns as one drive may take: another goes on")
+    ports.journal.write(run.key.account, run.key.symbol, "again", tired.why)
+    return tired
+
+
+def _kind(end: Rest | Again) -> str:
+    return end.kind if isinstance(end, Rest) else "again"
+
+
+def _turn(run: _Drive) -> Plan:
+    """Observe, learn, decide, perform once."""
+    ports = run.ports
+    ports.leases.renew(run.lease, 0)
+    record = ports.records.load(run.key)
+    if run.seen is None:
+        run.seen = first_look(record, ports)
+    elif run.stale:
+        run.seen = look(ports, run.stale, run.seen, Urgency.PROTECTIVE)
+    run.stale = frozenset()
+    seen = narrow(record, run.seen, ports, run.asked)
+    now = frame(ports, run.key.symbol)
+    learned = learn(record, seen, now)
+    if learned != record:
+        record = ports.records.save(learned, run.lease)
+    plan = decide(record, seen, now)
+    for alarm in plan.alarms:
+        ports.journal.write(run.key.account, run.key.symbol, f"alarm:{alarm.kind}", alarm.text)
+    for action in plan.actions:
+        if _must_wait(action, run):
+            return Plan(plan.concern, ends=Again(run.lease.inherited_ms + 1, "a deadline of the last holder is open"))
+        record, outcome = perform(action, record, run.lease, ports)
+        run.stale |= action.looks
+        if isinstance(outcome, Throttled):
+            return Plan(plan.concern, ends=Again(now.now_ms + THROTTLED_MS, outcome.text))
+        if not isinstance(outcome, Accepted):
+            break
+    return plan
+
+
+def _must_wait(action: Action, run: _Drive) -> bool:
+    """Who takes over from a holder that never released may place stops at once; the rest waits out its deadline."""
+    return not isinstance(action, PlaceStop) and run.ports.venue.now_ms() <= run.lease.inherited_ms

@@ -1,0 +1,133 @@
+"""Look at the venue: per account, positions first, then orders, then fills; what is young enough is not read again.
+
+Positions come first because a stale position beside newer orders errs towards a false naked, which is harmless.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from stopkeeper.core.actions import ALL_FIELDS, Field
+from stopkeeper.core.case import Frame, questions
+from stopkeeper.core.model import AccountSeen, KeyRecord, Known, Lookup, Origin, Position, Seen
+from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.prices import Price
+from stopkeeper.core.sweep import project
+from stopkeeper.engine.ports import Ports, Urgency
+
+FILLS_BEFORE_MS = 60_000  # how far back fills are read when no trade is open
+
+
+def frame(ports: Ports, symbol: str) -> Frame:
+    """Return the circumstances of a decision now. Raises KeyError for a symbol the venue does not list."""
+    return Frame(
+        now_ms=ports.venue.now_ms(),
+        clock_age_ms=ports.venue.clock_age_ms(),
+        rules=ports.rules,
+        can=ports.venue.can,
+        market=ports.venue.markets()[symbol],
+        switches=ports.flags.read(ports.account),
+        installation=ports.installation,
+    )
+
+
+def look(ports: Ports, fields: frozenset[Field], known: AccountSeen, urgency: Urgency) -> AccountSeen:
+    """Read fields of an account afresh, in order, and share what was seen with every process."""
+    seen = known
+    if Field.HOLDINGS in fields:
+        seen = replace(seen, holdings=ports.venue.holdings(urgency))
+    if Field.ORDERS in fields:
+        seen = replace(seen, orders=ports.venue.orders(urgency))
+    if Field.FILLS in fields:
+        seen = replace(seen, fills=ports.venue.fills(_fills_since(ports), urgency))
+    if fields:
+        ports.looks.save(ports.account, seen)
+    return seen
+
+
+def _fills_since(ports: Ports) -> int:
+    trades = [t for r in ports.records.all(ports.account) for t in (r.trade, *r.settling) if t is not None]
+    return min((t.created_ms for t in trades), default=ports.venue.now_ms() - FILLS_BEFORE_MS)
+
+
+def cached(ports: Ports, max_age_ms: Mapping[Field, int]) -> tuple[AccountSeen, frozenset[Field]]:
+    """Return the shared look without what is too old, and the fields that must be read."""
+    seen, ages = ports.looks.load(ports.account)
+    stale = {field for field in ALL_FIELDS if ages.get(field) is None or ages[field] > max_age_ms.get(field, 0)}
+    if ports.venue.clock_age_ms() is None or (ports.venue.clock_age_ms() or 0) > ports.times.offset_max_age_ms:
+        stale.add(Field.HOLDINGS)  # its answer carries the venue's clock
+    return seen, frozenset(stale)
+
+
+def first_look(record: KeyRecord, ports: Ports) -> AccountSeen:
+    """Observe for a key's first turn: an entry may lean on a fresh shared look, everything else looks for itself."""
+    if awaiting_entry(record):
+        fresh = ports.times.look_fresh_ms
+        ages = {Field.HOLDINGS: fresh, Field.ORDERS: fresh, Field.FILLS: ports.times.sweep_ms}
+        seen, stale = cached(ports, ages)
+        return look(ports, stale | _unfit(record, seen), seen, Urgency.ORDINARY)
+    seen, _ = cached(ports, {})
+    seen = look(ports, frozenset({Field.HOLDINGS, Field.ORDERS}), seen, Urgency.PROTECTIVE)
+    return look(ports, frozenset({Field.FILLS}), seen, Urgency.PROTECTIVE) if _asks_fills(record, seen) else seen
+
+
+def awaiting_entry(record: KeyRecord) -> bool:
+    """Return whether a key's trade is a signal of which nothing was sent yet."""
+    trade = record.trade
+    return trade is not None and trade.origin is Origin.SIGNAL and not trade.sent and trade.entered_ms is None
+
+
+def _unfit(record: KeyRecord, seen: AccountSeen) -> frozenset[Field]:
+    """A page of fills that begins after the trade tells nothing of it."""
+    trade, fills = record.trade, seen.fills
+    if trade and not isinstance(fills, Unknown) and fills.value.since_ms > trade.created_ms:
+        return frozenset({Field.FILLS})
+    return frozenset()
+
+
+def _asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
+    """Fills are read where something changed: a position that is not what we last knew, an entry without proof."""
+    trade = record.trade
+    if record.settling:
+        return True
+    if trade is None or isinstance(seen.holdings, Unknown):
+        return trade is not None
+    position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
+    if position is None or position.side is not trade.side or position.size != trade.held:
+        return True
+    return any(sent.unproven for sent in trade.sent)
+
+
+def narrow(record: KeyRecord, account: AccountSeen, ports: Ports, asked: dict[str, Known[Lookup]]) -> Seen:
+    """Cut an account's look to the record's key; add its mark, and the look-ups that are open.
+
+    ``asked`` keeps this drive's answers, so that an id is asked for once before its first send.
+    """
+    symbol = record.key.symbol
+    seen = project(account, symbol, lookups=dict(asked))
+    urgency = Urgency.PROTECTIVE if record.trade and record.trade.sent else Urgency.ORDINARY
+    answers: dict[str, Known[Lookup] | Unknown] = dict(asked)
+    for client_id in questions(record, seen, ports.installation):
+        if client_id in asked and urgency is Urgency.ORDINARY:
+            continue
+        answer = ports.venue.lookup(symbol, client_id, urgency)
+        answers[client_id] = answer
+        if isinstance(answer, Known):
+            asked[client_id] = answer
+    seen = replace(seen, lookups=answers)
+    return seen if seen.mark else replace(seen, mark=mark_of(symbol, ports, ask=needs_mark(record)))
+
+
+def needs_mark(record: KeyRecord) -> bool:
+    """Return whether a mark is worth a request: an entry is coming and its leverage will not be read back anyway."""
+    return awaiting_entry(record) and record.prepared is not None
+
+
+def mark_of(symbol: str, ports: Ports, *, ask: bool) -> Price | None:
+    """Return the newest mark: the feed's while it is fresh, else, if asked for, the venue's own answer."""
+    price = ports.prices.get(ports.account, symbol)
+    if price and price.age_ms <= ports.times.look_fresh_ms:
+        return price
+    if not ask:
+        return None
+    settings = ports.venue.settings(symbol, Urgency.ORDINARY)
+    return None if isinstance(settings, Unknown) else settings.value.mark

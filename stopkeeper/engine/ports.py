@@ -1,0 +1,322 @@
+"""The Protocols through which engine, exchange and store meet; strangers to each other, introduced by workers.
+
+Durations and ages are ms. ``*_ms`` points in time are venue time unless the name says otherwise.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+from stopkeeper.core.ledger import LedgerLine
+from stopkeeper.core.model import (
+    Ability,
+    AccountSeen,
+    FillPage,
+    Holdings,
+    Key,
+    KeyRecord,
+    Known,
+    Limits,
+    Lookup,
+    MarginMode,
+    Market,
+    Order,
+    Prepared,
+    Rules,
+    Side,
+    Switches,
+    Terms,
+    Trade,
+)
+from stopkeeper.core.outcomes import EntryOutcome, Outcome, Throttled, Unknown
+from stopkeeper.core.prices import Price
+
+
+class StoreGone(Exception):
+    """Redis cannot be reached or did not confirm a write. Touch nothing, leave."""
+
+
+class LeaseLost(Exception):
+    """Somebody else holds the key, or may: a stale fence, an expired lease, a moved version. Touch nothing, leave."""
+
+
+class Reentered(RuntimeError):
+    """The same call context asked for a lease it already holds: a bug that would otherwise hang for ever."""
+
+
+class Urgency(StrEnum):
+    """Which share of the rate budget a request may draw on."""
+
+    PROTECTIVE = "protective"  # stops, closes, cancels, and the looks they need
+    ORDINARY = "ordinary"
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The right to send one signed action: minted after its rate budget was reserved."""
+
+    nonce: int
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryIds:
+    """The client ids of an entry's legs."""
+
+    entry: str
+    stop: str
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the venue says is set on a symbol, with its mark: one request where the venue has one."""
+
+    prepared: Prepared
+    mark: Price | None
+
+
+class Venue(Protocol):
+    """One account at one venue. Reads return Known or Unknown, effects an Outcome; neither raises."""
+
+    can: Ability
+
+    def now_ms(self) -> int:
+        """Return the venue's time by the measured offset (the local clock where none was measured)."""
+
+    def clock_age_ms(self) -> int | None:
+        """Return how old the measured offset is; None = never measured."""
+
+    def markets(self) -> Mapping[str, Market]: ...
+    def holdings(self, urgency: Urgency) -> Known[Holdings] | Unknown: ...
+    def orders(self, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown: ...
+    def fills(self, since_ms: int, urgency: Urgency) -> Known[FillPage] | Unknown: ...
+    def lookup(self, symbol: str, client_id: str, urgency: Urgency) -> Known[Lookup] | Unknown: ...
+    def settings(self, symbol: str, urgency: Urgency) -> Known[Settings] | Unknown: ...
+    def funding(self, symbol: str, since_ms: int, until_ms: int) -> Known[Decimal] | Unknown:
+        """Return the funding received (> 0) or paid (< 0) on a symbol in [since, until]."""
+
+    def reserve_nonces(self, count: int) -> tuple[int, ...]:
+        """Mint an entry's nonces at admission, one an attempt, rising."""
+
+    def permit(self, urgency: Urgency, until_ms: int, *, nonce: int | None = None) -> Permit | Throttled:
+        """Reserve rate budget, then mint nonce (unless given) and deadline: the earlier of until_ms and now + 4 s."""
+
+    def prepare(self, symbol: str, leverage: int, mode: MarginMode, permit: Permit) -> Outcome: ...
+    def enter(self, symbol: str, side: Side, terms: Terms, ids: EntryIds, permit: Permit) -> EntryOutcome:
+        """Send entry (IOC at terms.worst_price), stop and target as one action."""
+
+    def place_stop(
+        self, symbol: str, held: Side, size: Decimal, trigger: Decimal, worst: Decimal, client_id: str, permit: Permit
+    ) -> Outcome:
+        """Place a reduce-only mark-triggered market stop for a position of side ``held``; ``worst`` is a price."""
+
+    def place_target(
+        self, symbol: str, held: Side, size: Decimal, trigger: Decimal, worst: Decimal, client_id: str, permit: Permit
+    ) -> Outcome: ...
+    def cancel(self, symbol: str, order_id: str, permit: Permit) -> Outcome: ...
+    def close(self, symbol: str, held: Side, size: Decimal, worst: Decimal, client_id: str, permit: Permit) -> Outcome:
+        """Close ``size`` of a position of side ``held``: reduce-only, immediate, at ``worst`` price or better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to drive a key. ``inherited_ms``: the latest deadline sent under a holder that never released."""
+
+    key: Key
+    owner: str
+    fence: int
+    inherited_ms: int
+
+
+class Leases(Protocol):
+    """Per-key locks: owner with heartbeat, fence number, expiry."""
+
+    def acquire(self, key: Key) -> Lease | None:
+        """Take the lease, or None while a live owner holds it. Raises Reentered from within the same call context."""
+
+    def renew(self, lease: Lease, deadline_ms: int) -> None:
+        """Extend to the full term and note the deadline about to be sent. Raises LeaseLost."""
+
+    def remaining_ms(self, lease: Lease) -> int:
+        """Return how much of the lease is left by this process's monotonic clock."""
+
+    def release(self, lease: Lease, counter: int, after_ms: int | None) -> bool:
+        """Let go, due again after ``after_ms`` (None = only when woken); False, still held, if it was woken."""
+
+    def abandon(self, lease: Lease, after_ms: int) -> None:
+        """Let go whatever the wake counter says, with the key due again after ``after_ms``."""
+
+    def holders(self) -> Sequence[tuple[Key, str, int, int]]:
+        """Return (key, owner, fence, ms left) of every lease held."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalState:
+    """What became of a signal: ``open`` while its trade lives, then ``closed`` or ``refused`` with the sentence."""
+
+    signal_id: str
+    trade_id: str
+    key: Key
+    state: str
+    why: str
+
+
+class AdmitResult(StrEnum):
+    """What admit answers: the first is acceptance, the second says the same signal came before."""
+
+    ADMITTED = "admitted"
+    REPEATED = "repeated"
+    CONFLICT = "conflict"  # same id, other body
+    BUSY = "busy"  # an open trade on the symbol
+    TOO_MANY = "too_many"  # max_open_trades
+    TOO_MUCH = "too_much"  # max_notional
+
+
+class Records(Protocol):
+    """The key records, versioned; every write is fenced and confirmed on disk before it returns."""
+
+    def load(self, key: Key) -> KeyRecord: ...
+    def all(self, account: str) -> Sequence[KeyRecord]:
+        """Return the records of an account that hold or settle a trade."""
+
+    def admit(self, trade: Trade, body: str, notional: Decimal, limits: Limits) -> AdmitResult:
+        """In one script: refuse or register the signal, reserve its notional, create its trade, wake the key.
+
+        ``body`` is a digest of the signal, to tell a repeat from a conflict. Raises StoreGone if not confirmed on disk.
+        """
+
+    def save(
+        self, record: KeyRecord, lease: Lease, *, booked: LedgerLine | None = None, refused: str | None = None
+    ) -> KeyRecord:
+        """Compare-and-set by version and fence; with ``booked`` append the ledger line in the same write.
+
+        With ``refused`` the trade that left the key is noted as refused for this reason. A trade that left the key
+        frees its reserved notional. Returns the record with its new version. Raises LeaseLost, StoreGone.
+        """
+
+    def request(self, key: Key, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
+        """Apply a person's wish (close, stop moved) to the record without a lease, and wake the key."""
+
+    def signal(self, trade_id: str) -> SignalState | None: ...
+
+
+class Wakes(Protocol):
+    """Wake counters and due-times: what must be driven when."""
+
+    def wake(self, key: Key, why: str) -> None:
+        """Count a wake-up and make the key due now."""
+
+    def counter(self, key: Key) -> int: ...
+    def mark_due(self, key: Key, after_ms: int) -> None:
+        """Make the key due after a while unless it is due earlier; counts no wake-up."""
+
+    def claim(self, limit: int, lease_ms: int) -> Sequence[Key]:
+        """Claim what is due: each key comes due again after lease_ms unless driven to an end before."""
+
+    def overdue(self) -> Sequence[tuple[Key, int]]:
+        """Return (key, ms until due; negative = overdue) of everything that stands in the set."""
+
+
+class Journal(Protocol):
+    """One stream per account: every decision and effect as one line with the reason in words."""
+
+    def write(self, account: str, symbol: str, kind: str, text: str, **fields: Any) -> None: ...
+    def read(self, account: str, after: str, limit: int) -> Sequence[tuple[str, Mapping[str, str]]]:
+        """Return (id, fields) of lines after an id ("0" = from the start, "" = the last ``limit``), oldest first."""
+
+
+class Ledger(Protocol):
+    """The append-only list of booked exits."""
+
+    def lines(self, account: str) -> Sequence[LedgerLine]:
+        """Return the last revision of every trade, oldest first."""
+
+
+class Looks(Protocol):
+    """The newest observation of each account, shared by all processes; older than the last seen is discarded."""
+
+    def load(self, account: str) -> tuple[AccountSeen, Mapping[str, int]]:
+        """Return the look and each field's age in ms (by Redis time); unread fields are Unknown and have no age."""
+
+    def save(self, account: str, seen: AccountSeen) -> AccountSeen:
+        """Merge a look's Known fields into the stored one and return it; older venue times than stored are dropped."""
+
+
+class Prices(Protocol):
+    """Last marks from the feed, per account."""
+
+    def put(self, account: str, marks: Mapping[str, Decimal]) -> None: ...
+    def get(self, account: str, symbol: str) -> Price | None:
+        """Return the last mark with its age by Redis time, or None."""
+
+
+class Flags(Protocol):
+    """What a person or a Barred outcome has switched, per account; survives restarts."""
+
+    def read(self, account: str) -> Switches: ...
+    def set(self, account: str, switches: Switches) -> None: ...
+
+
+class NonceSource(Protocol):
+    """The counters behind nonces, one per signer address, shared by all processes."""
+
+    def take(self, signer: str, now_ms: int, count: int) -> int:
+        """Return the first of ``count`` fresh nonces: max(now_ms, last + 1), with ``last`` clamped to now_ms + 10 s."""
+
+
+class BudgetSource(Protocol):
+    """Rate budgets shared by all processes: a token bucket per venue limit."""
+
+    def take(self, limit: str, weight: int, capacity: int, per_ms: int, reserve: int) -> int:
+        """Take ``weight`` if at least ``reserve`` would stay; return 0, or the ms until it would be granted."""
+
+    def used(self, limit: str, capacity: int, per_ms: int) -> int:
+        """Return how much of the capacity is spent now."""
+
+
+class TextCache(Protocol):
+    """Texts that outlive a process, like a venue's market list."""
+
+    def load(self, name: str) -> str | None: ...
+    def save(self, name: str, text: str, ttl_ms: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The table of times; doctor checks that each is shorter than the next."""
+
+    http_ms: int = 3_000
+    deadline_ms: int = 4_000
+    lease_ms: int = 10_000
+    sweep_ms: int = 15_000
+    drive_ms: int = 60_000
+    visibility_ms: int = 120_000
+    heartbeat_ms: int = 1_000
+    heartbeat_lost_ms: int = 3_000
+    tick_ms: int = 250
+    claim_ms: int = 5_000
+    look_fresh_ms: int = 2_000
+    offset_max_age_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a drive of one account needs, introduced by workers."""
+
+    account: str
+    installation: str
+    symbols: tuple[str, ...]
+    rules: Rules
+    times: Times
+    venue: Venue
+    leases: Leases
+    records: Records
+    wakes: Wakes
+    journal: Journal
+    ledger: Ledger
+    looks: Looks
+    prices: Prices
+    flags: Flags

@@ -1,0 +1,29 @@
+"""Look at a whole account once and wake every key that would not stay at rest."""
+
+from stopkeeper.core.actions import ALL_FIELDS
+from stopkeeper.core.case import Frame
+from stopkeeper.core.model import AccountSeen, Key, KeyRecord, Seen
+from stopkeeper.core.sweep import Wake, differences, project
+from stopkeeper.engine.observe import cached, frame, look, mark_of
+from stopkeeper.engine.ports import Ports, Urgency
+
+
+def sweep(ports: Ports, max_age_ms: int = 0) -> tuple[Wake, ...]:
+    """Observe an account (a look younger than ``max_age_ms`` serves) and wake the keys on which a drive would act."""
+    seen, stale = cached(ports, dict.fromkeys(ALL_FIELDS, max_age_ms))
+    seen = look(ports, stale, seen, Urgency.PROTECTIVE)
+    wakes = differences(cases(ports, seen))
+    for wake in wakes:
+        ports.wakes.wake(wake.key, wake.why)
+    return wakes
+
+
+def cases(ports: Ports, seen: AccountSeen) -> list[tuple[KeyRecord, Seen, Frame]]:
+    """Return record, observation and circumstances of every key of the account that is configured or has a record."""
+    records = {record.key.symbol: record for record in ports.records.all(ports.account)}
+    markets = ports.venue.markets()
+    result = []
+    for symbol in sorted({*ports.symbols, *records} & set(markets)):
+        record = records.get(symbol) or ports.records.load(Key(ports.account, symbol))
+        result.append((record, project(seen, symbol, mark_of(symbol, ports, ask=False)), frame(ports, symbol)))
+    return result

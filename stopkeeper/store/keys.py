@@ -1,0 +1,168 @@
+"""Every Redis key of Stopkeeper: its type, its life and its meaning. No other module spells a key.
+
+May live here: the table, and functions that build names from it. Keys of Celery and RedBeat are theirs, not ours.
+Key names are never hash-tagged: Celery's Redis transport has no cluster mode, so neither has the store.
+"""
+
+from dataclasses import dataclass
+
+from stopkeeper.core.model import Key
+
+SIGNAL_TTL_MS = 30 * 24 * 3600 * 1000
+JOURNAL_LINES = 100_000
+
+HEARTBEAT_PREFIX = "sk:hb:"
+SIGNAL_PREFIX = "sk:signal:"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyKind:
+    """One row of the table: how the key is spelled, what it is in Redis, how long it lives, what it means."""
+
+    pattern: str
+    type: str
+    ttl: str
+    meaning: str
+
+
+TABLE = (
+    KeyKind("sk:installation", "string", "for ever", "id of the one installation that may use this Redis"),
+    KeyKind("sk:probe", "string", "1 s", "written by doctor to see a write confirmed on disk"),
+    KeyKind("sk:hb:<boot>", "string", "heartbeat_lost_ms", "a process is alive: without it its leases are free"),
+    KeyKind(
+        "sk:lease:<account>:<symbol>",
+        "hash",
+        "for ever, one a key",
+        "owner, boot, fence (survives release), until (Redis ms), noted and inherited (latest deadlines, venue ms)",
+    ),
+    KeyKind("sk:leases", "set", "for ever", "the keys that have a holder"),
+    KeyKind(
+        "sk:record:<account>:<symbol>",
+        "hash",
+        "for ever, one a key",
+        "doc (KeyRecord), version, base (the version doc was saved as), trade (its id in doc), "
+        "admitted and admitted_at (a trade admitted but in no doc yet, and the version that did it)",
+    ),
+    KeyKind("sk:asks:<account>:<symbol>", "hash", "until a save saw them", "version -> Ask, merged into doc at load"),
+    KeyKind("sk:active:<account>", "set", "for ever", "symbols whose record holds, settles or awaits a trade"),
+    KeyKind("sk:open:<account>", "hash", "for ever", "trade id -> notional reserved, in millionths of a USD"),
+    KeyKind(
+        "sk:signal:<trade id>",
+        "hash",
+        "30 days after its trade left the key",
+        "signal_id, account, symbol, body (digest), state, why, asked (Redis ms)",
+    ),
+    KeyKind("sk:ledger:<account>", "hash", "for ever, append-only", "<trade id>:<revision> -> LedgerLine"),
+    KeyKind("sk:wakes", "hash", "for ever", "<account>:<symbol> -> wake counter"),
+    KeyKind("sk:due", "sorted set", "for ever", "<account>:<symbol>, score = Redis ms when it must be driven"),
+    KeyKind("sk:claimed", "sorted set", "for ever", "what is being driven, score = Redis ms when it comes due again"),
+    KeyKind("sk:journal:<account>", "stream", "~100,000 lines", "symbol, kind, text and fields of an event"),
+    KeyKind(
+        "sk:look:<account>",
+        "hash",
+        "for ever, one an account",
+        "per field f: f (reading), f:at (venue ms), f:seen (Redis ms), f:older (readings > 10 s older in a row)",
+    ),
+    KeyKind("sk:marks:<account>", "hash", "for ever", "symbol -> price|Redis ms"),
+    KeyKind("sk:switches:<account>", "string", "for ever", "Switches: paused, halted, barred"),
+    KeyKind("sk:nonce:<signer>", "string", "for ever", "the last nonce minted for a signer address"),
+    KeyKind("sk:budget:<limit>", "hash", "twice its period", "tokens left, at (Redis ms)"),
+    KeyKind("sk:text:<name>", "string", "as the writer says", "a cached text, like a venue's market list"),
+)
+
+
+def member(key: Key) -> str:
+    """Return how a key stands in sets and hashes. Raises ValueError where it could not be read back."""
+    if ":" in key.account or not key.account or not key.symbol:
+        raise ValueError(f"an account name has no colon and neither part is empty: {key!r}")
+    return f"{key.account}:{key.symbol}"
+
+
+def parse_member(text: str) -> Key:
+    """Return the key that ``member`` spelled."""
+    account, _, symbol = text.partition(":")
+    return Key(account, symbol)
+
+
+def installation() -> str:
+    return "sk:installation"
+
+
+def probe() -> str:
+    return "sk:probe"
+
+
+def heartbeat(boot: str) -> str:
+    return f"{HEARTBEAT_PREFIX}{boot}"
+
+
+def lease(key: Key) -> str:
+    return f"sk:lease:{member(key)}"
+
+
+def leases() -> str:
+    return "sk:leases"
+
+
+def record(key: Key) -> str:
+    return f"sk:record:{member(key)}"
+
+
+def asks(key: Key) -> str:
+    return f"sk:asks:{member(key)}"
+
+
+def active(account: str) -> str:
+    return f"sk:active:{account}"
+
+
+def open_trades(account: str) -> str:
+    return f"sk:open:{account}"
+
+
+def signal(trade_id: str) -> str:
+    return f"{SIGNAL_PREFIX}{trade_id}"
+
+
+def ledger(account: str) -> str:
+    return f"sk:ledger:{account}"
+
+
+def wakes() -> str:
+    return "sk:wakes"
+
+
+def due() -> str:
+    return "sk:due"
+
+
+def claimed() -> str:
+    return "sk:claimed"
+
+
+def journal(account: str) -> str:
+    return f"sk:journal:{account}"
+
+
+def look(account: str) -> str:
+    return f"sk:look:{account}"
+
+
+def marks(account: str) -> str:
+    return f"sk:marks:{account}"
+
+
+def switches(account: str) -> str:
+    return f"sk:switches:{account}"
+
+
+def nonce(signer: str) -> str:
+    return f"sk:nonce:{signer.lower()}"
+
+
+def budget(limit: str) -> str:
+    return f"sk:budget:{limit}"
+
+
+def text(name: str) -> str:
+    return f"sk:text:{name}"

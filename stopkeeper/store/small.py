@@ -1,0 +1,108 @@
+"""The small parts over Redis: last marks, switches, nonces, rate budgets, cached texts."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from stopkeeper.core.model import Switches
+from stopkeeper.core.prices import Price, Source, parse_price
+from stopkeeper.store import keys
+from stopkeeper.store.codec import SWITCHES
+from stopkeeper.store.wire import Wire, time_ms
+
+NONCE_AHEAD_MS = 10_000
+
+
+def checked_weight(limit: str, weight: int, capacity: int, reserve: int) -> None:
+    """Refuse a weight that no refill could ever grant: waiting for it would last for ever. Raises ValueError."""
+    if weight < 0 or weight + reserve > capacity:
+        raise ValueError(f"{limit}: a weight of {weight} above a reserve of {reserve} never fits into {capacity}")
+
+
+def checked_count(count: int) -> None:
+    """Refuse to mint no nonce. Raises ValueError."""
+    if count < 1:
+        raise ValueError(f"cannot mint {count} nonces")
+
+
+class RedisPrices:
+    """Implements ports.Prices."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def put(self, account: str, marks: Mapping[str, Decimal]) -> None:
+        """Note the last marks; what is no price is not noted. Raises StoreGone."""
+        args = [part for symbol, mark in marks.items() if parse_price(mark) for part in (symbol, str(mark))]
+        if args:
+            self._wire.repeatable("marks_put", [keys.marks(account)], args)
+
+    def get(self, account: str, symbol: str) -> Price | None:
+        """Return the last mark with its age by Redis time, or None. Raises StoreGone."""
+        now, stored = self._wire.reads(("TIME",), ("HGET", keys.marks(account), symbol))
+        if stored is None:
+            return None
+        value, _, at_ms = str(stored).partition("|")
+        return Price(Decimal(value), Source.STREAM, max(0, time_ms(now) - int(at_ms)))
+
+
+class RedisFlags:
+    """Implements ports.Flags."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def read(self, account: str) -> Switches:
+        """Return what is switched; nothing is where nothing was set. Raises StoreGone."""
+        text = self._wire.read("GET", keys.switches(account))
+        return Switches() if text is None else SWITCHES.load(text)
+
+    def set(self, account: str, switches: Switches) -> None:
+        """Set all switches of an account, confirmed on disk. Raises StoreGone."""
+        self._wire.confirmed("SET", keys.switches(account), SWITCHES.dump(switches))
+
+
+class RedisNonces:
+    """Implements ports.NonceSource."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def take(self, signer: str, now_ms: int, count: int) -> int:
+        """Return the first of ``count`` fresh nonces, confirmed on disk. Raises ValueError on none asked, StoreGone."""
+        checked_count(count)
+        return int(self._wire.durable("nonce_take", [keys.nonce(signer)], [now_ms, count, NONCE_AHEAD_MS]))
+
+
+class RedisBudget:
+    """Implements ports.BudgetSource."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def take(self, limit: str, weight: int, capacity: int, per_ms: int, reserve: int) -> int:
+        """Take ``weight`` if ``reserve`` would stay; return 0, or the ms until it would be granted. Raises StoreGone.
+
+        Raises ValueError for what could never be granted.
+        """
+        checked_weight(limit, weight, capacity, reserve)
+        return int(self._wire.script("budget", [keys.budget(limit)], [weight, capacity, per_ms, reserve])[0])
+
+    def used(self, limit: str, capacity: int, per_ms: int) -> int:
+        """Return how much of the capacity is spent now, rounded up. Raises StoreGone."""
+        return int(self._wire.repeatable("budget", [keys.budget(limit)], [0, capacity, per_ms, 0])[1])
+
+
+class RedisTexts:
+    """Implements ports.TextCache."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def load(self, name: str) -> str | None:
+        """Return the text, or None where there is none or it has expired. Raises StoreGone."""
+        text = self._wire.read("GET", keys.text(name))
+        return None if text is None else str(text)
+
+    def save(self, name: str, text: str, ttl_ms: int) -> None:
+        """Keep the text for ttl_ms. Raises StoreGone."""
+        self._wire.write("SET", keys.text(name), text, "PX", ttl_ms)

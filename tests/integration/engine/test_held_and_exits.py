@@ -1,0 +1,211 @@
+"""What happens to a held position: hands, faults, prices and exits, judged by the venue's witness."""
+
+from decimal import Decimal
+
+import pytest
+
+from stopkeeper.engine import desk as asks
+from stopkeeper.engine.sweep import sweep
+
+
+@pytest.fixture
+def held(market):
+    """A desk with a protected BTC long of 0.01 from 95005, stop 93100, target 99750."""
+    market.submit(target="5%")
+    market.until_phase("protected")
+    market.until(lambda: market.ports.records.load(market.key()).trade.entered_ms is not None)
+    return market
+
+
+def swept(desk, phase="protected", **more):
+    sweep(desk.ports)
+    return desk.until_phase(phase, **more)
+
+
+def test_a_stop_silently_cancelled_is_back_after_one_sweep(held):
+    held.hand(cancel="stops")
+    swept(held)
+    held.until(lambda: held.rows()["BTC"].stop_order_id is not None)
+    assert held.witness()["naked_ms"] < 1_000
+    assert held.rows()["BTC"].stop_price == Decimal(93100)
+
+
+def test_a_price_of_zero_closes_nothing(held):
+    held.fault("zero_price", delay_ms=1_500)
+    for _ in range(5):
+        swept(held)
+    assert held.rows()["BTC"].size == Decimal("0.01")
+    assert not any(line.startswith("Flatten") for line in held.story())
+
+
+def test_a_stop_that_fires_is_booked_once_with_its_price_and_fees(held):
+    held.mark("93000")
+    sweep(held.ports)
+    line = held.until_booked()
+    assert line.exit.reason == "stop_loss"
+    assert line.exit.exit_price < Decimal(93100)
+    witness = held.witness()
+    assert line.exit.gross_pnl == Decimal(witness["realized_pnl"])
+    assert line.exit.fees == Decimal(witness["fees"])
+    held.until(lambda: held.phase() == "none")
+    assert asks.audit(held.ports) == ()
+    assert len(held.ports.ledger.lines("main")) == 1
+
+
+def test_a_target_that_fires_takes_the_stop_with_it(held):
+    held.mark("99800")
+    sweep(held.ports)
+    line = held.until_booked()
+    assert line.exit.reason == "take_profit"
+    assert line.exit.realized_pnl > 0
+    held.until(lambda: held.phase() == "none")
+    assert asks.audit(held.ports) == ()
+
+
+def test_a_manual_close_is_booked_as_one(held):
+    asks.ask_close(held.key(), held.ports)
+    assert held.until_booked().exit.reason == "manual_close"
+
+
+def test_a_partial_close_leaves_the_rest_protected(held):
+    asks.ask_close(held.key(), held.ports, keep_fraction=Decimal("0.4"))
+    held.until(lambda: held.rows()["BTC"].size == Decimal("0.004"))
+    row = held.until_phase("protected")
+    assert row.stop_order_id is not None
+    assert held.witness()["naked_intervals"] == []
+    closes = [line for line in held.story() if line.startswith("Flatten")]
+    assert len(closes) == 1, closes
+
+
+def test_a_close_by_hand_is_external(held):
+    held.hand(close=True)
+    sweep(held.ports)
+    assert held.until_booked().exit.reason == "external"
+    held.until(lambda: held.phase() == "none")
+    assert asks.audit(held.ports) == ()
+
+
+def test_a_liquidation_is_named_as_one(held):
+    held.post("/liquidate", account=held.address, symbol="BTC")
+    sweep(held.ports)
+    assert held.until_booked().exit.reason == "liquidation"
+
+
+def test_a_position_opened_by_hand_is_covered_after_one_sweep(market):
+    assert market.rows() == {}  # the venue funds an account when it is first asked about
+    market.hand(side="short", size="0.02")
+    row = swept(market)
+    assert row.side == "short" and row.stop_order_id is not None
+    assert row.stop_price > row.entry_price
+    assert [o.kind for o in asks.orphans(market.ports)] == ["position"]
+    before = len(market.story())
+    for _ in range(3):
+        swept(market)
+    assert not any("PlaceStop" in line for line in market.story()[before:])
+
+
+def test_a_position_enlarged_by_hand_is_covered_whole(held):
+    held.hand(side="long", size="0.03")
+    row = swept(held)
+    held.until(lambda: held.rows()["BTC"].size == Decimal("0.04") and held.phase() == "protected")
+    assert row.side == "long"
+    assert held.witness()["naked_ms"] < 1_000
+
+
+def test_a_flip_by_hand_ends_the_trade_and_covers_what_it_left(held):
+    held.hand(side="short", size="0.03")
+    sweep(held.ports)
+    line = held.until_booked()
+    assert line.exit.reason == "external"
+    row = held.until_phase("protected")
+    assert (row.side, row.size) == ("short", Decimal("0.02"))
+    held.until(lambda: asks.audit(held.ports) == ())
+
+
+def test_a_fired_stop_that_finds_no_buyer_ends_in_a_close(held):
+    held.fault("stop_no_fill", "stop")
+    held.mark("93000")
+    sweep(held.ports)
+    line = held.until_booked(seconds=15)
+    assert line.exit.reason == "emergency_exit"
+    assert held.witness()["naked_ms"] < 5_000
+
+
+def test_a_stop_moved_by_hand_is_seen_before_the_old_one_goes(held):
+    asks.move_stop(held.key(), Decimal(94000), held.ports)
+    held.until(lambda: held.rows()["BTC"].stop_price == Decimal(94000))
+    held.until(lambda: not asks.audit(held.ports))
+    assert held.witness()["naked_intervals"] == []
+    story = [line for line in held.story() if line.startswith(("PlaceStop", "Cancel"))]
+    assert story[0].startswith("PlaceStop") and story[1].startswith("Cancel") and len(story) == 2
+
+
+@pytest.mark.parametrize(
+    ("to", "sentence"),
+    [("96000", "must be below the price"), ("92000", "would loosen the stop")],
+)
+def test_a_stop_moved_to_where_it_may_not_be_is_refused(held, to, sentence):
+    with pytest.raises(asks.Refused, match=sentence):
+        asks.move_stop(held.key(), Decimal(to), held.ports)
+    assert held.rows()["BTC"].stop_price == Decimal(93100)
+
+
+def test_halt_flattens_and_refuses_entries_until_resumed(held):
+    asks.halt(held.ports)
+    assert held.until_booked().exit.reason == "manual_close"
+    with pytest.raises(asks.Refused, match="halted"):
+        held.submit("ETH", size="0.1")
+    asks.resume(held.ports)
+    held.until(lambda: held.phase() == "none")
+    held.submit()
+    held.until_phase("protected")
+
+
+def test_pause_refuses_entries_and_keeps_protecting(held):
+    asks.pause(held.ports)
+    with pytest.raises(asks.Refused, match="paused"):
+        held.submit("ETH", size="0.1")
+    held.hand(cancel="stops")
+    swept(held)
+    assert held.rows()["BTC"].stop_order_id is not None
+
+
+def test_a_time_limit_closes_the_trade(market):
+    market.submit(time_limit="1s")
+    market.until_phase("protected")
+    assert market.until_booked().exit.reason == "time_limit"
+
+
+def test_flatten_direct_needs_no_store(held):
+    said: list[str] = []
+    assert asks.flatten_direct(held.ports.venue, ("BTC",), held.ports.rules, said.append)
+    assert said[-1] == "flat"
+    assert held.witness()["naked_intervals"] == []
+
+
+def test_a_lost_answer_of_a_close_is_not_a_second_position(held):
+    held.fault("drop_answer", "close")
+    asks.ask_close(held.key(), held.ports)
+    line = held.until_booked(seconds=15)
+    assert line.exit.reason == "manual_close"
+    assert held.witness()["flips"] == 0 and line.exit.size == Decimal("0.01")
+
+
+def test_booking_waits_for_fills_that_are_hidden(held):
+    held.fault("hide_fills", delay_ms=1_500)
+    held.mark("93000")
+    sweep(held.ports)
+    line = held.until_booked()
+    assert line.exit.reason == "stop_loss" and line.exit.complete
+
+
+def test_three_symbols_at_once_each_have_their_own_stop(market):
+    for symbol, side, size in (("BTC", "long", "0.01"), ("ETH", "long", "0.1"), ("SOL", "short", "1")):
+        market.submit(symbol, side, size=size)
+    for symbol in ("BTC", "ETH", "SOL"):
+        assert market.until_phase("protected", symbol).stop_order_id is not None
+        assert market.witness(symbol)["naked_intervals"] == []
+    market.post("/stats/reset")
+    for _ in range(4):
+        assert sweep(market.ports) == ()
+    assert market.get("/stats")["requests"]["total"] <= 12

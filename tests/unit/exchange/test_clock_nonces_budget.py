@@ -1,0 +1,138 @@
+"""The venue's time, nonces and rate budgets, without a venue."""
+
+import logging
+import threading
+
+import pytest
+
+from exchange import clock as clock_module
+from exchange.budget import AddressBudget, IpBudget, LocalBudget, LocalCache, surcharge_of, weight_of
+from exchange.clock import VenueClock, wall_ms
+from exchange.nonces import LocalNonces, Nonces
+from stopkeeper.engine.ports import Urgency
+
+
+class _Mono:
+    """A monotonic clock a test turns."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000_000.0
+        monkeypatch.setattr(clock_module, "mono_ms", lambda: self.now)
+
+    def answer(self, clock: VenueClock, venue_ms: int, took: float = 20) -> None:
+        self.now += took
+        clock.measure(self.now - took, self.now, venue_ms)
+
+
+@pytest.fixture
+def mono(monkeypatch: pytest.MonkeyPatch) -> _Mono:
+    return _Mono(monkeypatch)
+
+
+def test_never_measured_is_the_hosts_clock_and_says_so() -> None:
+    clock = VenueClock()
+    assert (clock.age_ms(), clock.apart_ms(), clock.uncertainty_ms()) == (None, None, None)
+    assert abs(clock.now_ms() - wall_ms()) < 1_000
+
+
+def test_an_answer_sets_the_clock_to_half_its_round_trip(mono: _Mono) -> None:
+    clock = VenueClock()
+    mono.answer(clock, 5_000_000, took=100)
+    assert clock.now_ms() == 5_000_050
+    assert 50 <= (clock.uncertainty_ms() or 0) <= 53
+    mono.now += 7_000
+    assert clock.now_ms() == 5_007_050
+    assert clock.age_ms() == 7_000
+
+
+def test_a_quicker_answer_narrows_it(mono: _Mono) -> None:
+    clock = VenueClock()
+    mono.answer(clock, 5_000_000, took=1_000)
+    mono.answer(clock, 5_000_510, took=10)
+    assert (clock.uncertainty_ms() or 0) <= 8
+
+
+def test_the_time_of_an_old_state_does_not_set_it_back(mono: _Mono) -> None:
+    clock = VenueClock()
+    mono.answer(clock, 5_000_000)
+    before = clock.now_ms()
+    mono.answer(clock, 4_997_000)
+    assert clock.now_ms() >= before
+    for _ in range(4):
+        mono.now += 10_000
+        mono.answer(clock, int(mono.now) + 3_990_000)
+    assert abs(clock.now_ms() - (mono.now + 3_990_000)) < 50  # 30 s of nothing else: the venue did step back
+
+
+def test_a_later_time_sets_it_at_once(mono: _Mono) -> None:
+    clock = VenueClock()
+    mono.answer(clock, 5_000_000)
+    mono.answer(clock, 5_060_000)
+    assert abs(clock.now_ms() - 5_060_010) <= 11
+
+
+def test_nonces_rise_across_threads() -> None:
+    nonces, taken = Nonces(LocalNonces(), "0xAB", VenueClock()), list[int]()
+    threads = [threading.Thread(target=lambda: taken.extend(nonces.mint(4))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(taken)) == 80
+    first = nonces.mint(3)
+    assert first == tuple(range(first[0], first[0] + 3))
+    assert abs(first[0] - wall_ms()) < 2_000
+
+
+def test_a_counter_far_ahead_alarms_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Poisoned:
+        def take(self, signer: str, now_ms: int, count: int) -> int:
+            return now_ms + 3_600_000
+
+    nonces = Nonces(Poisoned(), "0xAB", VenueClock())
+    nonces.mint(1)
+    nonces.mint(1)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "0xab" in caplog.text
+
+
+def test_a_venue_far_from_the_hosts_clock_alarms(caplog: pytest.LogCaptureFixture) -> None:
+    clock = VenueClock()
+    now = clock_module.mono_ms()
+    clock.measure(now - 5, now, wall_ms() - 20_000)
+    Nonces(LocalNonces(), "0xAB", clock).mint(1)
+    assert "clocks apart: venue minus host -" in caplog.text
+
+
+def test_the_last_quarter_is_for_protection() -> None:
+    budget = IpBudget(LocalBudget(), "h")
+    assert budget.reserve(900, Urgency.ORDINARY) == 0
+    assert budget.reserve(20, Urgency.ORDINARY) > 0
+    assert budget.reserve(280, Urgency.PROTECTIVE) == 0
+    assert 900 < budget.reserve(40, Urgency.PROTECTIVE) < 1_100
+    assert budget.used() in range(1170, 1182)
+
+
+def test_a_surcharge_is_booked_below_zero() -> None:
+    budget = IpBudget(LocalBudget(), "h")
+    assert budget.reserve(1200, Urgency.PROTECTIVE) == 0
+    budget.add(100)
+    assert budget.reserve(1, Urgency.PROTECTIVE) > 4_000
+
+
+def test_weights() -> None:
+    assert [weight_of(kind) for kind in ("clearinghouseState", "orderStatus", "frontendOpenOrders", "meta")] == [
+        2,
+        2,
+        20,
+        20,
+    ]
+    assert [surcharge_of("userFillsByTime", rows) for rows in (0, 19, 20, 2000)] == [0, 0, 1, 100]
+    assert surcharge_of("frontendOpenOrders", 100) == 0
+
+
+def test_the_venues_own_count_of_actions() -> None:
+    budget = AddressBudget(LocalCache(), "0xAB")
+    assert budget.left() is None
+    budget.told(5)
+    assert budget.left() == 5

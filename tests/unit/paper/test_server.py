@@ -1,0 +1,155 @@
+"""Starting, refusing to start, persisting, price sources: as a process and in a thread."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from exchange.paper.errors import PaperError
+from exchange.paper.inprocess import start_in_thread
+from exchange.paper.options import PaperOptions, Where
+from exchange.paper.prices import Replay, Walk
+from exchange.paper.server import build
+from exchange.paper.symbols import listing
+from tests.unit.paper.helpers import ADDRESS, Client, row, stop_row
+
+ROOT = Path(__file__).parents[3]
+BAD = [
+    ({"prices": "nowhere.csv"}, "nowhere.csv"),
+    ({"prices": "nonsense"}, "it must be walk"),
+    ({"prices": "mirror:ftp://x"}, "mirror:"),
+    ({"control_host": "0.0.0.0"}, "control_host"),  # noqa: S104
+    ({"port": 70000}, "port is 70000"),
+    ({"speed": Decimal(0)}, "speed is 0"),
+    ({"balance": Decimal(-1)}, "balance is -1"),
+    ({"symbols": ("NOPE",)}, "NOPE"),
+    ({"settings": {"colour": 1}}, "colour"),
+    ({"settings": {"taker_fee": "x"}}, "taker_fee"),
+    ({"state": "/nowhere/at/all.json"}, "/nowhere/at/all.json"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BAD)
+def test_options_that_cannot_be_used(change: dict[str, object], words: str) -> None:
+    with pytest.raises(PaperError, match=words.replace("(", r"\(")):
+        build(PaperOptions(**change))  # type: ignore[arg-type]
+
+
+def test_a_taken_port_is_named() -> None:
+    with start_in_thread() as (where, _), pytest.raises(PaperError, match=f"port {where.port} on"):
+        start_in_thread(port=where.port).__enter__()
+
+
+def test_a_csv_with_a_missing_column_or_a_bad_price(tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    for text, words in (
+        ("timestamp,open,high,low\n1,2,3,4\n", "lacks the column 'close'"),
+        ("timestamp,open,high,low,close\n1,2,3,4,x\n", "line 2"),
+        ("timestamp,open,high,low,close\n1,2,3,0,4\n", "above 0"),
+        ("timestamp,open,high,low,close,symbol\n1,2,3,1,4,NOPE\n", "NOPE"),
+        ("timestamp,open,high,low,close\n", "empty"),
+    ):
+        file.write_text(text)
+        with pytest.raises(PaperError, match=words):
+            build(PaperOptions(prices=str(file)))
+
+
+def test_a_replay_walks_open_low_high_close_and_stays(tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    file.write_text(
+        "timestamp,open,high,low,close,volume\n2022-01-01 00:00:00,100,130,90,120,1\n"
+        "2022-01-01 00:01:00,120,125,80,85,1\n"
+    )
+    source = Replay(file, listing(["BTC"]), Decimal(60))
+    seen = [source.step(0)["BTC"]] + [source.step(0.25)["BTC"] for _ in range(8)]
+    assert seen[:3] == [Decimal(100), Decimal(90), Decimal(130)]
+    assert seen[4:7] == [Decimal(120), Decimal(125), Decimal(80)]
+    assert source.step(100)["BTC"] == Decimal(85)
+
+
+def test_a_walk_repeats_with_its_seed() -> None:
+    def path(seed: int) -> list[Decimal]:
+        walk = Walk(listing(), seed, Decimal(1000))
+        return [walk.step(0.25)["kPEPE"] for _ in range(20)]
+
+    assert path(1) == path(1)
+    assert path(1) != path(2)
+    assert len(set(path(1))) > 5
+
+
+def start(*more: str) -> tuple[subprocess.Popen[str], Client]:
+    command = [sys.executable, "-m", "exchange.paper", "--port", "0", "--control-port", "0", "--ready-json"]
+    process = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    ready = json.loads(process.stdout.readline())
+    return process, Client(Where("127.0.0.1", ready["port"], ready["control_port"]))
+
+
+def test_a_process_keeps_its_state_over_a_restart(tmp_path: Path) -> None:
+    state = str(tmp_path / "venue.json")
+    process, client = start("--prices", "still", "--state", state)
+    try:
+        client.info("clearinghouseState", user=ADDRESS)
+        name = "0x57b" + "a1b2c" + "1" + "00001" + "abcdefabcdef" + "123456"
+        client.order(row("buy", "0.01", "99000", c=name), stop_row("sell", "0.01", "93000", "84000"))
+        body = client.body({"type": "noop"})
+        client.post("/exchange", body)
+        before = client.info("clearinghouseState", user=ADDRESS)["assetPositions"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert process.stdout is not None
+    process.stdout.close()
+    process, client = start("--prices", "still", "--state", state)
+    try:
+        assert client.info("clearinghouseState", user=ADDRESS)["assetPositions"] == before
+        assert len(client.info("frontendOpenOrders", user=ADDRESS)) == 1
+        assert "duplicate nonce" in client.post("/exchange", body)[1]["response"]
+        assert client.control("/witness")[1][ADDRESS]["BTC"]["entries_by_signal"] == {"abcdefabcdef": 1}
+        client.control("/mark", {"symbol": "BTC", "price": 92900})
+        assert client.info("clearinghouseState", user=ADDRESS)["assetPositions"] == []
+    finally:
+        os.kill(process.pid, signal.SIGINT)
+    assert process.wait(10) == 0
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "venue.json"
+    file.write_text("{")
+    with pytest.raises(PaperError, match="move it away"):
+        build(PaperOptions(state=file))
+
+
+def test_a_mirror_takes_the_marks_of_another_venue() -> None:
+    with (
+        start_in_thread(prices="still") as (far, _),
+        start_in_thread(prices=f"mirror:{far.url}", tick_ms=20) as (near, _),
+    ):
+        Client(far).control("/mark", {"symbol": "ETH", "price": "3333.3"})
+        for _ in range(100):
+            if Client(near).control("/mark")[1]["ETH"] == "3333.3":
+                break
+            time.sleep(0.03)
+        assert Client(near).control("/mark")[1]["ETH"] == "3333.3"
+
+
+def test_a_pushed_mark_is_held_and_then_let_go(tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    file.write_text("timestamp,open,high,low,close\n1640995200,100,100,100,100\n")
+    with start_in_thread(prices=str(file), tick_ms=20) as (where, _):
+        client = Client(where)
+        client.control("/mark", {"symbol": "BTC", "price": 50, "hold_ms": 150})
+        time.sleep(0.06)
+        assert client.control("/mark")[1]["BTC"] == "50.0"
+        time.sleep(0.2)
+        assert client.control("/mark")[1]["BTC"] == "100.0"

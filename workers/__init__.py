@@ -1,0 +1,1 @@
+"""Composition root and processes: the only reader of the environment and constructor of adapters."""

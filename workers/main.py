@@ -1,0 +1,214 @@
+"""The entry point of ``stopkeeper``: the console's Backend over settings, wiring and stack.
+
+Everything is imported where it is first needed: ``--help`` and a wrong word on the command line answer at once.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stopkeeper.console.backend import (
+    AccountFacts,
+    Check,
+    Direct,
+    Heartbeat,
+    InitWish,
+    PaperWish,
+    StackWish,
+    WorkerWish,
+)
+from stopkeeper.console.failures import BadConfiguration, Declined, Failure
+from stopkeeper.core.model import Key, Market
+from stopkeeper.engine.ports import Ports
+
+if TYPE_CHECKING:
+    from workers.settings import Settings
+    from workers.settings_load import ConfigError
+
+
+def _version() -> str:
+    try:
+        return installed_version("stopkeeper")
+    except PackageNotFoundError:
+        return "0.1.0"
+
+
+class Installation:
+    """One loaded configuration; implements the console's House."""
+
+    def __init__(self, settings: "Settings", path: Path) -> None:
+        from workers.wiring import build
+
+        self.settings = settings
+        self.path = path
+        self.system = build(settings)
+        self.installation = settings.installation
+        self.accounts: Mapping[str, AccountFacts] = {
+            name: AccountFacts(name, each.venue, each.mode, each.symbols) for name, each in settings.accounts.items()
+        }
+
+    def ports(self, account: str) -> Ports:
+        """Return an account's ports. Raises StoreGone."""
+        return self.system.ports(account)
+
+    def direct(self, account: str) -> Direct:
+        """Return an account's venue without touching Redis."""
+        return Direct(*self.system.direct(account))
+
+    def markets(self, account: str) -> Mapping[str, Market]:
+        """Return the venue's markets."""
+        return self.system.venue(account).markets()
+
+    def nudge(self, key: Key) -> None:
+        """Publish a drive of a key; where that fails the due set publishes it a tick later."""
+        from kombu.exceptions import OperationalError
+
+        from tasks.queues import DRIVE, queue_for
+
+        record = self.system.ports(key.account).records.load(key)
+        try:
+            self.system.app.send_task(DRIVE, (key.account, key.symbol), queue=queue_for(record), expires=5)
+        except (OperationalError, OSError):
+            return
+
+    def heartbeats(self) -> Sequence[Heartbeat]:
+        """Return the processes that have said they live."""
+        from workers.alive import signs
+
+        return [Heartbeat(sign.process, sign.host, sign.pid, sign.age_ms) for sign in signs(self.system.store)]
+
+    def examine(self) -> Sequence[Check]:
+        """Return doctor's rows on durability, files and keys."""
+        from workers.facts import examine
+
+        return examine(self.system, self.path)
+
+    def run_worker(self, wish: WorkerWish) -> int:
+        """Run a worker until it is told to end."""
+        from workers.processes import run_worker
+
+        return run_worker(self.settings, wish.queues, wish.concurrency, wish.name)
+
+    def run_beat(self) -> int:
+        """Run the scheduler until it is told to end."""
+        from workers.processes import run_beat
+
+        return run_beat(self.settings)
+
+    def run_feed(self) -> int:
+        """Run streams, ticker and guardian until told to end."""
+        from workers.processes import run_feed
+
+        return run_feed(self.settings)
+
+    def run_flower(self, port: int | None) -> int:
+        """Run the task monitor until told to end."""
+        from workers.processes import run_flower
+
+        return run_flower(self.settings, port)
+
+    def run_stack(self, wish: StackWish) -> int:
+        """Run everything on this machine until told to end."""
+        from workers.stack import run_stack
+
+        return run_stack(self.settings, wish)
+
+
+class Program:
+    """Implements the console's Backend."""
+
+    version = _version()
+    command: tuple[str, ...] = (sys.executable, "-m", "workers.main")
+
+    def load(self, path: Path | None) -> Installation:
+        """Read the configuration. Raises BadConfiguration naming the first fault, and how many more there are."""
+        from workers.settings_load import DEFAULT, ConfigError, load
+
+        try:
+            return Installation(load(path), path or DEFAULT)
+        except ConfigError as error:
+            raise _as_failure(error) from None
+
+    def init(self, wish: InitWish) -> Path:
+        """Write a fresh configuration file and check that it loads. Raises Failure, BadConfiguration."""
+        from workers.settings_init import write_config
+
+        try:
+            path = write_config(
+                wish.path,
+                account=wish.account,
+                mode=wish.mode,
+                symbols=wish.symbols,
+                base_url=wish.base_url,
+                data_dir=wish.data_dir,
+            )
+        except FileExistsError:
+            hint = "remove it, or name another with --config FILE"
+            raise Failure(
+                "there is a configuration already, it is left as it is", field="config", value=str(wish.path), hint=hint
+            ) from None
+        _adjust(path, wish)
+        return path
+
+    def run_paper(self, wish: PaperWish) -> int:
+        """Run the paper venue until it is told to end."""
+        from exchange.paper.errors import PaperError
+        from exchange.paper.server import PaperOptions
+        from workers.processes import run_paper
+
+        options = PaperOptions(
+            port=wish.port,
+            control_port=wish.control_port,
+            prices=wish.prices,
+            seed=wish.seed,
+            latency_ms=wish.latency_ms,
+            speed=wish.speed,
+            state=wish.state,
+        )
+        try:
+            return run_paper(options)
+        except PaperError as error:
+            raise Declined(str(error), field="paper") from None
+
+
+def _as_failure(error: "ConfigError") -> BadConfiguration:
+    first, *others = error.faults
+    hint = first.problem.partition("; ")[2]
+    more = "".join(f"\n  also {fault}" for fault in others)
+    return BadConfiguration(
+        first.problem.partition("; ")[0], field=first.field, value=first.value, hint=(hint + more).removeprefix("\n  ")
+    )
+
+
+def _line(text: str, _found: re.Match[str]) -> str:
+    return text  # as it is: a template would read the backslashes of a path
+
+
+def _adjust(path: Path, wish: InitWish) -> None:
+    """Write into a fresh file what its template has no place for."""
+    text = path.read_text(encoding="utf-8")
+    for key, value in (("wallet_address", wish.wallet_address), ("private_key_file", wish.private_key_file)):
+        if value is not None:
+            quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+            text = re.sub(rf"(?m)^{key} = .*$", partial(_line, f'{key} = "{quoted}"'), text)
+    if not wish.flower:
+        text = text.replace("[flower]\n", "[flower]\nenabled = false\n")
+    paper = {"port": wish.paper_port, "control_port": wish.control_port, "seed": wish.seed}
+    lines = [f"{key} = {value}\n" for key, value in paper.items() if value is not None]
+    path.write_text(text + ("\n[paper]\n" + "".join(lines) if lines else ""), encoding="utf-8")
+
+
+def main() -> None:
+    """Run the command line."""
+    from stopkeeper.console.cli import build
+
+    build(Program()).main()
+
+
+if __name__ == "__main__":
+    main()
