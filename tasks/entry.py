@@ -57,7 +57,7 @@ def open_trade(
     )
     done = desk.submit(signal, ports)
     drain(ports)
-    return f"{account}:{symbol} {done.state}: trade {done.trade_id} of signal {done.signal_id}"
+    return f"{signal.key} {done.state}: trade {done.trade_id} of signal {done.signal_id}"
 
 
 def _texts(amounts: Mapping[str, object]) -> None:

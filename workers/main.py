@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from workers.settings_load import ConfigError
 
 
+_LOOKS_LIKE_A_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+
+
 def _version() -> str:
     try:
         return installed_version("stopkeeper")
@@ -177,12 +180,16 @@ class Program:
 
 
 def _as_failure(error: "ConfigError") -> BadConfiguration:
+    """Tell the first fault as the command's own sentence, the others below; a key pasted into any field stays hidden."""
     first, *others = error.faults
-    hint = first.problem.partition("; ")[2]
-    more = "".join(f"\n  also {fault}" for fault in others)
-    return BadConfiguration(
-        first.problem.partition("; ")[0], field=first.field, value=first.value, hint=(hint + more).removeprefix("\n  ")
-    )
+    what, _, hint = first.problem.partition("; ")
+    value = None if first.value is None else _hidden(first.value)
+    below = "".join(f"\n  also {_hidden(str(fault))}" for fault in others)
+    return BadConfiguration(what, field=first.field, value=value, hint=hint, below=below)
+
+
+def _hidden(text: str) -> str:
+    return _LOOKS_LIKE_A_KEY.sub("(not shown)", text)
 
 
 def _line(text: str, _found: re.Match[str]) -> str:

@@ -22,19 +22,22 @@ class Failure(Exception):
 
     code = Exit.ERROR
 
-    def __init__(self, what: str, *, field: str = "", value: str | None = None, hint: str = "") -> None:
+    def __init__(
+        self, what: str, *, field: str = "", value: str | None = None, hint: str = "", below: str = ""
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.field = field
         self.value = value
         self.hint = hint
+        self.below = below  # further lines for a person, each with its own line break before it
 
     def sentence(self) -> str:
         """Return the one line a person reads."""
         where = f"{self.field}: " if self.field else ""
         got = f" (got {self.value})" if self.value is not None else ""
         hint = f"; {self.hint}" if self.hint else ""
-        return f"error: {where}{self.what}{got}{hint}"
+        return f"error: {where}{self.what}{got}{hint}{self.below}"
 
     def as_json(self) -> dict[str, str | None]:
         """Return the same for programs."""

@@ -29,9 +29,7 @@ def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
         if found is not None:
             return found
         if time.monotonic() >= end:
-            raise RanOut(
-                f"{what} has not happened", field="wait", value=f"{seconds:g} s", hint="it goes on without us"
-            )
+            raise RanOut(f"{what} has not happened", field="wait", value=f"{seconds:g} s", hint="it goes on without us")
         time.sleep(POLL_S)
 
 

@@ -257,12 +257,15 @@ def locks(session: Session, *, account: str | None) -> int:
     if session.json:
         session.give(found)
     else:
-        cells = [
-            (f"{each.account}:{each.symbol}", each.owner, str(each.fence), words.duration(each.ms_left))
-            for each in found
-        ]
+        cells = [(_place(each), each.owner, str(each.fence), words.duration(each.ms_left)) for each in found]
         session.table(("key", "owner", ">fence", ">left"), cells, empty="no lease is held: every key is at rest")
     return Exit.OK
+
+
+def _place(lock: Lock) -> str:
+    """Name what a lease is on: a key, or (``~feed``) a post that one process of several holds."""
+    leads = lock.symbol.startswith("~")
+    return f"{lock.account}, leading {lock.symbol[1:]}" if leads else f"{lock.account}:{lock.symbol}"
 
 
 class Orphans(click.Group):

@@ -219,3 +219,14 @@ def test_the_heartbeat_recovers_with_the_server(own: EmbeddedServer) -> None:
     store.close()
     other.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "stopkeeper-heartbeat"]
+
+
+def test_a_fence_rises_though_the_servers_clock_fell_back(server: EmbeddedServer) -> None:
+    key = Key("main", "CLOCK")
+    store = open_store(server.url, installation="a1b2c")
+    with Redis.from_url(server.url) as client:
+        client.hset(keys.lease(key), "fence", "4000000000000001")
+    lease = store.leases.acquire(key)
+    assert lease is not None
+    assert lease.fence == 4_000_000_000_000_002
+    store.close()

@@ -85,3 +85,15 @@ def test_the_journal_is_bounded() -> None:
     for n in range(9):
         journal.write("main", "BTC", "turn", str(n))
     assert [line["text"] for _, line in journal.read("main", "0", 9)] == ["6", "7", "8"]
+
+
+def test_a_fence_rises_though_the_clock_fell_back() -> None:
+    now = [50_000]
+    store = memory_store(MemoryWorld(lambda: now[0]), installation="a1b2c", boot="a")
+    first = store.leases.acquire(KEY)
+    assert first is not None
+    assert store.leases.release(first, 0, None)
+    now[0] = 1
+    second = store.leases.acquire(KEY)
+    assert second is not None
+    assert second.fence == first.fence + 1

@@ -1,7 +1,7 @@
 """A configuration that is right, to be made wrong one key at a time."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,9 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("STOPKEEPER__")]:
         monkeypatch.delenv(name)
-    yield
 
 
 @pytest.fixture

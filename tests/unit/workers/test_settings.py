@@ -96,14 +96,14 @@ def test_all_faults_are_told_at_once(write: Write) -> None:
 def test_account_names_are_what_an_environment_variable_can_say(write: Write) -> None:
     path = write()
     path.write_text(path.read_text().replace("[accounts.main]", "[accounts.main-eth]"))
-    with pytest.raises(ConfigError, match="accounts.main-eth: a name is lower case letters"):
+    with pytest.raises(ConfigError, match=r"accounts\.main-eth: a name is lower case letters"):
         load(path)
 
 
 def test_one_login_is_one_account(write: Write) -> None:
     path = write()
     path.write_text(path.read_text() + path.read_text().split("\n", 1)[1].replace("accounts.main", "accounts.twin"))
-    with pytest.raises(ConfigError, match="accounts.twin.wallet_address: is the same account as accounts.main"):
+    with pytest.raises(ConfigError, match=r"accounts\.twin\.wallet_address: is the same account as accounts\.main"):
         load(path)
 
 
