@@ -6,6 +6,7 @@ Everything is imported where it is first needed: ``--help`` and a wrong word on 
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -164,15 +165,7 @@ class Program:
         from exchange.paper.server import PaperOptions
         from workers.processes import run_paper
 
-        options = PaperOptions(
-            port=wish.port,
-            control_port=wish.control_port,
-            prices=wish.prices,
-            seed=wish.seed,
-            latency_ms=wish.latency_ms,
-            speed=wish.speed,
-            state=wish.state,
-        )
+        options = PaperOptions(**asdict(wish))
         try:
             return run_paper(options)
         except PaperError as error:
@@ -180,7 +173,7 @@ class Program:
 
 
 def _as_failure(error: "ConfigError") -> BadConfiguration:
-    """Tell the first fault as the command's own sentence, the others below; a key pasted into any field stays hidden."""
+    """Tell the first fault as the command's own sentence, the others below; a key pasted anywhere stays hidden."""
     first, *others = error.faults
     what, _, hint = first.problem.partition("; ")
     value = None if first.value is None else _hidden(first.value)

@@ -76,13 +76,19 @@ class StackWish:
 class PaperWish:
     """How the paper venue is to run by itself."""
 
+    host: str
     port: int
     control_port: int
     prices: str
     seed: int
     latency_ms: int
     speed: Decimal
-    state: Path | None = None
+    balance: Decimal
+    state: Path | None
+    faucet: bool
+    symbols: tuple[str, ...] | None
+    tick_ms: int
+    ready_json: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,7 @@ from stopkeeper.console.failures import Declined, Exit
 from stopkeeper.console.session import Session, command
 
 PORT = click.IntRange(1, 65_535)
+FREE_PORT = click.IntRange(0, 65_535)
 
 
 @command("init", short_help="Write a configuration file.", example=(
@@ -100,9 +102,9 @@ def beat(session: Session) -> int:
     return session.house.run_beat()
 
 
-@command("feed", short_help="Run streams, ticker and guardian.", example="stopkeeper feed")
+@command("feed", short_help="Run streams and ticker.", example="stopkeeper feed")
 def feed(session: Session) -> int:
-    """Run streams, ticker and guardian of every account; a second one waits as a spare."""
+    """Run streams and ticker of every account; a second one waits as a spare."""
     return session.house.run_feed()
 
 
@@ -116,35 +118,49 @@ def flower(session: Session, *, port: int | None) -> int:
 @command("paper", short_help="Run the paper venue by itself.", example=(
     "stopkeeper paper --port 8899 --control-port 8898 --prices walk --seed 1"
 ))  # fmt: skip
-@click.option("--port", type=PORT, default=8899, show_default=True, metavar="N", help="The venue's wire.")
-@click.option("--control-port", type=PORT, default=8898, show_default=True, metavar="N", help="Faults and witness.")
-@click.option("--prices", default="walk", show_default=True, metavar="walk|FILE.csv|mirror:URL")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS")
+@click.option(
+    "--port", type=FREE_PORT, default=8899, show_default=True, metavar="N", help="The wire; 0 = any free one."
+)
+@click.option(
+    "--control-port", type=FREE_PORT, default=8898, show_default=True, metavar="N", help="Faults and witness."
+)
+@click.option("--prices", default="walk", show_default=True, metavar="walk|still|FILE.csv|mirror:URL")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, metavar="N")
 @click.option("--latency-ms", type=click.IntRange(0), default=0, show_default=True, metavar="N")
 @click.option("--speed", default="1", show_default=True, metavar="X", help="How much faster than the clock prices run.")
+@click.option("--balance", default="10000", show_default=True, metavar="USDC", help="What a new account holds.")
 @click.option("--state", metavar="FILE", help="Keep the venue's state here, and go on from it.")
-def paper(
-    session: Session,
-    *,
-    port: int,
-    control_port: int,
-    prices: str,
-    seed: int,
-    latency_ms: int,
-    speed: str,
-    state: str | None,
-) -> int:
+@click.option("--faucet/--no-faucet", default=True, show_default=True, help="Fund an address when it is first seen.")
+@click.option("--symbols", metavar="A,B,…", help="NAME or NAME:szDecimals:maxLeverage:price.")
+@click.option("--tick-ms", type=click.IntRange(10), default=250, show_default=True, metavar="N")
+@click.option("--ready-json", is_flag=True, help="Print one line of JSON with the ports once it listens.")
+def paper(session: Session, **typed: Any) -> int:
     """Run the paper venue by itself: Hyperliquid's wire on one port, faults and the witness on another."""
-    try:
-        factor = Decimal(speed)
-    except InvalidOperation:
-        factor = Decimal(0)
-    if not factor.is_finite() or factor <= 0:
-        raise Declined("must be a number above 0", field="speed", value=speed, hint="for example --speed 10")
-    if port == control_port:
+    port, control_port = typed["port"], typed["control_port"]
+    if port == control_port != 0:
         raise Declined("must differ from the port", field="control-port", value=str(control_port))
-    wish = PaperWish(port, control_port, prices, seed, latency_ms, factor, None if state is None else Path(state))
+    symbols, state = typed.pop("symbols"), typed.pop("state")
+    wish = PaperWish(
+        **{
+            **typed,
+            "speed": _above_zero("speed", typed["speed"]),
+            "balance": _above_zero("balance", typed["balance"]),
+            "symbols": None if symbols is None else tuple(symbols.split(",")),
+            "state": None if state is None else Path(state),
+        }
+    )
     return session.backend.run_paper(wish)
+
+
+def _above_zero(field: str, text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal(0)
+    if not number.is_finite() or number <= 0:
+        raise Declined("must be a number above 0", field=field, value=text, hint=f"for example --{field} 10")
+    return number
 
 
 COMMANDS = (init, up, demo, worker, beat, feed, flower, paper)

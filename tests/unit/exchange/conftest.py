@@ -56,6 +56,8 @@ class WireServer:
                 data = answer[1].encode()
                 self.send_response(answer[0])
                 self.send_header("Content-Length", str(len(data)))
+                if answer[0] in (301, 302, 303, 307, 308):
+                    self.send_header("Location", "/exchange")  # a follower would send the order twice
                 self.end_headers()
                 self.wfile.write(data)
 
