@@ -11,7 +11,7 @@ STAMP  := $(VENV)/.installed
 
 help:
 	@echo "make install   a virtual environment in $(VENV), versions and hashes as locked (seconds the second time)"
-	@echo "make demo      two minutes on paper: everything that may go wrong does, and the venue's witness reports"
+	@echo "make demo      a minute on paper: everything that may go wrong does, and the venue's witness reports"
 	@echo "make test      the whole test suite"
 	@echo "make check     lint, format, types, import layers, unit tests"
 	@echo "make bench     what the engine costs and how fast it is"

@@ -65,7 +65,7 @@ class Hyperliquid(Reads):
     def permit(self, urgency: Urgency, until_ms: int, *, nonce: int | None = None) -> Permit | Throttled:
         """Reserve rate budget, then mint nonce (unless given) and deadline: the earlier of until_ms and now + 4 s."""
         if urgency is Urgency.ORDINARY:
-            left = self._actions_left()
+            left = self._actions.left()
             if left is not None and left < ADDRESS_FLOOR:
                 return Throttled(f"{left} actions left for this address: kept for protection")
         wait_ms = self.budget.reserve(EFFECT_WEIGHT, urgency)
@@ -74,15 +74,12 @@ class Hyperliquid(Reads):
         number = self._nonces.mint(1)[0] if nonce is None else nonce
         return Permit(number, min(until_ms, self.now_ms() + self._times.deadline_ms))
 
-    def _actions_left(self) -> int | None:
-        left = self._actions.left()
-        if left is None:
+    def poll_limits(self) -> None:
+        """Ask how many actions the address has left, if that was long ago; unanswered, the venue's own count rules."""
+        if self._actions.left() is None:
             found = parsed(self._info("userRateLimit", Urgency.ORDINARY), parse.actions_left)
-            if isinstance(found, Unknown):
-                return None  # the venue counts too, and says so when it is too much
-            self._actions.told(found)
-            left = found
-        return left
+            if not isinstance(found, Unknown):
+                self._actions.told(found)
 
     # --- effects --------------------------------------------------------------------------------------------------
 

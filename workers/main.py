@@ -105,7 +105,7 @@ class Installation:
         return run_beat(self.settings)
 
     def run_feed(self) -> int:
-        """Run streams, ticker and guardian until told to end."""
+        """Run streams and ticker until told to end."""
         from workers.processes import run_feed
 
         return run_feed(self.settings)

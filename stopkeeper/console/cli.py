@@ -10,7 +10,7 @@ import click
 
 from stopkeeper.console import shapes
 from stopkeeper.console.backend import Backend
-from stopkeeper.console.commands import inspecting, looking, running, switching, trading
+from stopkeeper.console.commands import accounting, inspecting, looking, running, switching, trading
 from stopkeeper.console.failures import Declined, Exit, Failure
 from stopkeeper.console.session import Session, common_options
 from stopkeeper.engine.desk import Refused, VenueAway
@@ -88,7 +88,7 @@ def build(backend: Backend) -> Root:
 
     assert isinstance(root, Root)  # for the type checker: click.group returns what cls says
     root.backend = backend
-    for module in (running, trading, looking, switching, inspecting):
+    for module in (running, trading, looking, accounting, switching, inspecting):
         for item in module.COMMANDS:
             root.add_command(item)
     return root

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from stopkeeper.console import words
-from stopkeeper.console.commands.looking import money, show_tally
+from stopkeeper.console.commands.accounting import money, show_tally
 from stopkeeper.console.demo_scenes import Stage
 from stopkeeper.console.failures import Exit
 from stopkeeper.console.rows import show_trades

@@ -58,6 +58,8 @@ def ago(ms: int | None, now_ms: int) -> str:
 
 def duration(ms: int) -> str:
     """Return a duration in its two largest units."""
+    if ms < 1_000:
+        return f"{ms} ms"
     if ms < 10_000:
         return f"{ms / 1000:.1f} s"
     seconds = ms // 1000

@@ -98,6 +98,9 @@ class Venue(Protocol):
     def funding(self, symbol: str, since_ms: int, until_ms: int) -> Known[Decimal] | Unknown:
         """Return the funding received (> 0) or paid (< 0) on a symbol in [since, until]."""
 
+    def poll_limits(self) -> None:
+        """Ask the venue for limits it counts itself, if that was long ago. Sweeps call it, so that no entry waits."""
+
     def reserve_nonces(self, count: int) -> tuple[int, ...]:
         """Mint an entry's nonces at admission, one an attempt, rising."""
 

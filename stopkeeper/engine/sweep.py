@@ -12,6 +12,7 @@ def sweep(ports: Ports, max_age_ms: int = 0) -> tuple[Wake, ...]:
     """Observe an account (a look younger than ``max_age_ms`` serves) and wake the keys on which a drive would act."""
     seen, stale = cached(ports, dict.fromkeys(ALL_FIELDS, max_age_ms))
     seen = look(ports, stale, seen, Urgency.PROTECTIVE)
+    ports.venue.poll_limits()
     wakes = differences(cases(ports, seen))
     for wake in wakes:
         ports.wakes.wake(wake.key, wake.why)

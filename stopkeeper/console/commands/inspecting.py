@@ -7,7 +7,7 @@ import click
 
 from stopkeeper.console import checkup, rows, words
 from stopkeeper.console.backend import Heartbeat
-from stopkeeper.console.commands.looking import Money, money
+from stopkeeper.console.commands.accounting import Money, money
 from stopkeeper.console.commands.switching import as_row, spoken
 from stopkeeper.console.failures import Exit
 from stopkeeper.console.session import Session, command

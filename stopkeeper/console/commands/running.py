@@ -71,7 +71,7 @@ def up(session: Session, *, prices: str | None, seed: int | None, workers: int |
     return session.house.run_stack(StackWish(prices=prices, seed=seed, workers=workers))
 
 
-@command("demo", short_help="See it keep its promise, two minutes on paper.", example="stopkeeper demo")
+@command("demo", short_help="See it keep its promise: a minute on paper.", example="stopkeeper demo")
 @click.option("--dir", "directory", default="./demo-data", show_default=True, metavar="DIR", help="Emptied first.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, metavar="N", help="Seed of the prices.")
 @click.option("--pace", type=click.FloatRange(0, 10), default=1, show_default=True, metavar="X", help="0 hurries.")

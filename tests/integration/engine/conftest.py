@@ -21,7 +21,8 @@ from stopkeeper.core.model import Key, Rules
 from stopkeeper.core.report import PositionRow
 from stopkeeper.engine import desk
 from stopkeeper.engine.drive import drive
-from stopkeeper.engine.ports import LeaseLost, LedgerLine, Ports, Times
+from stopkeeper.core.ledger import LedgerLine
+from stopkeeper.engine.ports import LeaseLost, Ports, Times
 from stopkeeper.store.memory.open import memory_store
 from stopkeeper.store.memory.world import MemoryWorld
 

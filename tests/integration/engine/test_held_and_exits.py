@@ -208,4 +208,6 @@ def test_three_symbols_at_once_each_have_their_own_stop(market):
     market.post("/stats/reset")
     for _ in range(4):
         assert sweep(market.ports) == ()
-    assert market.get("/stats")["requests"]["total"] <= 12
+    spent = market.get("/stats")["requests"]["by_type"]
+    assert spent.pop("userRateLimit", 0) <= 1
+    assert spent == {"clearinghouseState": 4, "frontendOpenOrders": 4, "userFillsByTime": 4}

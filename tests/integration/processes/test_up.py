@@ -105,7 +105,7 @@ def test_a_taken_port_is_a_clear_line(machine: House) -> None:
 
 
 def test_a_process_without_its_store_says_what_to_do(machine: House) -> None:
-    for command in ("worker", "beat", "feed"):
+    for command in ("worker", "feed"):
         alone = machine.run(command)
         assert alone.returncode == 1
         assert "is not running; start it with `stopkeeper up`" in alone.stderr

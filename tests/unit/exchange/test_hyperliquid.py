@@ -198,7 +198,10 @@ def test_no_budget_no_nonce(account: VenueAccount) -> None:
 
 def test_an_address_short_of_actions_keeps_them_for_protection(venue: Hyperliquid, server: WireServer) -> None:
     server.by_kind["userRateLimit"] = {"cumVlm": "0.0", "nRequestsUsed": 9_500, "nRequestsCap": 10_000}
+    assert isinstance(venue.permit(SOON, venue.now_ms() + 9_000), Permit)  # not told yet, and no entry waits for it
+    assert server.kinds() == []
     for _ in range(3):
+        venue.poll_limits()
         assert isinstance(venue.permit(SOON, venue.now_ms() + 9_000), Throttled)
     assert isinstance(venue.permit(NOW, venue.now_ms() + 9_000), Permit)
     assert server.kinds() == ["userRateLimit"]
