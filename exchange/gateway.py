@@ -111,6 +111,7 @@ class Reply:
     sent: float
     received: float
     again: bool = False  # the connection failed before an answer: a read may be asked once more
+    status: int | None = None  # of the HTTP answer; None where none came
 
 
 class Gateway:
@@ -153,7 +154,7 @@ class Gateway:
                 logger.error("%s failed in this program: %s", ask.what, fault.text if hasattr(fault, "text") else fault)
         received, heard = mono_ms(), self._transport.heard()
         logger.debug("%s took %.0f ms", ask.what, received - sent)
-        return Reply(_body(heard), fault or _not_ok(heard), sent, received, again)
+        return Reply(_body(heard), fault or _not_ok(heard), sent, received, again, heard.status if heard else None)
 
 
 def _body(heard: Heard | None) -> Any:

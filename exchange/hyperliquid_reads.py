@@ -23,6 +23,8 @@ from stopkeeper.engine.ports import Settings, TextCache, Urgency
 T = TypeVar("T")
 _NO_TIME = Unknown("no venue time yet: holdings are read first")
 _NO_USER = frozenset({"metaAndAssetCtxs"})
+_NOT_UNDERSTOOD = frozenset({200, 400, 404, 405, 422, 500, 501})  # answered, and not with what was asked for
+_ASK_AGAIN_MS = 3_600_000
 _UNREADABLE = (Unreadable, AttributeError, TypeError, KeyError, IndexError, ArithmeticError)
 
 
@@ -32,6 +34,7 @@ class Reads:
     def __init__(self, account: VenueAccount, gateway: Gateway, budget: IpBudget, cache: TextCache) -> None:
         self.account, self.budget, self._gateway = account, budget, gateway
         self.clock = VenueClock()
+        self._cache = cache
         self._markets = Markets(gateway, cache, account.http_url)
         self._seen_ms: int | None = None
         self._held: tuple[Mapping[str, Side], float] = ({}, 0.0)
@@ -90,22 +93,30 @@ class Reads:
         )
 
     def settings(self, symbol: str, urgency: Urgency) -> Known[Settings] | Unknown:
-        """Read leverage, margin mode and mark of a symbol: one request, weight 20; a second one if it names no mark."""
+        """Read leverage, margin mode and mark of a symbol: one request, weight 20.
+
+        A server that does not know the question (the venue's docs name it; no ccxt client asks it) answers nothing
+        about either, and is not asked again for an hour.
+        """
         at_ms = self._seen_ms or self.now_ms()
+        unasked = f"no-activeAssetData:{self.account.http_url}"
+        if self._cache.load(unasked):
+            return Known(Settings(None, None), at_ms)
         reply = self._info("activeAssetData", urgency, coin=symbol)
         found = parsed(reply, parse.settings)
         if isinstance(found, Unknown):
+            if reply.status in _NOT_UNDERSTOOD:
+                self._cache.save(unasked, "1", _ASK_AGAIN_MS)
+                return Known(Settings(None, None), at_ms)
             return found
         leverage, mode, mark = found
-        if mark is None:
-            mark, reply = self._context_mark(symbol, urgency)
-        price = None if mark is None else Price(mark, Source.VENUE, max(0, int(mono_ms() - reply.sent)))
-        return Known(Settings(Prepared(leverage, mode, at_ms), price), at_ms)
+        return Known(Settings(Prepared(leverage, mode, at_ms), _priced(mark, reply)), at_ms)
 
-    def _context_mark(self, symbol: str, urgency: Urgency) -> tuple[Decimal | None, Reply]:
+    def mark(self, symbol: str, urgency: Urgency) -> Price | None:
+        """Read the mark of a symbol from the contexts of all: one request, weight 20; None where it names none."""
         reply = self._info("metaAndAssetCtxs", urgency)
         found = parsed(reply, lambda body: context_mark(body, symbol))
-        return (None if isinstance(found, Unknown) else parse_price(found)), reply
+        return None if isinstance(found, Unknown) else _priced(found, reply)
 
     def funding(self, symbol: str, since_ms: int, until_ms: int) -> Known[Decimal] | Unknown:
         """Sum the funding received (> 0) or paid (< 0) on a symbol in [since, until]: weight 20 and rows/20 a page."""
@@ -149,6 +160,11 @@ class Reads:
         except _UNREADABLE as error:
             return Unknown(scrub(f"unreadable: {error}"))
         return found if isinstance(found, Unknown) else Known(found, at_ms)
+
+
+def _priced(raw: object, reply: Reply) -> Price | None:
+    mark = None if raw is None else parse_price(raw)
+    return None if mark is None else Price(mark, Source.VENUE, max(0, int(mono_ms() - reply.sent)))
 
 
 def parsed(reply: Reply, read: Callable[[Any], T]) -> T | Unknown:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from stopkeeper.core.model import Key
 from stopkeeper.engine.drive import drive as drive_key
 from stopkeeper.engine.ports import Ports
+from stopkeeper.engine.sweep import sweep
 from tasks import queues, runtime
 from tasks.edge import task
 from tasks.words import ended, listed
@@ -30,17 +31,20 @@ def drain_due() -> str:
 
 @task(queues.REFRESH_STOPS)
 def refresh_stops() -> str:
-    """Make every key that holds a trade due, so that its stop is looked at and kept right."""
+    """See every stop of every account live by one look an account, however many it has, and wake what is not right."""
     current = runtime.current()
-    return listed("due", [key for name in current.accounts for key in _make_due(current.ports_for(name))])
+    woken: list[Key] = []
+    for ports in map(current.ports_for, current.accounts):
+        woken += [wake.key for wake in sweep(ports, ports.times.look_fresh_ms)]
+        drain(ports)
+    return listed("woken", woken)
 
 
 @task(queues.CONFIRM_FILLS)
 def confirm_fills() -> str:
     """Make every key due whose entry nobody can prove or disprove yet."""
     current = runtime.current()
-    found = [key for name in current.accounts for key in _make_due(current.ports_for(name), unproven_only=True)]
-    return listed("due", found)
+    return listed("due", [key for name in current.accounts for key in _unproven(current.ports_for(name))])
 
 
 def drain(ports: Ports, *, urgent: Collection[Key] = ()) -> Sequence[Key]:
@@ -56,11 +60,10 @@ def drain(ports: Ports, *, urgent: Collection[Key] = ()) -> Sequence[Key]:
     return keys
 
 
-def _make_due(ports: Ports, *, unproven_only: bool = False) -> list[Key]:
+def _unproven(ports: Ports) -> list[Key]:
     found = []
     for record in ports.records.all(ports.account):
-        if unproven_only and not (record.trade and any(sent.unproven for sent in record.trade.sent)):
-            continue
-        ports.wakes.mark_due(record.key, 0)
-        found.append(record.key)
+        if record.trade and any(sent.unproven for sent in record.trade.sent):
+            ports.wakes.mark_due(record.key, 0)
+            found.append(record.key)
     return found

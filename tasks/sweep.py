@@ -3,6 +3,7 @@
 from stopkeeper.engine.sweep import sweep
 from tasks import queues, runtime
 from tasks.edge import task
+from tasks.supervise import drain
 
 
 @task(queues.SWEEP_ACCOUNT)
@@ -10,6 +11,7 @@ def sweep_account(account: str, max_age_ms: int = 0) -> str:
     """Sweep one account; a look no older than ``max_age_ms`` serves, so that periodic tasks share one."""
     ports = runtime.ports(account)
     wakes = sweep(ports, max_age_ms)
+    drain(ports)
     runtime.current().note(runtime.swept(account), 2 * ports.times.sweep_ms)
     return f"{account}: " + ("; ".join(f"{wake.key.symbol} woken: {wake.why}" for wake in wakes) or "nothing to wake")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from stopkeeper.console import shapes
 from stopkeeper.console.backend import Backend
@@ -107,6 +108,9 @@ def _ended(body: Callable[[], Any], *, as_json: bool) -> int:
     except BrokenPipeError:
         _silence()
         return Exit.OK
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Exit.ERROR
     except click.ClickException as error:
         return _tell(_from_click(error), as_json=as_json)
     except Exception as error:

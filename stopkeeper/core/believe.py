@@ -14,11 +14,13 @@ from stopkeeper.core.model import (
     Order,
     OrderKind,
     OrderState,
+    Origin,
     Position,
     Rules,
     Seen,
     Sent,
     Side,
+    Trade,
 )
 from stopkeeper.core.outcomes import Unknown
 
@@ -47,7 +49,8 @@ def believe(record: KeyRecord, seen: Seen, chain: Chain, lag_ms: int) -> Belief:
     """Conclude Held, Flat or Unknown for a key.
 
     A position that our acks say exists is believed gone only when its fills add up to the close, or on a read whose
-    venue time is after everything we sent could still appear (``quiet_ms``).
+    venue time is after everything we sent could still appear (``quiet_ms``). A position that fills say is closed is
+    believed only on a read later than they can show.
     """
     trade, read = record.trade, seen.position
     if isinstance(read, Unknown):
@@ -56,17 +59,26 @@ def believe(record: KeyRecord, seen: Seen, chain: Chain, lag_ms: int) -> Belief:
         return Unknown(f"the position could not be read: {read.why}")
     closed = chain.closed and chain.whole
     if read.value is not None:
-        if closed and not chain.remainder and not chain.later and read.at_ms <= chain.closed_ms + lag_ms:
+        if closed and not chain.left and read.at_ms <= chain.last_ms + lag_ms:
             return Unknown("the fills say closed and the position was read no later than they can show")
+        if (trade is None or _untouched(trade)) and read.at_ms <= record.cursor.time_ms + lag_ms:
+            return Unknown("a close was booked a moment ago and the position was read no later than it can show")
         return Held(read.value.side, read.value.size, "venue", read.value)
-    if closed and not chain.remainder and not chain.later:
+    if closed and not chain.left:
         return Flat("the trade's own fills add up to the close")
+    if closed and read.at_ms <= chain.last_ms + lag_ms:
+        return Unknown("the fills tell of a position that was opened after the close and is not shown yet")
     quiet = max(record.quiet_ms, record.pending_ms + lag_ms if record.pending_ms else 0)
     if read.at_ms > quiet:
         return Flat("nothing is held on a read later than all we sent can appear")
     if trade and trade.held > 0:
         return Held(trade.side, trade.held, "ack")
     return Unknown("nothing is held as read, but something of ours may still appear")
+
+
+def _untouched(trade: Trade) -> bool:
+    """Return whether nothing was sent for a signal yet, so that no position can be its doing."""
+    return trade.origin is Origin.SIGNAL and not trade.sent and trade.entered_ms is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,11 @@ class Case:
     def entered(self) -> bool:
         return has_entered(self.trade, self.chain)
 
+    def refused_lately(self, role: Role, within_ms: int) -> bool:
+        """Return whether the last effect of a role was answered with anything but acceptance a moment ago."""
+        noted = dict(self.trade.refused) if self.trade else {}
+        return self.now < noted.get(role, -within_ms) + within_ms
+
     def unseen(self, role: Role) -> Placed | None:
         """Return the acked order of a role that no observation has shown, while the venue's lag may explain it."""
         for placed in self.trade.placed if self.trade else ():
@@ -100,19 +105,36 @@ class Case:
 
     def wanted_stop(self, held: Held) -> Decimal | None:
         """Return where the stop belongs, inside the liquidation price and on the grid; None without a price."""
-        trade, market = self.trade, self.frame.market
-        if trade and trade.stop and trade.side is held.side:
-            wanted = trade.stop
-        elif self.mark is not None:
-            wanted = self.mark * (1 - held.side.sign * self.rules.orphan_stop)
-        else:
-            return None
+        own = self.own_stop(held)
+        return self.orphan_stop(held) if own is None else self._inside(own, held)
+
+    def own_stop(self, held: Held) -> Decimal | None:
+        """Return the trigger the trade itself names for a position of this side."""
+        trade = self.trade
+        return (trade.stop or None) if trade and trade.side is held.side else None
+
+    def orphan_stop(self, held: Held) -> Decimal | None:
+        """Return where the stop of a position belongs that names none of its own; None without a price."""
+        return None if self.mark is None else self._inside(self.mark * (1 - held.side.sign * self.rules.orphan_stop), held)
+
+    def _inside(self, wanted: Decimal, held: Held) -> Decimal:
+        """Keep a trigger in front of the liquidation price by the buffer."""
+        edge = self._edge(held)
+        if edge is not None and (wanted - edge) * held.side.sign < 0:
+            wanted = edge
+        return on_grid(wanted, self.frame.market, nearer(held.side))
+
+    def _edge(self, held: Held) -> Decimal | None:
+        """Return the farthest a stop may stand. Liquidation beyond the entry (margin taken out) is held to the mark."""
         position = held.position
-        if position and position.liquidation_price:
-            edge = safe_edge(position.entry_price, position.liquidation_price, self.rules)
-            if (wanted - edge) * held.side.sign < 0:
-                wanted = edge
-        return on_grid(wanted, market, nearer(held.side))
+        if position is None or not position.liquidation_price:
+            return None
+        liquidation, base = position.liquidation_price, position.entry_price
+        if (base - liquidation) * held.side.sign <= 0:
+            base = self.mark if self.mark is not None else liquidation
+        if (base - liquidation) * held.side.sign <= 0:
+            return liquidation
+        return safe_edge(base, liquidation, self.rules)
 
     def beyond(self, level: Decimal, held: Held) -> bool:
         """Return whether the mark stands at or beyond a stop level."""

@@ -17,7 +17,8 @@ class Chain:
     """A trade's own fills in order, from its first entry fill until the position crossed zero.
 
     ``net`` is the signed position they add up to, ``closed`` whether they reached zero, ``remainder`` the signed rest
-    of a fill that crossed it, ``whole`` whether no fill between them is missing. ``later``: fills follow the close.
+    of a fill that crossed it, ``whole`` whether no fill between them is missing. ``opening`` is the signed position
+    before the first, ``after`` the fills on the symbol that follow the close.
     """
 
     used: tuple[Fill, ...] = ()
@@ -27,7 +28,30 @@ class Chain:
     closed_ms: int = 0
     remainder: Decimal = ZERO
     whole: bool = True
-    later: bool = False
+    opening: Decimal = ZERO
+    after: tuple[Fill, ...] = ()
+
+    @property
+    def left(self) -> Decimal:
+        """Return the signed position that the close and all fills after it leave."""
+        if not self.after:
+            return self.remainder if self.closed else self.net
+        last = self.after[-1]
+        if last.start is not None:
+            return last.start + last.signed
+        return self.remainder + sum((f.signed for f in self.after), ZERO)
+
+    @property
+    def last_ms(self) -> int:
+        """Return when the newest of these fills happened."""
+        fills = self.after or self.used
+        return fills[-1].time_ms if fills else self.closed_ms
+
+    def carried(self) -> tuple[Decimal, Decimal | None]:
+        """Return what the moment of the close itself left over for a successor: signed size and average price."""
+        parts = [(self.remainder, self.used[-1].price)] if self.used else []
+        parts += [(f.signed, f.price) for f in self.after if f.time_ms == self.closed_ms]
+        return sum((s for s, _ in parts), ZERO), _average(parts)
 
 
 def reason_of(fill: Fill, trade: Trade, installation: str) -> str | None:
@@ -38,7 +62,9 @@ def reason_of(fill: Fill, trade: Trade, installation: str) -> str | None:
     client = decode(fill.client_id)
     if client is None or client.installation != installation or client.trade != trade.id:
         return None
-    return roles.get(f"n{client.n}") or ROLE_REASON[client.role]
+    if client.role is Role.FLATTEN:  # only closes are noted by number: an entry's counts its attempts
+        return roles.get(f"n{client.n}", ROLE_REASON[client.role])
+    return ROLE_REASON[client.role]
 
 
 def _in_order(fills: Iterable[Fill], net: Decimal) -> list[Fill]:
@@ -47,7 +73,9 @@ def _in_order(fills: Iterable[Fill], net: Decimal) -> list[Fill]:
     ordered: list[Fill] = []
     while left:
         same = [f for f in left if f.time_ms == left[0].time_ms]
-        chosen = next((f for f in same if f.start == net), same[0])
+        ends = {f.start + f.signed for f in same if f.start is not None}
+        heads = [f for f in same if f.start not in ends]
+        chosen = next((f for f in same if f.start == net), (heads or same)[0])
         left.remove(chosen)
         ordered.append(chosen)
         net = (chosen.start if chosen.start is not None else net) + chosen.signed
@@ -61,7 +89,7 @@ def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: 
     found = trade.origin is Origin.FOUND
     opening = trade.opening_size * trade.side.sign if found else ZERO
     if isinstance(fills, Unknown) or fills.value.since_ms > trade.created_ms:
-        return Chain(net=opening, started=found, whole=False)
+        return Chain(net=opening, started=found, whole=False, opening=opening)
     mine = [f for f in fills.value.fills if f.symbol == trade.key.symbol and f.time_ms >= trade.created_ms]
     if found:
         mine = [f for f in mine if f.time_ms > trade.created_ms]
@@ -74,11 +102,12 @@ def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: 
 def _walk(ordered: Sequence[Fill], opening: Decimal, *, found: bool) -> Chain:
     net, used, whole = opening, [], True
     for index, fill in enumerate(ordered):
-        if index == 0 and found and fill.start:
-            net = fill.start  # the position may have been enlarged between being seen and being recorded
         if fill.start is not None and fill.start != net:
-            whole = False
             net = fill.start
+            if index == 0 and found and net * opening >= 0:
+                opening = net  # what was found had changed when it was seen: the read was older than it said
+            else:
+                whole = False
         after = net + fill.signed
         if net != 0 and (after == 0 or (after > 0) != (net > 0)):
             used.append(replace(fill, size=abs(net), fee=fill.fee * abs(net) / fill.size) if after else fill)
@@ -89,11 +118,12 @@ def _walk(ordered: Sequence[Fill], opening: Decimal, *, found: bool) -> Chain:
                 closed_ms=fill.time_ms,
                 remainder=after,
                 whole=whole,
-                later=index + 1 < len(ordered),
+                opening=opening,
+                after=tuple(ordered[index + 1 :]),
             )
         used.append(fill)
         net = after
-    return Chain(used=tuple(used), net=net, started=found or bool(used), whole=whole)
+    return Chain(used=tuple(used), net=net, started=found or bool(used), whole=whole, opening=opening)
 
 
 def _average(parts: Sequence[tuple[Decimal, Decimal]]) -> Decimal | None:
@@ -121,7 +151,7 @@ def classify(fill: Fill, trade: Trade, rules: Rules, installation: str) -> str:
 def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding: Decimal = ZERO) -> Exit:
     """Sum a chain up into an exit: average prices, fees, P&L and the reason of the largest share."""
     side = trade.side
-    opening = [(trade.opening_size, trade.opening_price)] if trade.opening_price and trade.opening_size else []
+    opening = [(abs(chain.opening), trade.opening_price)] if trade.opening_price and chain.opening else []
     ins = opening + [(f.size, f.price) for f in chain.used if f.side is side]
     outs = [(f.size, f.price) for f in chain.used if f.side is not side]
     shares: dict[str, Decimal] = {}
@@ -132,7 +162,9 @@ def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding
     size = sum((s for s, _ in ins), ZERO)
     cash = sum((s * p for s, p in outs), ZERO) - sum((s * p for s, p in ins), ZERO)
     complete = chain.closed and chain.whole
-    gross = cash * side.sign if complete else sum((f.closed_pnl for f in chain.used), ZERO)
+    # Cash tells the truth only where every price in it is known; else the venue's own sum does.
+    priced = chain.opening == 0 or (trade.opening_price is not None and abs(chain.opening) == trade.opening_size)
+    gross = cash * side.sign if complete and priced else sum((f.closed_pnl for f in chain.used), ZERO)
     fees = sum((f.fee for f in chain.used), ZERO)
     reason = max(shares, key=lambda why: shares[why]) if shares else "unknown"
     return Exit(

@@ -338,7 +338,8 @@ class Trade:
     ``stop`` is the trigger wanted now (it only moves towards the price unless a person says so), ``nonces`` the entry's
     four, minted at admission. ``held`` is the size our acks and the last read say. ``placed`` are acks not yet seen,
     ``lost_ms`` when cover was lost and not by us, ``order_roles`` what each order of ours was for, by venue id or by
-    "n" and number. A found trade begins with ``opening_size`` at ``opening_price``.
+    "n" and number, ``refused`` when the last effect of a role came to nothing (a role it is granted to leaves it).
+    ``refusal`` says why it will never enter. A found trade begins with ``opening_size`` at ``opening_price``.
     """
 
     id: str
@@ -370,6 +371,7 @@ class Trade:
     oversize: bool = False
     target_refused: str = ""
     order_roles: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, int], ...] = ()
     refusal: str = ""
     opening_size: Decimal = ZERO
     opening_price: Decimal | None = None

@@ -70,7 +70,8 @@ def _turns(run: _Drive) -> Rest | Again:
             return plan.ends
         run.stale = ALL_FIELDS  # somebody woke the key while we looked: look again
         run.asked.clear()
-    ports.leases.abandon(run.lease, TIRED_MS)
+    if not ports.leases.release(run.lease, ports.wakes.counter(run.key), TIRED_MS):
+        ports.leases.abandon(run.lease, TIRED_MS)
     tired = Again(ports.venue.now_ms() + TIRED_MS, "as many turns as one drive may take: another goes on")
     ports.journal.write(run.key.account, run.key.symbol, "again", tired.why)
     return tired

@@ -130,4 +130,5 @@ def mark_of(symbol: str, ports: Ports, *, ask: bool) -> Price | None:
     if not ask:
         return None
     settings = ports.venue.settings(symbol, Urgency.ORDINARY)
-    return None if isinstance(settings, Unknown) else settings.value.mark
+    mark = None if isinstance(settings, Unknown) else settings.value.mark
+    return mark or ports.venue.mark(symbol, Urgency.ORDINARY)

@@ -20,7 +20,7 @@ from stopkeeper.core.case import entry_id
 from stopkeeper.core.ids import ClientId, encode
 from stopkeeper.core.learn import announce, conclude
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import ZERO, Cursor, KeyRecord, Position, Role, Side, Trade
+from stopkeeper.core.model import ZERO, Cursor, KeyRecord, Position, Prepared, Role, Side, Trade
 from stopkeeper.core.outcomes import (
     Accepted,
     Barred,
@@ -152,6 +152,8 @@ def _read_back(action: Prepare, record: KeyRecord, ports: Ports) -> tuple[KeyRec
     if settings.value.mark:
         ports.prices.put(ports.account, {record.key.symbol: settings.value.mark.value})
     done = settings.value.prepared
+    if done is None:  # no such answer here: the venue's ack counts, and the position's row will tell
+        done = Prepared(action.leverage, action.margin_mode, ports.venue.now_ms())
     if (done.leverage, done.margin_mode) != (action.leverage, action.margin_mode):
         return record, Unknown(
             f"asked for {action.leverage}x {action.margin_mode}, read back {done.leverage}x {done.margin_mode}"

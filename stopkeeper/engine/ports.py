@@ -72,9 +72,9 @@ class EntryIds:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the venue says is set on a symbol, with its mark: one request where the venue has one."""
+    """What the venue says is set on a symbol, with its mark; None where it offers no such answer."""
 
-    prepared: Prepared
+    prepared: Prepared | None
     mark: Price | None
 
 
@@ -95,6 +95,7 @@ class Venue(Protocol):
     def fills(self, since_ms: int, urgency: Urgency) -> Known[FillPage] | Unknown: ...
     def lookup(self, symbol: str, client_id: str, urgency: Urgency) -> Known[Lookup] | Unknown: ...
     def settings(self, symbol: str, urgency: Urgency) -> Known[Settings] | Unknown: ...
+    def mark(self, symbol: str, urgency: Urgency) -> Price | None: ...
     def funding(self, symbol: str, since_ms: int, until_ms: int) -> Known[Decimal] | Unknown:
         """Return the funding received (> 0) or paid (< 0) on a symbol in [since, until]."""
 

@@ -3,11 +3,14 @@
 import json
 import secrets
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Literal
 
 import pytest
 from eth_account import Account
@@ -37,6 +40,7 @@ class Desk:
     """One account at a paper venue, with what a test does to both."""
 
     ports: Ports
+    url: str
     control: str
     address: str
     world: MemoryWorld
@@ -123,14 +127,52 @@ def market() -> Iterator[Desk]:
         yield open_desk(where.url, where.control_url)
 
 
-def open_desk(url: str, control: str) -> Desk:
+@pytest.fixture
+def elsewhere(market: Desk) -> Iterator[Desk]:
+    """A desk at a server that speaks only what ccxt's own clients ask for: others answer 422, as an unknown type does."""
+    asked_by_ccxt = (
+        "meta", "spotMeta", "metaAndAssetCtxs", "perpDexs", "allMids", "clearinghouseState", "openOrders",
+        "frontendOpenOrders", "orderStatus", "historicalOrders", "userFills", "userFillsByTime", "userFunding",
+        "l2Book", "candleSnapshot", "userFees",
+    )  # fmt: skip
+
+    class Narrow(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path == "/info" and json.loads(body)["type"] not in asked_by_ccxt:
+                status, answer = 422, b"Failed to deserialize the JSON body into the target type"
+            else:
+                request = urllib.request.Request(market.url + self.path, body, {"content-type": "application/json"})
+                try:
+                    with urllib.request.urlopen(request, timeout=5) as reply:
+                        status, answer = reply.status, reply.read()
+                except urllib.error.HTTPError as refused:
+                    status, answer = refused.code, refused.read()
+            self.send_response(status)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Narrow)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield open_desk(f"http://127.0.0.1:{server.server_port}", market.control, mode="live")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def open_desk(url: str, control: str, mode: Literal["paper", "live"] = "paper") -> Desk:
     """Open a new account at a venue and everything a drive of it needs."""
     secret = "0x" + secrets.token_hex(32)
     address = str(Account.from_key(secret).address)
     world = MemoryWorld(clock=lambda: int(time.time() * 1000))
     store = memory_store(world, installation="a1b2c", boot="b1", times=TIMES)
     account = VenueAccount(
-        "main", "hyperliquid", "paper", address, SecretKey(secret), base_url=url, symbols=("BTC", "ETH", "SOL")
+        "main", "hyperliquid", mode, address, SecretKey(secret), base_url=url, symbols=("BTC", "ETH", "SOL")
     )
     venue = open_venue(account, TIMES, store.nonces, store.budget, store.texts)
     venue.can = replace(venue.can, lag_ms=LAG_MS)
@@ -150,7 +192,7 @@ def open_desk(url: str, control: str) -> Desk:
         prices=store.prices,
         flags=store.flags,
     )
-    return Desk(ports, control, address, world)
+    return Desk(ports, url, control, address, world)
 
 
 __all__ = ["Decimal", "Desk", "open_desk"]

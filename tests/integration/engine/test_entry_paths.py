@@ -193,3 +193,16 @@ def test_a_worker_that_dies_after_the_send_leaves_an_entry_the_next_one_finds(ma
     market.until_phase("protected", seconds=15)
     market.until(lambda: market.ports.records.load(market.key()).trade.entered_ms is not None, seconds=15)
     assert entries(market) == 1 and market.witness()["naked_intervals"] == []
+
+
+def test_any_server_that_speaks_what_ccxt_asks_for_is_traded_on_in_live_mode(elsewhere):
+    elsewhere.submit(target="5%")
+    row = elsewhere.until_phase("protected")
+    assert row.stop_order_id is not None
+    asks.ask_close(elsewhere.key(), elsewhere.ports)
+    assert elsewhere.until_booked().exit.reason == "manual_close"
+    elsewhere.until(lambda: elsewhere.phase() == "none")
+    elsewhere.submit("ETH", size="0.1")
+    elsewhere.until_phase("protected", "ETH")
+    witness = elsewhere.witness()
+    assert entries(elsewhere) == 1 and witness["naked_intervals"] == []

@@ -65,4 +65,4 @@ def test_version(run: Run) -> None:
 def test_without_a_command_help_is_shown_and_the_exit_code_is_an_error(run: Run) -> None:
     result = run()
     assert result.exit_code == 1
-    assert "Usage: stopkeeper" in result.stderr
+    assert result.stderr.startswith("Usage: stopkeeper")

@@ -241,25 +241,39 @@ def test_a_look_up_survives_ccxts_exception_for_an_unknown_order(venue: Hyperliq
     assert known.value.state is OrderState.LIVE
 
 
-def test_settings_ask_the_contexts_where_no_mark_is_told(venue: Hyperliquid, server: WireServer) -> None:
+def test_settings_tell_leverage_mode_and_mark_in_one_request(venue: Hyperliquid, server: WireServer) -> None:
     data = {"user": "0x", "coin": "BTC", "leverage": {"type": "isolated", "value": 5}, "markPx": "95000.0"}
     server.by_kind["activeAssetData"] = data
     found = venue.settings("BTC", SOON)
     assert isinstance(found, Known)
     assert found.value.mark is not None
+    assert found.value.prepared is not None
     assert (found.value.prepared.leverage, found.value.mark.value) == (5, Dec("95000.0"))
     assert server.kinds() == ["activeAssetData"]
     server.by_kind["activeAssetData"] = data | {"markPx": "0.0"}
-    server.by_kind["metaAndAssetCtxs"] = [recorded("meta"), [{"markPx": "94000"}]]
-    server.by_kind["metaAndAssetCtxs"] = json.loads(json.dumps(server.by_kind["metaAndAssetCtxs"], default=str))
-    found = venue.settings("BTC", SOON)
-    assert isinstance(found, Known)
-    assert found.value.mark is not None
-    assert found.value.mark.value == Dec(94000)
-    server.by_kind["metaAndAssetCtxs"] = [{"universe": []}, []]
     found = venue.settings("BTC", SOON)
     assert isinstance(found, Known)
     assert found.value.mark is None
+
+
+def test_a_server_without_that_answer_is_asked_once_and_tells_neither(venue: Hyperliquid, server: WireServer) -> None:
+    server.by_kind["activeAssetData"] = {"error": "unknown type"}
+    for _ in range(3):
+        found = venue.settings("BTC", SOON)
+        assert isinstance(found, Known)
+        assert (found.value.prepared, found.value.mark) == (None, None)
+    assert server.kinds() == ["activeAssetData"]
+
+
+def test_the_mark_is_in_the_contexts_and_a_zero_is_none(venue: Hyperliquid, server: WireServer) -> None:
+    answer = [recorded("meta"), [{"markPx": "94000"}]]
+    server.by_kind["metaAndAssetCtxs"] = json.loads(json.dumps(answer, default=str))
+    mark = venue.mark("BTC", SOON)
+    assert mark is not None
+    assert mark.value == Dec(94000)
+    for contexts in ([{"markPx": "0.0"}], []):
+        server.by_kind["metaAndAssetCtxs"] = [json.loads(json.dumps(answer[0], default=str)), contexts]
+        assert venue.mark("BTC", SOON) is None
 
 
 def test_a_reduce_only_refusal_is_oversize_where_a_position_was_just_seen(

@@ -89,11 +89,21 @@ def test_a_key_asked_to_close_is_urgent() -> None:
     assert queues.queue_for(KeyRecord(BTC)) == "orders"
 
 
-def test_refresh_makes_every_open_key_due_and_confirm_only_the_unproven(world: World) -> None:
+def test_refresh_looks_once_an_account_and_drives_what_is_not_right(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    wakes = (SimpleNamespace(key=BTC, why="no stop is live"),)
+    monkeypatch.setattr(supervise, "sweep", lambda ports, max_age_ms: looks.append(max_age_ms) or wakes)
+    world.due.append(BTC)
+    assert supervise.refresh_stops() == "woken 1: main:BTC"
+    assert looks == [2_000]
+    assert [args for _, args, _ in world.published] == [("main", "BTC")]
+
+
+def test_confirm_makes_only_the_unproven_due(world: World) -> None:
     world.records[BTC] = replace(KeyRecord(BTC), trade=_trade())
     world.records[ETH] = replace(KeyRecord(ETH), trade=_trade(sent=(SimpleNamespace(unproven=True),)))
-    assert supervise.refresh_stops() == "due 2: main:BTC, main:ETH"
-    world.marked.clear()
     assert supervise.confirm_fills() == "due 1: main:ETH"
     assert world.marked == [(ETH, 0)]
 
