@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from celery import concurrency as pools
 from celery import signals
 
+from stopkeeper.engine import desk
 from tasks import queues as q
 from tasks import runtime
 from workers import logs, settings_load
@@ -42,8 +43,11 @@ def run_worker(
     _prepare(settings)
     with opened(settings) as system:
         runtime.install(runtime_of(system))
-        for account in system.accounts:
-            system.ports(account)  # what is heavy to import is imported before the first message, not under it
+        for account in system.accounts:  # what is heavy to import is imported before the first message, not under it
+            other = desk.other_installation(system.ports(account))
+            if other:
+                log.error("%s; two installations on one account are not safe: stop one, this one ends", other)
+                return 1
         prune_remote_control()
         with Alive(system.store, process):
             worker = system.app.Worker(

@@ -10,6 +10,7 @@ from stopkeeper.core.model import AccountSeen, KeyRecord, Origin, Seen
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.report import Phase, phase_of
 
+OTHER_LIVE = "other_installation_live"
 FOREIGN_LIVE_MS = 120_000  # an order of another installation younger than this means it is running
 
 
@@ -87,7 +88,7 @@ def _foreign(account: str, case: Case) -> list[Breach]:
         client = decode(order.client_id)
         if client and client.installation != case.frame.installation:
             alive = case.now - order.placed_ms < FOREIGN_LIVE_MS
-            kind = "other_installation_live" if alive else "other_installation"
+            kind = OTHER_LIVE if alive else "other_installation"
             text = f"order {order.id} is installation {client.installation}'s"
             found.append(Breach(account, case.record.key.symbol, kind, text))
     return found

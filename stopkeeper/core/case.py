@@ -91,11 +91,6 @@ class Case:
     def entered(self) -> bool:
         return has_entered(self.trade, self.chain)
 
-    def refused_lately(self, role: Role, within_ms: int) -> bool:
-        """Return whether the last effect of a role was answered with anything but acceptance a moment ago."""
-        noted = dict(self.trade.refused) if self.trade else {}
-        return self.now < noted.get(role, -within_ms) + within_ms
-
     def unseen(self, role: Role) -> Placed | None:
         """Return the acked order of a role that no observation has shown, while the venue's lag may explain it."""
         for placed in self.trade.placed if self.trade else ():

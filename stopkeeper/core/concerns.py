@@ -5,6 +5,7 @@ stands in guard.py; what a later turn must know is written by learn.py.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
 
@@ -25,16 +26,8 @@ from stopkeeper.core.believe import CoverKind, Flat, Held, covers_alone
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
-from stopkeeper.core.ids import found_id
-from stopkeeper.core.model import (
-    ZERO,
-    Order,
-    OrderKind,
-    Origin,
-    Role,
-    Side,
-    Trade,
-)
+from stopkeeper.core.model import ZERO, CloseAsk, Order, OrderKind, Role, Trade
+from stopkeeper.core.orphans import best_trigger, found_trade
 from stopkeeper.core.outcomes import Reason, Unknown
 from stopkeeper.core.sizing import worst_of_stop
 from stopkeeper.core.trailing import improves
@@ -51,20 +44,13 @@ def ending(c: Case) -> Verdict:
     trade = c.trade
     if trade is None or not (c.chain.closed and c.chain.whole) or not isinstance(c.belief, Held):
         return []
-    held, last = c.belief, c.chain.used[-1]
-    side = side_of(c.chain.remainder) if c.chain.remainder else held.side
-    successor = Trade(
-        id=found_id(c.frame.installation, trade.key, c.chain.closed_ms),
-        origin=Origin.FOUND,
-        key=trade.key,
-        side=side,
-        created_ms=c.chain.closed_ms,
-        entered_ms=c.chain.closed_ms,
-        opening_size=abs(c.chain.remainder) or held.size,
-        opening_price=last.price if c.chain.remainder or held.position is None else held.position.entry_price,
-        held=held.size,
-        stop=c.wanted_stop(held) if side is held.side else None,
-    )
+    held = c.belief
+    opening, price = c.chain.carried()
+    if not c.chain.after and not opening and held.position is not None:
+        # no fill tells yet how it was opened: what the venue shows must do
+        opening, price = held.size * held.side.sign, held.position.entry_price
+    side = side_of(opening) if opening else held.side
+    successor = found_trade(c, held, c.chain.closed_ms, opening, price, side)
     why = "its own fills reached zero and a position is held that is not its"
     return [_book(c, trade, why, successor)]
 
@@ -74,9 +60,11 @@ def danger(c: Case) -> Verdict:
     if not isinstance(c.belief, Held):
         return []
     held, trade = c.belief, c.trade
+    if trade is None:
+        return []  # it is taken in first: that costs one write, and its close is waited for and booked like any other
     if c.frame.switches.halted:
         return _flatten(c, held, "manual_close", "the account is halted")
-    if trade is None or not c.orders_known or c.unseen(Role.STOP):
+    if c.unseen(Role.STOP) or not (c.orders_known or _surely_naked(trade)):
         return []
     wanted = c.wanted_stop(held)
     if not c.naked:
@@ -107,6 +95,11 @@ def _overtaken(c: Case, held: Held, wanted: Decimal | None) -> Verdict:
     return []
 
 
+def _surely_naked(trade: Trade) -> bool:
+    """Return whether a position is naked though its orders cannot be read: no stop was ever seen or accepted."""
+    return not trade.covered and not any(p.role is Role.STOP for p in trade.placed)
+
+
 def _flatten(c: Case, held: Held, reason: str, why: str, keep: Decimal = ZERO) -> Verdict:
     trade = c.trade
     acked = c.unseen(Role.FLATTEN)
@@ -128,7 +121,7 @@ def protection(c: Case) -> Verdict:
     if c.trade is None:
         return _take_in(c, held)
     if not c.orders_known:
-        return [] if held.by == "venue" and c.trade.covered else _blind_stop(c, held)
+        return _blind_stop(c, held)
     waiting = c.unseen(Role.STOP)
     if waiting:
         soon = Wait(c.now + LOOK_AGAIN_MS, "a stop was accepted and is not visible yet")
@@ -138,18 +131,18 @@ def protection(c: Case) -> Verdict:
     wanted = c.wanted_stop(held)
     if wanted is None:
         return Wait(c.now + LOOK_AGAIN_MS, "no price is known to place a stop by")
-    if c.now < c.trade.stop_tried_ms + LOOK_AGAIN_MS and not c.trade.oversize:
-        return Wait(c.trade.stop_tried_ms + LOOK_AGAIN_MS, "a stop was tried a moment ago and is not there")
-    size = held.size
-    if c.trade.oversize and c.cover.kind is CoverKind.SUM:
+    size, smaller = held.size, c.trade.oversize and c.cover.kind is CoverKind.SUM
+    if smaller:
         size = held.size - c.cover.size
+    if c.now < c.trade.stop_tried_ms + LOOK_AGAIN_MS and not (smaller and c.trade.stop_answers < 2):
+        return Wait(c.trade.stop_tried_ms + LOOK_AGAIN_MS, "a stop was tried a moment ago and is not there")
     return [_stop(c, held, size, wanted, "entry", "the position is naked")]
 
 
 def _blind_stop(c: Case, held: Held) -> Verdict:
     """Orders cannot be read, but an ack or fill says a position exists: a second stop is litter, none is a loss."""
     wanted = c.wanted_stop(held)
-    if wanted is None or c.unseen(Role.STOP) or c.trade is None or c.trade.covered:
+    if wanted is None or c.trade is None or not _surely_naked(c.trade):
         return []
     if c.now < c.trade.stop_tried_ms + LOOK_AGAIN_MS:
         return Wait(c.trade.stop_tried_ms + LOOK_AGAIN_MS, "a stop was tried a moment ago and orders cannot be read")
@@ -164,19 +157,7 @@ def _take_in(c: Case, held: Held) -> Verdict:
     """A position no trade owns becomes a trade of origin found, so that it is driven like any other."""
     if held.by != "venue" or held.position is None or isinstance(c.seen.position, Unknown):
         return []
-    standing = best_trigger(c, held)
-    trade = Trade(
-        id=found_id(c.frame.installation, c.record.key, c.seen.position.at_ms),
-        origin=Origin.FOUND,
-        key=c.record.key,
-        side=held.side,
-        created_ms=c.seen.position.at_ms,
-        entered_ms=c.seen.position.at_ms,
-        opening_size=held.size,
-        opening_price=held.position.entry_price,
-        held=held.size,
-        stop=standing if standing is not None else c.wanted_stop(held),
-    )
+    trade = found_trade(c, held, c.seen.position.at_ms, held.size, held.position.entry_price)
     return [Found(trade, "a position is held that no trade owns")]
 
 
@@ -196,16 +177,22 @@ def closing(c: Case) -> Verdict:
         return _flatten(c, c.belief, "time_limit", "the trade's time is up")
     if trade.close is None:
         return []
-    keep = trade.close.keep_size if trade.close.keep_fraction > 0 else ZERO
-    if keep is None:
-        return []
-    return _flatten(c, c.belief, trade.close.reason, "somebody asked to close", keep)
+    if trade.close.keep_fraction > 0:
+        return _close_part(c, c.belief, trade.close)
+    return _flatten(c, c.belief, trade.close.reason, "somebody asked to close")
 
 
-def best_trigger(c: Case, held: Held) -> Decimal | None:
-    """Return the trigger nearest to the price among the stops that cover the position alone."""
-    triggers = [o.trigger for o in c.cover.stops if o.trigger is not None and covers_alone(o, held)]
-    return (max if held.side is Side.LONG else min)(triggers, default=None)
+def _close_part(c: Case, held: Held, ask: CloseAsk) -> Verdict:
+    """Closing a part twice closes too much: the position must be read after all we sent could show in it."""
+    read = c.seen.position
+    if ask.keep_size is None or isinstance(read, Unknown) or read.at_ms <= c.record.quiet_ms:
+        return _when_quiet(c, "a part is to be closed once all we sent can show in the position")
+    return _flatten(c, held, ask.reason, "somebody asked to close a part", ask.keep_size)
+
+
+def _when_quiet(c: Case, why: str) -> Wait:
+    """What is no emergency is not sent twice because an answer was lost or a view lags."""
+    return Wait(max(c.record.quiet_ms + 1, c.now + LOOK_AGAIN_MS), why, RestKind.PROTECTED)
 
 
 def trailing(c: Case) -> Verdict:
@@ -219,23 +206,35 @@ def trailing(c: Case) -> Verdict:
     best = best_trigger(c, held)
     if best is None or not improves(wanted, best, held.side) or c.beyond(wanted, held):
         return []
+    if wanted != c.own_stop(held) and abs(wanted - best) < best * c.rules.stop_step:
+        return []  # the liquidation price drifts: not every tick of it is worth two actions
+    if trade.stop_moved_ms <= trade.stop_tried_ms and c.now < trade.stop_tried_ms + c.rules.retry_ms:
+        return []  # this very move was just tried
+    if c.now <= c.record.quiet_ms:
+        return _when_quiet(c, "a stop is to be moved once all we sent can be seen")
     return [_stop(c, held, held.size, wanted, trade.stop_moved_by, f"the stop moves from {best:f} to {wanted:f}")]
 
 
 def targets(c: Case) -> Verdict:
     """A protected position whose trade names a target has a take-profit of its size beside the stop."""
-    if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole:
+    if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole or not c.entered:
         return []
     held, trade = c.belief, c.trade
     if trade.target is None or trade.side is not held.side or c.unseen(Role.TARGET):
         return []
     passed = c.mark is not None and (c.mark - trade.target) * held.side.sign >= 0
-    if sum((o.size for o in c.live if _is_target(o, held)), ZERO) >= held.size:
+    if sum((held.size if o.whole else o.size for o in c.live if _is_target(o, held)), ZERO) >= held.size:
         return []
+    if any(_is_target(replace(o, fired=False), held) for o in c.live if o.fired):
+        return []  # a target is at work
     if trade.target_refused == Reason.CROSSED and passed:
         return _flatten(c, held, "take_profit", "the price is beyond the target and the venue takes no order there")
     if trade.target_refused and trade.target_refused != Reason.CROSSED:
         return []
+    if c.now < trade.target_tried_ms + c.rules.retry_ms:
+        return []
+    if c.now <= c.record.quiet_ms:
+        return _when_quiet(c, "a target is to be placed once all we sent can be seen")
     worst = worst_of_stop(trade.target, held.side, c.rules, c.frame.market)
     return [PlaceTarget(held.size, trade.target, worst, "the position has no whole target")]
 
@@ -255,7 +254,7 @@ def hygiene(c: Case) -> Verdict:
         return [
             Cancel(o.id, k.role, "nothing is held that needs it")
             for o, k in c.ours
-            if o.id not in going and not o.fired
+            if o.id not in going and not o.fired and _outlived(o, c)
         ]
     held = c.belief
     if held.by != "venue":
@@ -271,16 +270,30 @@ def hygiene(c: Case) -> Verdict:
     return litter + _older(live_targets, held, going, "a newer target covers the position alone")
 
 
+def _outlived(order: Order, c: Case) -> bool:
+    """Flat must be read later than the order could show a position: the record may have forgotten what was sent."""
+    read = c.seen.position
+    return not isinstance(read, Unknown) and read.at_ms > order.placed_ms + c.frame.can.lag_ms
+
+
 def _older(orders: list[tuple[int, Order]], held: Held, going: set[str], why: str) -> list[Action]:
     """Cancel what is older than the newest order that covers the position alone."""
-    keeper = max((n for n, o in orders if covers_alone(o, held)), default=None)
-    if keeper is None:
+    alone = [(n, o) for n, o in orders if covers_alone(o, held)]
+    if not alone:
         return []
+    keeper, best = max(alone, key=lambda pair: pair[0])
     return [
         Cancel(o.id, Role.STOP if o.kind is OrderKind.STOP_MARKET else Role.TARGET, why)
         for n, o in orders
-        if n < keeper and o.id not in going
+        if n < keeper and o.id not in going and not _better(o, best, held)
     ]
+
+
+def _better(older: Order, keeper: Order, held: Held) -> bool:
+    """Return whether an older stop is the nearer one: a record that went back may have placed the newer too far."""
+    if older.kind in TARGET_KINDS or older.trigger is None or keeper.trigger is None:
+        return False
+    return covers_alone(older, held) and improves(older.trigger, keeper.trigger, held.side)
 
 
 def booking(c: Case) -> Verdict:

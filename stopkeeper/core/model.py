@@ -338,8 +338,8 @@ class Trade:
     ``stop`` is the trigger wanted now (it only moves towards the price unless a person says so), ``nonces`` the entry's
     four, minted at admission. ``held`` is the size our acks and the last read say. ``placed`` are acks not yet seen,
     ``lost_ms`` when cover was lost and not by us, ``order_roles`` what each order of ours was for, by venue id or by
-    "n" and number, ``refused`` when the last effect of a role came to nothing (a role it is granted to leaves it).
-    ``refusal`` says why it will never enter. A found trade begins with ``opening_size`` at ``opening_price``.
+    "n" and number, ``*_tried_ms`` when such an effect was last sent, ``refusal`` why it will never enter. A found trade
+    begins with ``opening_size`` at ``opening_price``.
     """
 
     id: str
@@ -366,12 +366,13 @@ class Trade:
     stop_answers: int = 0
     stop_tried_ms: int = 0
     flatten_tried_ms: int = 0
+    target_tried_ms: int = 0
+    prepare_tried_ms: int = 0
     widen: int = 0
     crossed: bool = False
     oversize: bool = False
     target_refused: str = ""
     order_roles: tuple[tuple[str, str], ...] = ()
-    refused: tuple[tuple[str, int], ...] = ()
     refusal: str = ""
     opening_size: Decimal = ZERO
     opening_price: Decimal | None = None
@@ -459,6 +460,9 @@ class Rules:
     confirm_ms: tuple[int, ...] = (2_000, 3_000, 3_000, 5_000)
     prepared_max_age_ms: int = 3_600_000
     incomplete_after_ms: int = 60_000
+    settling_kept_ms: int = 86_400_000
+    retry_ms: int = 10_000
+    stop_step: Decimal = Decimal("0.0025")
     offset_max_age_ms: int = 60_000
     limits: Limits = Limits()
 

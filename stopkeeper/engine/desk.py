@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from stopkeeper.core import learn
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.audit import Breach, Orphan, breaches, orphans_of
+from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_of
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, build
 from stopkeeper.core.ids import ClientId, encode, trade_id
 from stopkeeper.core.model import CloseAsk, Funds, Key, Market, Origin, Role, Rules, Signal, Switches, Terms, Trade
@@ -31,6 +31,7 @@ from stopkeeper.engine.words import Refused, parse_signal
 __all__ = ["Refused", "Submitted", "VenueAway", "parse_signal"]
 
 ATTEMPTS = 4
+MAX_WAITING = 50  # entries minted and unanswered; Hyperliquid keeps a signer's 100 highest nonces (venue docs)
 DAY_MS = 86_400_000
 DOOR_AGE_MS = 15_000
 DIRECT_TRIES = 12
@@ -63,6 +64,8 @@ def submit(signal: Signal, ports: Ports) -> Submitted:
     signal = replace(signal, id=signal.id or uuid4().hex)
     trade = _trade_of(signal, ports)
     known = ports.records.signal(trade.id)
+    if not known:
+        _room_for_nonces(ports)
     terms = None if known else _door(signal, ports)
     notional = terms.size * terms.mark if terms else Decimal(0)
     nonces = ports.venue.reserve_nonces(ATTEMPTS) if terms else ()
@@ -127,6 +130,13 @@ def _door(signal: Signal, ports: Ports) -> Terms:
     if isinstance(terms, Refusal):
         raise Refused(terms.field, terms.value, terms.reason, terms.hint)
     return terms
+
+
+def _room_for_nonces(ports: Ports) -> None:
+    waiting = sum(1 for r in ports.records.all(ports.account) if r.trade and r.trade.nonces and not r.trade.entered_ms)
+    if waiting >= MAX_WAITING:
+        hint = "wait until some have entered: a venue forgets old nonces, and theirs would go stale"
+        raise Refused("account", ports.account, f"{waiting} signals wait to enter", hint)
 
 
 def _daily_loss(ports: Ports) -> None:
@@ -314,6 +324,16 @@ def audit(ports: Ports) -> tuple[Breach, ...]:
     """Hold the venue, as it is read now, against the promise; returns every breach."""
     seen = look(ports, ALL_FIELDS, cached(ports, {})[0], Urgency.PROTECTIVE)
     return breaches(ports.account, seen, cases(ports, seen), ports.symbols)
+
+
+def other_installation(ports: Ports) -> str | None:
+    """Say which other installation is at work on the account: two would tidy each other's stops away."""
+    fields = frozenset({Field.HOLDINGS, Field.ORDERS})
+    seen, stale = cached(ports, dict.fromkeys(ALL_FIELDS, DOOR_AGE_MS))
+    seen = look(ports, stale & fields, seen, Urgency.ORDINARY)
+    alive = (b for b in breaches(ports.account, seen, cases(ports, seen), ports.symbols) if b.kind == OTHER_LIVE)
+    found = next(alive, None)
+    return None if found is None else f"{found.account} {found.symbol}: {found.text}, placed within two minutes"
 
 
 def orphans(ports: Ports) -> tuple[Orphan, ...]:

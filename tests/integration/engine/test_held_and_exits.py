@@ -1,5 +1,6 @@
 """What happens to a held position: hands, faults, prices and exits, judged by the venue's witness."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -211,3 +212,11 @@ def test_three_symbols_at_once_each_have_their_own_stop(market):
     spent = market.get("/stats")["requests"]["by_type"]
     assert spent.pop("userRateLimit", 0) <= 1
     assert spent == {"clearinghouseState": 4, "frontendOpenOrders": 4, "userFillsByTime": 4}
+
+
+def test_another_installation_at_work_on_the_account_is_named(held):
+    assert asks.other_installation(held.ports) is None
+    stranger = replace(held.ports, installation="ffff0")
+    said = asks.other_installation(stranger)
+    assert said is not None and "installation a1b2c" in said
+    assert "other_installation_live" in {breach.kind for breach in asks.audit(stranger)}
