@@ -37,7 +37,8 @@ def main() -> int:
 
 def _overhead(found: list[Overhead]) -> Table:
     table = Table(title=f"one protected entry, {ROUNDS} rounds each (ms): bare ccxt script / engine with real Redis")
-    for name in ("venue latency", "bare median", "p99", "engine median", "p99", "ratio", "CPU bare", "CPU engine", "requests"):
+    names = ("latency", "bare median", "p99", "engine median", "p99", "ratio", "CPU bare", "CPU engine", "requests")
+    for name in names:
         table.add_column(name, justify="right")
     for o in found:
         table.add_row(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from eth_account import Account
 
@@ -32,14 +32,14 @@ class PaperProcess:
     control: str
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.control + path, timeout=10) as answer:  # noqa: S310 (loopback)
+        with urllib.request.urlopen(self.control + path, timeout=10) as answer:
             return json.load(answer)
 
     def post(self, path: str, **body: Any) -> Any:
-        request = urllib.request.Request(  # noqa: S310 (loopback)
+        request = urllib.request.Request(
             self.control + path, json.dumps(body).encode(), {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
     def requests(self) -> int:
@@ -80,7 +80,7 @@ class Bench:
         self.venue = venue
         self.server = EmbeddedServer(data_dir)
 
-    def __enter__(self) -> "Bench":
+    def __enter__(self) -> Self:
         self.server.start()
         self.store = open_store(self.server.url, installation="be4c1")
         address, secret = login()

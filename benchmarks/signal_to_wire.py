@@ -5,6 +5,7 @@ for all their symbols at once through ``tasks.entry.open_trade``.
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -46,7 +47,7 @@ def _configure(folder: Path, venues: list[PaperProcess], symbols: list[str]) -> 
         key.touch(mode=0o600)
         key.write_text(secret)
         lines += [f"[accounts.a{i}]", 'venue = "hyperliquid"', 'mode = "live"', f'wallet_address = "{address}"']
-        lines += [f'private_key_file = "{key}"', f'base_url = "{venue.url}"', f"symbols = {symbols!r}".replace("'", '"')]
+        lines += [f'private_key_file = "{key}"', f'base_url = "{venue.url}"', f"symbols = {json.dumps(symbols)}"]
         lines += ["leverage = 5"]
     lines += ["[flower]", "enabled = false"]
     config = folder / "stopkeeper.toml"

@@ -69,14 +69,14 @@ class Installation:
         return self.system.venue(account).markets()
 
     def nudge(self, key: Key) -> None:
-        """Publish a drive of a key; where that fails the due set publishes it a tick later."""
+        """Publish what is due, this key with it; where that fails a tick publishes it a moment later."""
         from kombu.exceptions import OperationalError
 
-        from tasks.queues import DRIVE, queue_for
+        from tasks.supervise import drain
 
-        record = self.system.ports(key.account).records.load(key)
         try:
-            self.system.app.send_task(DRIVE, (key.account, key.symbol), queue=queue_for(record), expires=5)
+            self.system.app.set_current()
+            drain(self.system.ports(key.account))
         except (OperationalError, OSError):
             return
 

@@ -109,6 +109,7 @@ def run_flower(settings: Settings, port: int | None = None) -> int:
             f"--port={port or settings.flower.port}",
             "--max_tasks=10000",
             "--natural_time=False",
+            "--tasks_columns=name,args,state,result,received,runtime,worker",
         ]
         try:
             system.app.start(argv)

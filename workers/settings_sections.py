@@ -44,6 +44,16 @@ def one_secret(section: Section, name: str) -> None:
         raise ValueError(f"{name}: give {name} or {name}_file, not both")
 
 
+def _key_in_file(name: str, path: Path | None) -> None:
+    """Check that a key file can be read and holds a key. Raises ValueError that begins with the key it is about."""
+    if path is None:
+        return
+    try:
+        kinds.private_key(kinds.read_secret(path), f"the content of {path}")
+    except ValueError as wrong:
+        raise ValueError(f"{name}: {wrong}") from None
+
+
 def secret_of(value: SecretStr | None, path: Path | None) -> SecretStr | None:
     """Return a secret given outright or read from its file. Raises ValueError naming the file, never its content."""
     return value if path is None else SecretStr(kinds.read_secret(path))
@@ -148,9 +158,8 @@ class AccountSection(Section):
             raise ValueError(f"orphan_policy: {self.orphan_policy} is not there yet, it comes with a later release")
         if self.ws_url is not None and not re.match(r"wss?://[^/\s]+", self.ws_url):
             raise ValueError("ws_url: must begin with ws:// or wss://")
-        for path in (self.private_key_file, self.guardian_private_key_file):
-            if path is not None:
-                kinds.private_key(kinds.read_secret(path), f"the content of {path}")
+        _key_in_file("private_key_file", self.private_key_file)
+        _key_in_file("guardian_private_key_file", self.guardian_private_key_file)
         return self
 
     def key(self) -> SecretStr:

@@ -109,9 +109,9 @@ def read_secret(path: Path) -> str:
         content = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ValueError(f"secret file {path} cannot be read: {reason}") from None
+        raise ValueError(f"the file cannot be read: {reason}") from None
     if not content:
-        raise ValueError(f"secret file {path} is empty")
+        raise ValueError("the file is empty")
     return content
 
 

@@ -69,7 +69,7 @@ class Cancel:
     order_id: str
     role: Role
     why: str
-    looks = frozenset({Field.ORDERS})
+    looks = frozenset({Field.HOLDINGS, Field.ORDERS})
 
 
 @dataclass(frozen=True, slots=True)

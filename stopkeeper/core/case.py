@@ -110,7 +110,9 @@ class Case:
 
     def orphan_stop(self, held: Held) -> Decimal | None:
         """Return where the stop of a position belongs that names none of its own; None without a price."""
-        return None if self.mark is None else self._inside(self.mark * (1 - held.side.sign * self.rules.orphan_stop), held)
+        if self.mark is None:
+            return None
+        return self._inside(self.mark * (1 - held.side.sign * self.rules.orphan_stop), held)
 
     def _inside(self, wanted: Decimal, held: Held) -> Decimal:
         """Keep a trigger in front of the liquidation price by the buffer."""
@@ -155,7 +157,9 @@ def build(record: KeyRecord, seen: Seen, frame: Frame) -> Case:
         for order in live
         if (client := decode(order.client_id)) is not None and client.installation == frame.installation
     )
-    judged = cover(belief, live, frame.rules, frame.can) if isinstance(belief, Held) else NONE
+    going = {order for order, _ in record.canceled}  # shown for a lag after its cancel: no cover to count on
+    standing = [order for order in live if order.id not in going]
+    judged = cover(belief, standing, frame.rules, frame.can) if isinstance(belief, Held) else NONE
     return Case(record, seen, frame, chain, belief, judged, live, ours)
 
 

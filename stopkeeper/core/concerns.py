@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Literal
 
 from stopkeeper.core.actions import (
-    Action,
     Book,
     Cancel,
     Flatten,
@@ -22,11 +21,12 @@ from stopkeeper.core.actions import (
     Verdict,
     Wait,
 )
-from stopkeeper.core.believe import CoverKind, Flat, Held, covers_alone
+from stopkeeper.core.believe import CoverKind, Flat, Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
-from stopkeeper.core.model import ZERO, CloseAsk, Order, OrderKind, Role, Trade
+from stopkeeper.core.hygiene import is_target
+from stopkeeper.core.model import ZERO, CloseAsk, Role, Trade
 from stopkeeper.core.orphans import best_trigger, found_trade
 from stopkeeper.core.outcomes import Reason, Unknown
 from stopkeeper.core.sizing import worst_of_stop
@@ -35,8 +35,6 @@ from stopkeeper.core.trailing import improves
 Concern = Callable[[Case], Verdict]
 
 Mover = Literal["entry", "person", "policy", "venue"]
-
-TARGET_KINDS = (OrderKind.TARGET_MARKET, OrderKind.TARGET_LIMIT)
 
 
 def ending(c: Case) -> Verdict:
@@ -223,9 +221,9 @@ def targets(c: Case) -> Verdict:
     if trade.target is None or trade.side is not held.side or c.unseen(Role.TARGET):
         return []
     passed = c.mark is not None and (c.mark - trade.target) * held.side.sign >= 0
-    if sum((held.size if o.whole else o.size for o in c.live if _is_target(o, held)), ZERO) >= held.size:
+    if sum((held.size if o.whole else o.size for o in c.live if is_target(o, held)), ZERO) >= held.size:
         return []
-    if any(_is_target(replace(o, fired=False), held) for o in c.live if o.fired):
+    if any(is_target(replace(o, fired=False), held) for o in c.live if o.fired):
         return []  # a target is at work
     if trade.target_refused == Reason.CROSSED and passed:
         return _flatten(c, held, "take_profit", "the price is beyond the target and the venue takes no order there")
@@ -237,63 +235,6 @@ def targets(c: Case) -> Verdict:
         return _when_quiet(c, "a target is to be placed once all we sent can be seen")
     worst = worst_of_stop(trade.target, held.side, c.rules, c.frame.market)
     return [PlaceTarget(held.size, trade.target, worst, "the position has no whole target")]
-
-
-def _is_target(order: Order, held: Held) -> bool:
-    return order.kind in TARGET_KINDS and order.side is held.side.opposite and order.reduce_only and not order.fired
-
-
-def hygiene(c: Case) -> Verdict:
-    """Take away what no live or unproven entry and no position needs; only orders of this installation."""
-    if not c.orders_known or isinstance(c.belief, Unknown):
-        return []
-    going = {order for order, _ in c.record.canceled}
-    if isinstance(c.belief, Flat):
-        if c.trade and any(s.unproven for s in c.trade.sent):
-            return []
-        return [
-            Cancel(o.id, k.role, "nothing is held that needs it")
-            for o, k in c.ours
-            if o.id not in going and not o.fired and _outlived(o, c)
-        ]
-    held = c.belief
-    if held.by != "venue":
-        return []
-    litter: list[Action] = [
-        Cancel(o.id, k.role, "it is on the wrong side of the position")
-        for o, k in c.ours
-        if o.reduce_only and o.side is held.side and o.id not in going
-    ]
-    stops = [(k.n, o) for o, k in c.ours if k.role is Role.STOP and o in c.cover.stops]
-    litter += _older(stops, held, going, "a newer stop covers the position alone")
-    live_targets = [(k.n, o) for o, k in c.ours if k.role is Role.TARGET and _is_target(o, held)]
-    return litter + _older(live_targets, held, going, "a newer target covers the position alone")
-
-
-def _outlived(order: Order, c: Case) -> bool:
-    """Flat must be read later than the order could show a position: the record may have forgotten what was sent."""
-    read = c.seen.position
-    return not isinstance(read, Unknown) and read.at_ms > order.placed_ms + c.frame.can.lag_ms
-
-
-def _older(orders: list[tuple[int, Order]], held: Held, going: set[str], why: str) -> list[Action]:
-    """Cancel what is older than the newest order that covers the position alone."""
-    alone = [(n, o) for n, o in orders if covers_alone(o, held)]
-    if not alone:
-        return []
-    keeper, best = max(alone, key=lambda pair: pair[0])
-    return [
-        Cancel(o.id, Role.STOP if o.kind is OrderKind.STOP_MARKET else Role.TARGET, why)
-        for n, o in orders
-        if n < keeper and o.id not in going and not _better(o, best, held)
-    ]
-
-
-def _better(older: Order, keeper: Order, held: Held) -> bool:
-    """Return whether an older stop is the nearer one: a record that went back may have placed the newer too far."""
-    if older.kind in TARGET_KINDS or older.trigger is None or keeper.trigger is None:
-        return False
-    return covers_alone(older, held) and improves(older.trigger, keeper.trigger, held.side)
 
 
 def booking(c: Case) -> Verdict:

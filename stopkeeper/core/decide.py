@@ -9,7 +9,6 @@ from stopkeeper.core.concerns import (
     closing,
     danger,
     ending,
-    hygiene,
     protection,
     targets,
     time_up_ms,
@@ -17,7 +16,8 @@ from stopkeeper.core.concerns import (
 )
 from stopkeeper.core.entering import entry
 from stopkeeper.core.guard import never_lower
-from stopkeeper.core.model import KeyRecord, Seen
+from stopkeeper.core.hygiene import hygiene
+from stopkeeper.core.model import KeyRecord, Role, Seen
 
 ORDER: tuple[Concern, ...] = (ending, danger, protection, closing, entry, trailing, targets, hygiene, booking)
 
@@ -47,16 +47,25 @@ def rest(case: Case) -> Rest | Again:
     belief = case.belief
     soon = case.now + LOOK_AGAIN_MS
     if isinstance(belief, Held):
+        if not case.orders_known and case.trade is not None and case.trade.covered:
+            return Rest(RestKind.BLIND, case.now + 2 * LOOK_AGAIN_MS, "open orders could not be read")
         if not case.whole:
             return Again(soon, "a position is held and its cover is not seen")
         if belief.by == "ack":
             return Rest(
                 RestKind.PROTECTED, case.now + case.rules.confirm_ms[0], "the stop is seen; the position is next"
             )
-        return Rest(RestKind.PROTECTED, time_up_ms(case.trade), f"{belief.size:f} {belief.side} covered by {_stops(case)}")
+        why = f"{belief.size:f} {belief.side} covered by {_stops(case)}"
+        return Rest(RestKind.PROTECTED, soon if _under_way(case) else time_up_ms(case.trade), why)
     if isinstance(belief, Flat):
-        return Rest(RestKind.FLAT, None, belief.why)
+        return Rest(RestKind.FLAT, soon if case.ours else None, belief.why)
     return Rest(RestKind.BLIND, case.now + 2 * LOOK_AGAIN_MS, belief.why)
+
+
+def _under_way(case: Case) -> bool:
+    """Return whether an accepted order or cancel is still to show: what it makes superfluous is cleared then."""
+    going = {order for order, _ in case.record.canceled}
+    return any(case.unseen(role) for role in Role) or any(order.id in going for order in case.live)
 
 
 def _stops(case: Case) -> str:

@@ -9,6 +9,7 @@ from stopkeeper.core.actions import Enter, Prepare, Refuse, RestKind, Verdict, W
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
 from stopkeeper.core.model import Origin, Sent, Terms, Trade
+from stopkeeper.core.orphans import found_trade
 from stopkeeper.core.outcomes import Barred, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.sizing import Refusal, leverage_of, work_out
 
@@ -23,11 +24,10 @@ def entry(c: Case) -> Verdict:
         return Wait(
             _next_look(c, last), f"attempt {last.attempt + 1} was not answered: waiting for proof", RestKind.UNPROVEN
         )
-    if last and not _may_retry(last):
-        return []  # hygiene clears what the refused entry left, booking ends the trade
-    refused = _no_longer(c, trade)
+    refused = why_refused(c, trade) if last and not _may_retry(last) else _no_longer(c, trade)
     if refused:
-        return [Refuse(refused)] if not trade.sent else []
+        # once something was sent, hygiene clears what it left and booking ends the trade, unless a position is held
+        return [Refuse(refused)] if not trade.sent else _displaced(c, trade, refused)
     waiting = _not_yet(c, trade, len(trade.sent))
     if waiting is not None:
         return waiting
@@ -38,12 +38,29 @@ def entry(c: Case) -> Verdict:
         return Wait(c.now + LOOK_AGAIN_MS, "no mark price is known", RestKind.BLIND)
     terms = _terms(c, trade, mark)
     if isinstance(terms, str):
-        return [Refuse(terms)] if not trade.sent else []
+        return [Refuse(terms)] if not trade.sent else _displaced(c, trade, terms)
     leverage, prepared = leverage_of(trade.signal, c.rules), c.record.prepared
     fresh = prepared is not None and c.now - prepared.at_ms < c.rules.prepared_max_age_ms
     if prepared is None or not fresh or (prepared.leverage, prepared.margin_mode) != (leverage, c.rules.margin_mode):
+        if c.now < trade.prepare_tried_ms + 2 * LOOK_AGAIN_MS:
+            return Wait(
+                c.now + LOOK_AGAIN_MS, "the leverage was set a moment ago and did not read back", RestKind.BLIND
+            )
         return [Prepare(leverage, c.rules.margin_mode, "the leverage is not known to be set")]
     return [Enter(len(trade.sent), terms, f"signal {trade.signal.id}")]
+
+
+def _displaced(c: Case, trade: Trade, why: str) -> Verdict:
+    """A signal that surely did not enter leaves the position that stands on its key to a trade of its own."""
+    read, fills = c.seen.position, c.seen.fills
+    if not isinstance(c.belief, Held) or c.belief.position is None or isinstance(read, Unknown):
+        return []
+    if isinstance(fills, Unknown) or min(read.at_ms, fills.at_ms) <= c.record.quiet_ms:
+        return []
+    if any(s.unproven for s in trade.sent):
+        return []
+    position = c.belief.position
+    return [Refuse(why, found_trade(c, c.belief, read.at_ms, position.size, position.entry_price))]
 
 
 def _may_retry(last: Sent) -> bool:
@@ -64,6 +81,8 @@ def _no_longer(c: Case, trade: Trade) -> str | None:
         return "it was closed before it entered"
     if c.now > signal.expires_ms:
         return "the signal expired before it could be sent"
+    if trade.refusal:
+        return trade.refusal
     if len(trade.sent) >= len(trade.nonces):
         return f"{len(trade.sent)} attempts did not reach the venue"
     if isinstance(c.belief, Held):
@@ -79,10 +98,10 @@ def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
     if not isinstance(c.belief, Flat):
         why = c.belief.why if isinstance(c.belief, Unknown) else "a position is held"
         return Wait(max(soon, min(c.record.quiet_ms, c.now + 5_000)), why, RestKind.BLIND)
-    if not c.orders_known or isinstance(c.seen.fills, Unknown):
+    if isinstance(c.seen.orders, Unknown) or isinstance(c.seen.fills, Unknown):
         return Wait(soon, "open orders or fills could not be read", RestKind.BLIND)
-    if c.now <= c.record.quiet_ms:
-        return Wait(c.record.quiet_ms + 1, "something of ours may still appear on the key", RestKind.FLAT)
+    if min(c.now, c.seen.orders.at_ms) <= c.record.quiet_ms:
+        return Wait(max(c.record.quiet_ms + 1, soon), "something of ours may still appear on the key", RestKind.FLAT)
     if not looked_up(trade, attempt, c.seen, c.frame.installation):
         return Wait(soon, "the entry's id could not be looked up", RestKind.BLIND)
     return None

@@ -16,7 +16,8 @@ def never_lower(actions: Sequence[Action], case: Case) -> list[Action]:
     is booked on Unknown, nor on Held without a successor.
     """
     kept: list[Action] = []
-    live = list(case.live)
+    going = {order for order, _ in case.record.canceled}
+    live = [order for order in case.live if order.id not in going]
     for action in actions:
         if isinstance(action, Cancel):
             without = [order for order in live if order.id != action.order_id]

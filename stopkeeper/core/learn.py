@@ -6,16 +6,19 @@ Concerns never write notes; whatever a later turn must know of this one is learn
 from dataclasses import replace
 from decimal import Decimal
 
-from stopkeeper.core.actions import Action, Cancel, Enter, Flatten, PlaceStop, PlaceTarget
+from stopkeeper.core.actions import Action, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.believe import Flat, Held, Proof, absence
 from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered
 from stopkeeper.core.evidence import ROLE_REASON, follow
 from stopkeeper.core.ids import decode
 from stopkeeper.core.model import ZERO, CloseAsk, KeyRecord, OrderState, Placed, Role, Seen, Sent, Terms, Trade
+from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.prices import Toward, to_step
 
 ROLES_KEPT = 64
+WIDENINGS = 3  # so often a close that found nothing to match is sent again at once
+MENDS_ITSELF = (Reason.EXPIRED, Reason.STALE_NONCE)
 PLACING = (Enter, PlaceStop, PlaceTarget, Flatten)  # the effects after which something of ours can still appear
 
 
@@ -33,9 +36,14 @@ def _fold_pending(record: KeyRecord, frame: Frame) -> KeyRecord:
     """An effect whose outcome was never noted (a crash) may appear until its deadline + lag."""
     lag = frame.can.lag_ms
     canceled = tuple(c for c in record.canceled if frame.now_ms < c[1] + lag)
+    # Fills that did not come within a day never will; waiting for them would have ever longer pages read.
+    oldest = frame.now_ms - frame.rules.settling_kept_ms
+    settling = tuple(t for t in record.settling if (t.flat_since_ms or t.created_ms) > oldest)
+    if (canceled, settling) != (record.canceled, record.settling):
+        record = replace(record, canceled=canceled, settling=settling)
     if record.pending_ms:
-        return replace(record, quiet_ms=max(record.quiet_ms, record.pending_ms + lag), pending_ms=0, canceled=canceled)
-    return record if canceled == record.canceled else replace(record, canceled=canceled)
+        return replace(record, quiet_ms=max(record.quiet_ms, record.pending_ms + lag), pending_ms=0)
+    return record
 
 
 def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
@@ -116,7 +124,7 @@ def _fold_belief(case: Case) -> KeyRecord:
     assert trade is not None
     belief = case.belief
     if isinstance(belief, Held):
-        trade = _fold_cover(replace(trade, flat_since_ms=None), case, now)
+        trade = _fold_cover(replace(trade, flat_since_ms=None), belief, case, now)
         if belief.by == "venue":
             trade = _fold_position(trade, belief, case)
     elif isinstance(belief, Flat):
@@ -126,13 +134,18 @@ def _fold_belief(case: Case) -> KeyRecord:
     return record if trade == record.trade else replace(record, trade=trade)
 
 
-def _fold_cover(trade: Trade, case: Case, now: int) -> Trade:
+def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
     if case.whole:
-        return replace(_close_naked(trade, now), covered=True, crossed=False, oversize=False, stop_answers=0)
-    if not case.orders_known or case.unseen(Role.STOP):
-        return trade  # not seen, or acked a moment ago: neither covered nor naked can be said
+        trade = replace(_close_naked(trade, now), covered=True, crossed=False, oversize=False, stop_answers=0)
+        if trade.stop is None and trade.side is held.side:
+            trade = replace(trade, stop=best_trigger(case, held))  # found without a price: where it stands it stays
+        return trade
+    if case.unseen(Role.STOP):
+        return trade  # acked a moment ago: neither covered nor naked can be said
+    if not case.orders_known and (trade.covered or any(p.role is Role.STOP for p in trade.placed)):
+        return trade  # seen or acked once, and nothing is read that denies it
     lost = trade.lost_ms
-    if trade.covered:
+    if trade.covered and held.size <= trade.held:  # a position enlarged by hand has not lost the cover it had
         horizon = now - case.rules.lost_cover_window_ms
         lost = (*(t for t in lost if t > horizon), now)
     since = trade.naked_since_ms if trade.naked_since_ms is not None else now
@@ -152,7 +165,7 @@ def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
     if fresh or held.size <= trade.held:
         trade = replace(trade, held=held.size)
     close = trade.close
-    if close and close.keep_fraction > 0 and close.keep_size is None:
+    if close and close.keep_fraction > 0 and close.keep_size is None and fresh:
         keep = to_step(held.size * close.keep_fraction, case.frame.market.size_step, Toward.UP)
         trade = replace(trade, close=replace(close, keep_size=keep))
     elif close and close.keep_size is not None and held.size <= close.keep_size:
@@ -176,12 +189,16 @@ def announce(record: KeyRecord, action: Action, deadline_ms: int, nonce: int, no
             )
             others = tuple(s for s in trade.sent if s.attempt != action.attempt)
             trade = replace(trade, sent=(*others, sent), stop=action.terms.stop, target=action.terms.target)
+            # what was refused to an earlier attempt says nothing of this one
+            trade = replace(trade, crossed=False, oversize=False, stop_answers=0, target_refused="")
             legs = 1 if action.terms.target is None else 2
             return replace(record, n=record.n + legs, trade=trade)
         case PlaceStop():
             return replace(record, n=record.n + 1, trade=trade and replace(trade, stop_tried_ms=now_ms))
         case PlaceTarget():
-            return replace(record, n=record.n + 1)
+            return replace(record, n=record.n + 1, trade=trade and replace(trade, target_tried_ms=now_ms))
+        case Prepare():
+            return replace(record, trade=trade and replace(trade, prepare_tried_ms=now_ms))
         case Flatten():
             n = record.n + 1
             tried = trade and replace(trade, flatten_tried_ms=now_ms)
@@ -196,7 +213,7 @@ def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome,
         lost = any(isinstance(o, Unknown) for o in _answers(outcome))
         until = (record.pending_ms if lost else now_ms) + lag_ms
         record = replace(record, quiet_ms=max(record.quiet_ms, until), pending_ms=0)
-    if isinstance(action, Cancel) and isinstance(outcome, Accepted):
+    if isinstance(action, Cancel):  # answered or not: one cancel of an order a lag, or a slow view has it sent a turn
         record = replace(record, canceled=(*record.canceled, (action.order_id, now_ms)))
     trade = record.trade
     if trade is None:
@@ -207,6 +224,8 @@ def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome,
         trade = _conclude_stop(trade, action, outcome, record.n, now_ms)
     elif isinstance(action, PlaceTarget):
         trade = _conclude_target(trade, outcome, record.n, now_ms)
+    elif isinstance(action, Prepare) and isinstance(outcome, Rejected) and outcome.reason not in MENDS_ITSELF:
+        trade = replace(trade, refusal=f"the venue refused the leverage: {outcome.text}")
     elif isinstance(action, Flatten):
         trade = _conclude_flatten(trade, action, outcome, record.n, now_ms)
     return replace(record, trade=trade)
@@ -283,7 +302,8 @@ def _conclude_flatten(trade: Trade, action: Flatten, outcome: Outcome | EntryOut
         trade = _acked(trade, Role.FLATTEN, outcome, n, now_ms, action.reason)
         return replace(trade, held=max(ZERO, trade.held - outcome.filled))
     if isinstance(outcome, Rejected) and outcome.reason is Reason.NO_LIQUIDITY:
-        return replace(trade, widen=trade.widen + 1, flatten_tried_ms=0)
+        at_once = trade.flatten_tried_ms if trade.widen >= WIDENINGS else 0
+        return replace(trade, widen=trade.widen + 1, flatten_tried_ms=at_once)
     if isinstance(outcome, Rejected) and outcome.reason is Reason.TOO_SMALL and action.keep > 0:
         return replace(trade, close=None)  # too small a part to sell: the wish cannot be met, the position stands
     return trade

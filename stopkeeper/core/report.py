@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import Case, Frame, build
-from stopkeeper.core.concerns import best_trigger
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import KeyRecord, Origin, Seen, Side
+from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, Rejected, Throttled, Unknown
 
 

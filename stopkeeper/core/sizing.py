@@ -98,7 +98,7 @@ def work_out(signal: Signal, market: Market, mark: Decimal, rules: Rules, funds:
     target = None
     if signal.target is not None:
         target = on_grid(_distance(signal.target, mark, sign), market, farther(side))
-        if (target - mark) * sign <= 0 or target <= 0:
+        if (target - mark) * sign <= 0 or (target - reference) * sign <= 0 or target <= 0:
             where = "above" if side is Side.LONG else "below"
             return Refusal(
                 "target",

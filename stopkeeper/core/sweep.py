@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stopkeeper.core.actions import Again
+from stopkeeper.core.actions import Again, RestKind
 from stopkeeper.core.case import Frame
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
@@ -48,12 +48,13 @@ def project(
 
 
 def differences(cases: Iterable[tuple[KeyRecord, Seen, Frame]]) -> tuple[Wake, ...]:
-    """Return the keys on which a drive would act or is not at rest."""
+    """Return the keys on which a drive would act, is not at rest, or waits for proof of an entry."""
     wakes = []
     for record, seen, frame in cases:
         plan = decide(learn(record, seen, frame), seen, frame)
         if plan.actions:
             wakes.append(Wake(record.key, f"{plan.concern}: {plan.actions[0].why}"))
-        elif isinstance(plan.ends, Again):
+        elif isinstance(plan.ends, Again) or (plan.ends and plan.ends.kind is RestKind.UNPROVEN):
+            # an unproven entry has a due time of its own, which a store that went back may have forgotten
             wakes.append(Wake(record.key, plan.ends.why))
     return tuple(wakes)

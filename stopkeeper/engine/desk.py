@@ -4,6 +4,7 @@ Nothing here drives: a wish is written down and the key woken; ``drive`` does th
 itself, for the hour when Redis is gone.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
@@ -257,10 +258,18 @@ def flatten(ports: Ports) -> tuple[Key, ...]:
     return tuple(asked)
 
 
-def flatten_direct(venue: Venue, symbols: Sequence[str], rules: Rules, say_: Callable[[str], None]) -> bool:
+def flatten_direct(
+    venue: Venue,
+    symbols: Sequence[str],
+    rules: Rules,
+    say_: Callable[[str], None],
+    pause_s: float = 1.0,
+) -> bool:
     """Close all positions on the symbols with neither Redis nor lease: look, close, repeat; True when seen flat."""
     widen = 0
     for n in range(DIRECT_TRIES):
+        if n > 1:
+            time.sleep(pause_s)  # the first close is looked at at once; then the venue gets time to answer otherwise
         holdings = venue.holdings(Urgency.PROTECTIVE)
         if isinstance(holdings, Unknown):
             say_(f"positions could not be read: {holdings.why}")

@@ -27,8 +27,8 @@ class Paper:
     def control(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self._control_url + path, data, headers, method=method)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        request = urllib.request.Request(self._control_url + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=5) as answer:
             return json.load(answer)
 
     def fault(self, kind: str, **more: Any) -> None:

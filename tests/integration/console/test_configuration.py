@@ -43,7 +43,11 @@ BAD = [
     ("no key", text_of({"private_key": None}), "private_key_file"),
     ("key too short", text_of({"private_key": '"abc"'}), "private_key"),
     ("key of zeros", text_of({"private_key": f'"{"0" * 64}"'}), "private_key"),
-    ("key file that is not there", text_of({"private_key": None, "private_key_file": '"gone"'}), "accounts.main"),
+    (
+        "key file that is not there",
+        text_of({"private_key": None, "private_key_file": '"gone"'}),
+        "accounts.main.private_key_file",
+    ),
     ("key twice", text_of({"private_key_file": '"gone"'}), "private_key"),
     ("no symbols", text_of({"symbols": "[]"}), "symbols"),
     ("symbol twice", text_of({"symbols": '["BTC", "BTC/USDC:USDC"]'}), "symbols"),

@@ -20,11 +20,11 @@ from exchange.paper.inprocess import start_in_thread
 from exchange.signing import SecretKey
 from exchange.venues import open_venue
 from stopkeeper.core.actions import Again, Rest
+from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Key, Rules
 from stopkeeper.core.report import PositionRow
 from stopkeeper.engine import desk
 from stopkeeper.engine.drive import drive
-from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.engine.ports import LeaseLost, Ports, Times
 from stopkeeper.store.memory.open import memory_store
 from stopkeeper.store.memory.world import MemoryWorld
@@ -129,7 +129,7 @@ def market() -> Iterator[Desk]:
 
 @pytest.fixture
 def elsewhere(market: Desk) -> Iterator[Desk]:
-    """A desk at a server that speaks only what ccxt's own clients ask for: others answer 422, as an unknown type does."""
+    """A desk at a server that speaks only what ccxt asks for; anything else is a 422, as for an unknown type."""
     asked_by_ccxt = (
         "meta", "spotMeta", "metaAndAssetCtxs", "perpDexs", "allMids", "clearinghouseState", "openOrders",
         "frontendOpenOrders", "orderStatus", "historicalOrders", "userFills", "userFillsByTime", "userFunding",

@@ -26,9 +26,12 @@ def test_a_market_entry_is_protected_with_no_naked_time_and_seven_requests_at_mo
     row = market.until_phase("protected")
     witness = market.witness()
     assert (row.size, row.stop_price, row.target_price) == (Decimal("0.01"), Decimal(93100), Decimal(99750))
-    assert witness["naked_intervals"] == [] and witness["duplicates"] == 0 and entries(market) == 1
+    assert witness["naked_intervals"] == []
+    assert witness["duplicates"] == 0
+    assert entries(market) == 1
     requests = market.get("/stats")["requests"]["by_type"]
-    assert requests["order"] == 1 and requests["updateLeverage"] == 1
+    assert requests["order"] == 1
+    assert requests["updateLeverage"] == 1
     assert sum(requests.values()) <= DOOR_REQUESTS + 7, requests
 
 
@@ -43,7 +46,8 @@ def test_with_known_leverage_and_a_fresh_look_two_requests_lead_from_send_to_ver
     market.submit()
     market.post("/stats/reset")
     end = drive(market.key(), market.ports)
-    assert isinstance(end, Rest) and end.kind == "protected"
+    assert isinstance(end, Rest)
+    assert end.kind == "protected"
     spent = market.get("/stats")["requests"]["by_type"]
     assert spent.pop("orderStatus", 0) <= 1  # before the send: its id is looked up
     assert spent == {"order": 1, "frontendOpenOrders": 1}
@@ -73,14 +77,16 @@ def test_an_entry_that_lands_after_its_deadline_is_refused_by_the_venue_and_neve
     market.submit()
     market.until_phase("protected", seconds=15)
     market.until(lambda: entries(market) >= 1)
-    assert entries(market) == 1 and market.witness()["duplicates"] == 0
+    assert entries(market) == 1
+    assert market.witness()["duplicates"] == 0
 
 
 def test_an_entry_that_lands_late_but_within_its_deadline_is_found(market):
     market.fault("late_processing", "entry", delay_ms=700)
     market.submit()
     market.until_phase("protected", seconds=15)
-    assert entries(market) == 1 and market.witness()["duplicates"] == 0
+    assert entries(market) == 1
+    assert market.witness()["duplicates"] == 0
 
 
 @pytest.mark.parametrize("kind", ["hide_fills", "hide_position", "hide_orders"])
@@ -162,8 +168,10 @@ def test_the_next_entry_waits_until_the_last_trade_can_leave_nothing(market):
     market.submit()
     market.until_phase("protected")
     witness = market.witness()
-    assert witness["duplicates"] == 0 and entries(market) == 2
-    assert witness["naked_intervals"] == [] and asks.audit(market.ports) == ()
+    assert witness["duplicates"] == 0
+    assert entries(market) == 2
+    assert witness["naked_intervals"] == []
+    assert asks.audit(market.ports) == ()
 
 
 def test_a_store_that_goes_back_in_time_cannot_enter_twice(market):
@@ -174,7 +182,8 @@ def test_a_store_that_goes_back_in_time_cannot_enter_twice(market):
     market.ports.wakes.wake(market.key(), "the store went back")
     market.until_phase("protected", seconds=15)
     market.until(lambda: market.ports.records.load(market.key()).trade.entered_ms is not None, seconds=15)
-    assert entries(market) == 1 and market.witness()["duplicates"] == 0
+    assert entries(market) == 1
+    assert market.witness()["duplicates"] == 0
 
 
 def test_a_worker_that_dies_after_the_send_leaves_an_entry_the_next_one_finds(market, monkeypatch):
@@ -192,7 +201,8 @@ def test_a_worker_that_dies_after_the_send_leaves_an_entry_the_next_one_finds(ma
     monkeypatch.setattr(venue, "enter", send)
     market.until_phase("protected", seconds=15)
     market.until(lambda: market.ports.records.load(market.key()).trade.entered_ms is not None, seconds=15)
-    assert entries(market) == 1 and market.witness()["naked_intervals"] == []
+    assert entries(market) == 1
+    assert market.witness()["naked_intervals"] == []
 
 
 def test_any_server_that_speaks_what_ccxt_asks_for_is_traded_on_in_live_mode(elsewhere):
@@ -205,4 +215,5 @@ def test_any_server_that_speaks_what_ccxt_asks_for_is_traded_on_in_live_mode(els
     elsewhere.submit("ETH", size="0.1")
     elsewhere.until_phase("protected", "ETH")
     witness = elsewhere.witness()
-    assert entries(elsewhere) == 1 and witness["naked_intervals"] == []
+    assert entries(elsewhere) == 1
+    assert witness["naked_intervals"] == []

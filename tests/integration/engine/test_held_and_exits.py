@@ -96,7 +96,8 @@ def test_a_position_opened_by_hand_is_covered_after_one_sweep(market):
     assert market.rows() == {}  # the venue funds an account when it is first asked about
     market.hand(side="short", size="0.02")
     row = swept(market)
-    assert row.side == "short" and row.stop_order_id is not None
+    assert row.side == "short"
+    assert row.stop_order_id is not None
     assert row.stop_price > row.entry_price
     assert [o.kind for o in asks.orphans(market.ports)] == ["position"]
     before = len(market.story())
@@ -138,7 +139,9 @@ def test_a_stop_moved_by_hand_is_seen_before_the_old_one_goes(held):
     held.until(lambda: not asks.audit(held.ports))
     assert held.witness()["naked_intervals"] == []
     story = [line for line in held.story() if line.startswith(("PlaceStop", "Cancel"))]
-    assert story[0].startswith("PlaceStop") and story[1].startswith("Cancel") and len(story) == 2
+    assert story[0].startswith("PlaceStop")
+    assert story[1].startswith("Cancel")
+    assert len(story) == 2
 
 
 @pytest.mark.parametrize(
@@ -189,7 +192,8 @@ def test_a_lost_answer_of_a_close_is_not_a_second_position(held):
     asks.ask_close(held.key(), held.ports)
     line = held.until_booked(seconds=15)
     assert line.exit.reason == "manual_close"
-    assert held.witness()["flips"] == 0 and line.exit.size == Decimal("0.01")
+    assert held.witness()["flips"] == 0
+    assert line.exit.size == Decimal("0.01")
 
 
 def test_booking_waits_for_fills_that_are_hidden(held):
@@ -197,7 +201,8 @@ def test_booking_waits_for_fills_that_are_hidden(held):
     held.mark("93000")
     sweep(held.ports)
     line = held.until_booked()
-    assert line.exit.reason == "stop_loss" and line.exit.complete
+    assert line.exit.reason == "stop_loss"
+    assert line.exit.complete
 
 
 def test_three_symbols_at_once_each_have_their_own_stop(market):
@@ -218,5 +223,6 @@ def test_another_installation_at_work_on_the_account_is_named(held):
     assert asks.other_installation(held.ports) is None
     stranger = replace(held.ports, installation="ffff0")
     said = asks.other_installation(stranger)
-    assert said is not None and "installation a1b2c" in said
+    assert said is not None
+    assert "installation a1b2c" in said
     assert "other_installation_live" in {breach.kind for breach in asks.audit(stranger)}

@@ -50,11 +50,11 @@ def until(true: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any
 
 def get(url: str, user: str = "", method: str = "GET") -> tuple[int, str]:
     """Return status and text."""
-    request = urllib.request.Request(url, method=method, data=b"{}" if method == "POST" else None)  # noqa: S310
+    request = urllib.request.Request(url, method=method, data=b"{}" if method == "POST" else None)
     if user:
         request.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=5) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

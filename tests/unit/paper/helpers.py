@@ -75,7 +75,7 @@ class Client:
 
     def post(self, path: str, body: Any, *, raw: bytes | None = None) -> tuple[int, Any]:
         data = raw if raw is not None else json.dumps(body).encode()
-        request = urllib.request.Request(self.where.url + path, data=data)  # noqa: S310
+        request = urllib.request.Request(self.where.url + path, data=data)
         return _open(request)
 
     def info(self, kind: str, **more: Any) -> Any:
@@ -108,12 +108,12 @@ class Client:
 
     def control(self, path: str, body: Any = None, method: str | None = None) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()
-        return _open(urllib.request.Request(self.where.control_url + path, data=data, method=method))  # noqa: S310
+        return _open(urllib.request.Request(self.where.control_url + path, data=data, method=method))
 
 
 def _open(request: urllib.request.Request) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:

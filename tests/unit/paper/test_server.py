@@ -26,7 +26,7 @@ BAD = [
     ({"prices": "nowhere.csv"}, "nowhere.csv"),
     ({"prices": "nonsense"}, "it must be walk"),
     ({"prices": "mirror:ftp://x"}, "mirror:"),
-    ({"control_host": "0.0.0.0"}, "control_host"),  # noqa: S104
+    ({"control_host": "0.0.0.0"}, "control_host"),
     ({"port": 70000}, "port is 70000"),
     ({"speed": Decimal(0)}, "speed is 0"),
     ({"balance": Decimal(-1)}, "balance is -1"),

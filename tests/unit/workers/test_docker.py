@@ -80,7 +80,7 @@ def test_its_configuration_loads_with_its_environment(tmp_path: Path, monkeypatc
         monkeypatch.setenv(name, str(tmp_path / "secret") if name.endswith("_FILE") else value)
     settings = load(tmp_path / "stopkeeper.toml")
     assert settings.redis.full_url().get_secret_value() == f"redis://stopkeeper:{'46' * 32}@redis:6379/0"
-    assert settings.flower.address == "0.0.0.0"  # noqa: S104
+    assert settings.flower.address == "0.0.0.0"
 
 
 def test_the_store_keeps_everything_on_disk_and_forgets_nothing() -> None:

@@ -36,7 +36,7 @@ FAULTS = [
     ({MAIN + "private_key": f'"{"0" * 64}"'}, MAIN + "private_key", "not a possible private key"),
     ({MAIN + "private_key": None}, MAIN + "private_key_file", "is missing"),
     ({MAIN + "private_key_file": '"key"'}, MAIN + "private_key", "not both"),
-    ({MAIN + "private_key": None, MAIN + "private_key_file": '"gone"'}, "accounts.main", "cannot be read"),
+    ({MAIN + "private_key": None, MAIN + "private_key_file": '"gone"'}, MAIN + "private_key_file", "cannot be read"),
     ({MAIN + "base_url": '"127.0.0.1:8899"'}, MAIN + "base_url", "http:// or https://"),
     ({MAIN + "ws_url": '"http://x"'}, MAIN + "ws_url", "ws:// or wss://"),
     ({MAIN + "symbols": "[]"}, MAIN + "symbols", "not empty"),
