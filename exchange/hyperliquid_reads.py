@@ -12,7 +12,7 @@ from exchange.account import VenueAccount
 from exchange.budget import IpBudget, surcharge_of, weight_of
 from exchange.clock import VenueClock, mono_ms
 from exchange.fields import Unreadable, rows
-from exchange.gateway import Ask, Gateway, Reply, scrub
+from exchange.gateway import Ask, Fault, Gateway, Reply, scrub
 from exchange.hyperliquid_markets import Markets, coin_of, context_mark
 from exchange.hyperliquid_pages import FILLS, FUNDING, Pages
 from stopkeeper.core.model import FillPage, Holdings, Known, Lookup, Market, Order, Prepared, Side
@@ -162,6 +162,13 @@ class Reads:
         return found if isinstance(found, Unknown) else Known(found, at_ms)
 
 
+def said(fault: Fault | None) -> str:
+    """Return a fault's own words."""
+    if fault is None:
+        return "no answer"
+    return fault.why if isinstance(fault, Unknown) else fault.text
+
+
 def _priced(raw: object, reply: Reply) -> Price | None:
     mark = None if raw is None else parse_price(raw)
     return None if mark is None else Price(mark, Source.VENUE, max(0, int(mono_ms() - reply.sent)))
@@ -170,7 +177,7 @@ def _priced(raw: object, reply: Reply) -> Price | None:
 def parsed(reply: Reply, read: Callable[[Any], T]) -> T | Unknown:
     """Return what a reader makes of an answer, or why nobody can tell."""
     if reply.body is None:
-        return Unknown(reply.fault.why if isinstance(reply.fault, Unknown) else str(reply.fault))
+        return Unknown(said(reply.fault))
     try:
         return read(reply.body)
     except _UNREADABLE as error:

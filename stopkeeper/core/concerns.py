@@ -103,6 +103,8 @@ def _flatten(c: Case, held: Held, reason: str, why: str, keep: Decimal = ZERO) -
     acked = c.unseen(Role.FLATTEN)
     if acked and trade and held.by == "venue" and held.size > trade.held:
         return Wait(c.now + LOOK_AGAIN_MS, "a close was accepted and the position does not show it yet")
+    if held.by == "ack" and not isinstance(c.seen.position, Unknown):
+        return Wait(c.now + LOOK_AGAIN_MS, "the position is not shown yet: a close would find nothing to close")
     if trade and c.now < trade.flatten_tried_ms + LOOK_AGAIN_MS:
         return Wait(trade.flatten_tried_ms + LOOK_AGAIN_MS, "a close was tried a moment ago")
     entries = [Cancel(o.id, Role.ENTRY, why) for o, client in c.ours if client.role is Role.ENTRY]

@@ -18,6 +18,7 @@ from stopkeeper.core.prices import Toward, to_step
 
 ROLES_KEPT = 64
 WIDENINGS = 3  # so often a close that found nothing to match is sent again at once
+REPEATS = (Reason.STALE_NONCE, Reason.DUPLICATE_ID)
 MENDS_ITSELF = (Reason.EXPIRED, Reason.STALE_NONCE)
 PLACING = (Enter, PlaceStop, PlaceTarget, Flatten)  # the effects after which something of ours can still appear
 
@@ -210,8 +211,7 @@ def announce(record: KeyRecord, action: Action, deadline_ms: int, nonce: int, no
 def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome, now_ms: int, lag_ms: int) -> KeyRecord:
     """Note what came of an effect. Unanswered, it may appear until its deadline + lag; answered, for one lag more."""
     if isinstance(action, PLACING):
-        lost = any(isinstance(o, Unknown) for o in _answers(outcome))
-        until = (record.pending_ms if lost else now_ms) + lag_ms
+        until = max(_appears_until(o, record.pending_ms, now_ms, lag_ms) for o in _answers(outcome))
         record = replace(record, quiet_ms=max(record.quiet_ms, until), pending_ms=0)
     if isinstance(action, Cancel):  # answered or not: one cancel of an order a lag, or a slow view has it sent a turn
         record = replace(record, canceled=(*record.canceled, (action.order_id, now_ms)))
@@ -229,6 +229,13 @@ def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome,
     elif isinstance(action, Flatten):
         trade = _conclude_flatten(trade, action, outcome, record.n, now_ms)
     return replace(record, trade=trade)
+
+
+def _appears_until(outcome: Outcome, deadline_ms: int, now_ms: int, lag_ms: int) -> int:
+    """Return until when an effect may appear: what was refused never does, unless as the repeat of an earlier one."""
+    if isinstance(outcome, Unknown) or (isinstance(outcome, Rejected) and outcome.reason in REPEATS):
+        return deadline_ms + lag_ms
+    return now_ms + lag_ms if isinstance(outcome, Accepted) else 0
 
 
 def _answers(outcome: Outcome | EntryOutcome) -> tuple[Outcome, ...]:
@@ -249,7 +256,7 @@ def _acked(trade: Trade, role: Role, outcome: Outcome | None, n: int, now_ms: in
 def _conclude_entry(trade: Trade, action: Enter, outcome: EntryOutcome, n: int, now_ms: int) -> Trade:
     sent = next(s for s in trade.sent if s.attempt == action.attempt)
     entry = outcome.entry
-    if isinstance(entry, Rejected) and entry.reason in (Reason.STALE_NONCE, Reason.DUPLICATE_ID):
+    if isinstance(entry, Rejected) and entry.reason in REPEATS:
         # A used nonce or id may be this very attempt's, sent before the store went back in time: look, then know.
         entry = Unknown(f"refused as {entry.reason}: {entry.text}")
     trade = _with_sent(trade, replace(sent, outcome=entry))

@@ -6,17 +6,17 @@ A turn observes, learns, decides and performs, under the lease. This is the only
 from dataclasses import dataclass, field
 
 from stopkeeper.core.actions import ALL_FIELDS, Action, Again, Field, PlaceStop, Plan, Rest
+from stopkeeper.core.case import LOOK_AGAIN_MS
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, Key, Known, Lookup
-from stopkeeper.core.outcomes import Accepted, Throttled
+from stopkeeper.core.outcomes import Accepted
 from stopkeeper.engine.observe import first_look, frame, look, narrow
-from stopkeeper.engine.perform import perform
+from stopkeeper.engine.perform import perform, say
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
 
 MAX_TURNS = 12
 BUSY_MS = 500  # when to look again at a key that somebody else is driving
-THROTTLED_MS = 500  # when to try again what no rate budget was left for
 TIRED_MS = 250  # when to go on after as many turns as one drive may take
 
 
@@ -102,12 +102,14 @@ def _turn(run: _Drive) -> Plan:
     for action in plan.actions:
         if _must_wait(action, run):
             return Plan(plan.concern, ends=Again(run.lease.inherited_ms + 1, "a deadline of the last holder is open"))
+        before = record
         record, outcome = perform(action, record, run.lease, ports)
         run.stale |= action.looks
-        if isinstance(outcome, Throttled):
-            return Plan(plan.concern, ends=Again(now.now_ms + THROTTLED_MS, outcome.text))
-        if not isinstance(outcome, Accepted):
-            break
+        if isinstance(outcome, Accepted):
+            continue
+        if record == before:  # nothing was learned of it, so the next turn would ask for the very same
+            return Plan(plan.concern, ends=Again(now.now_ms + LOOK_AGAIN_MS, say(outcome)))
+        break
     return plan
 
 
