@@ -187,7 +187,8 @@ def lookup(raw: object, symbol: str, client_id: str) -> Lookup:
     if state is None:
         raise Unreadable(f"not an order's state: {status!r}")
     filled = ZERO if state is OrderState.REJECTED else number(get(row, "origSz")) - number(get(row, "sz"))
-    return Lookup(client_id, state, str(integer(get(row, "oid"))), max(filled, ZERO))
+    order = _order(row) if state is OrderState.LIVE else None
+    return Lookup(client_id, state, str(integer(get(row, "oid"))), max(filled, ZERO), order)
 
 
 # --- fills ------------------------------------------------------------------------------------------------------

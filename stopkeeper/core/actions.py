@@ -1,4 +1,4 @@
-"""The verbs: every effect a plan may ask for. Each says what is re-read after it, before anything is believed."""
+"""The verbs: every effect a plan may ask for. Each says what is re-read once it was accepted; otherwise all is."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,9 +14,10 @@ class Field(StrEnum):
     HOLDINGS = "holdings"
     ORDERS = "orders"
     FILLS = "fills"
+    PLACED = "placed"  # the stop that was just acked, read back alone by its id
 
 
-ALL_FIELDS = frozenset(Field)
+ALL_FIELDS = frozenset({Field.HOLDINGS, Field.ORDERS, Field.FILLS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Enter:
     attempt: int
     terms: Terms
     why: str
-    looks = frozenset({Field.ORDERS})
+    looks = frozenset({Field.PLACED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class PlaceStop:
     worst: Decimal
     moved_by: Literal["entry", "person", "policy", "venue"]
     why: str
-    looks = frozenset({Field.ORDERS})
+    looks = frozenset({Field.PLACED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class PlaceTarget:
     trigger: Decimal
     worst: Decimal
     why: str
-    looks = frozenset({Field.ORDERS})
+    looks = frozenset[Field]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Cancel:
     order_id: str
     role: Role
     why: str
-    looks = frozenset({Field.HOLDINGS, Field.ORDERS})
+    looks = frozenset[Field]()
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,12 +150,16 @@ class OrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """The answer to a look-up by client id; ``state`` None means the venue does not know the id."""
+    """The answer to a look-up by client id; ``state`` None means the venue does not know the id.
+
+    ``order`` is the whole order while it is live, so that it can be read back alone.
+    """
 
     client_id: str
     state: OrderState | None
     order_id: str | None = None
     filled: Decimal = ZERO
+    order: Order | None = None
 
 
 @dataclass(frozen=True, slots=True)

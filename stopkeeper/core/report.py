@@ -7,7 +7,7 @@ from enum import StrEnum
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import Case, Frame, build
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import KeyRecord, Origin, Seen, Side
+from stopkeeper.core.model import KeyRecord, Origin, Role, Seen, Side
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, Rejected, Throttled, Unknown
 
@@ -104,7 +104,7 @@ def phase_of(case: Case) -> Phase:
     trade = case.trade
     if isinstance(case.belief, Held):
         if not case.whole:
-            return Phase.NAKED if case.orders_known else Phase.UNPROVEN
+            return _without_cover(case)
         if trade and trade.close:
             return Phase.CLOSING
         return Phase.UNSAFE if _unsafe(case, case.belief) else Phase.PROTECTED
@@ -118,6 +118,15 @@ def phase_of(case: Case) -> Phase:
     if isinstance(last.outcome, Rejected | Throttled) or last.absent:
         return Phase.ENTERING
     return Phase.ENTERING if isinstance(last.outcome, Accepted) else Phase.UNPROVEN
+
+
+def _without_cover(case: Case) -> Phase:
+    """A look at the orders from before our last ack cannot show the stop that was acked: that is not naked."""
+    if isinstance(case.seen.orders, Unknown):
+        return Phase.UNPROVEN
+    before = case.seen.orders.at_ms <= case.record.quiet_ms
+    acked = case.trade is not None and (case.trade.covered or case.unseen(Role.STOP) is not None)
+    return Phase.ENTERING if before and acked else Phase.NAKED
 
 
 def _unsafe(case: Case, held: Held) -> bool:

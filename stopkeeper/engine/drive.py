@@ -9,9 +9,9 @@ from stopkeeper.core.actions import ALL_FIELDS, Action, Again, Field, PlaceStop,
 from stopkeeper.core.case import LOOK_AGAIN_MS
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import AccountSeen, Key, Known, Lookup
-from stopkeeper.core.outcomes import Accepted
-from stopkeeper.engine.observe import first_look, frame, look, narrow
+from stopkeeper.core.model import AccountSeen, Key, KeyRecord, Known, Lookup, Role
+from stopkeeper.core.outcomes import Accepted, Unknown
+from stopkeeper.engine.observe import first_look, frame, look, narrow, stop_by_id, with_order
 from stopkeeper.engine.perform import perform, say
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
 
@@ -89,7 +89,7 @@ def _turn(run: _Drive) -> Plan:
     if run.seen is None:
         run.seen = first_look(record, ports)
     elif run.stale:
-        run.seen = look(ports, run.stale, run.seen, Urgency.PROTECTIVE)
+        run.seen = look(ports, read_back(record, run, ports), run.seen, Urgency.PROTECTIVE)
     run.stale = frozenset()
     seen = narrow(record, run.seen, ports, run.asked)
     now = frame(ports, run.key.symbol)
@@ -104,13 +104,29 @@ def _turn(run: _Drive) -> Plan:
             return Plan(plan.concern, ends=Again(run.lease.inherited_ms + 1, "a deadline of the last holder is open"))
         before = record
         record, outcome = perform(action, record, run.lease, ports)
-        run.stale |= action.looks
         if isinstance(outcome, Accepted):
+            run.stale |= action.looks
             continue
+        run.stale = ALL_FIELDS
         if record == before:  # nothing was learned of it, so the next turn would ask for the very same
             return Plan(plan.concern, ends=Again(now.now_ms + LOOK_AGAIN_MS, say(outcome)))
         break
     return plan
+
+
+def read_back(record: KeyRecord, run: _Drive, ports: Ports) -> frozenset[Field]:
+    """Read a stop that was just acked back by its id into what was seen; return the fields that must be read whole."""
+    if Field.PLACED not in run.stale:
+        return run.stale
+    rest = run.stale - {Field.PLACED}
+    placed = next((p for p in record.trade.placed if p.role is Role.STOP), None) if record.trade else None
+    if placed is None or record.trade is None:
+        return rest
+    order = stop_by_id(record.key.symbol, record.trade, placed, ports)
+    if order is None or run.seen is None or isinstance(run.seen.orders, Unknown):
+        return rest | {Field.ORDERS}
+    run.seen = with_order(run.seen, order)
+    return rest
 
 
 def _must_wait(action: Action, run: _Drive) -> bool:

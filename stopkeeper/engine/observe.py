@@ -8,7 +8,20 @@ from dataclasses import replace
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.case import Frame, questions
-from stopkeeper.core.model import AccountSeen, KeyRecord, Known, Lookup, Origin, Position, Seen
+from stopkeeper.core.ids import ClientId, encode
+from stopkeeper.core.model import (
+    AccountSeen,
+    KeyRecord,
+    Known,
+    Lookup,
+    Order,
+    Origin,
+    Placed,
+    Position,
+    Role,
+    Seen,
+    Trade,
+)
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.sweep import project
@@ -95,6 +108,20 @@ def _asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
     if position is None or position.side is not trade.side or position.size != trade.held:
         return True
     return any(sent.unproven for sent in trade.sent)
+
+
+def stop_by_id(symbol: str, trade: Trade, placed: Placed, ports: Ports) -> Order | None:
+    """Read one acked stop back by its id: the whole order if it is live, else None. A tenth of what all orders weigh."""
+    client_id = encode(ClientId(ports.installation, Role.STOP, placed.n, trade.id))
+    answer = ports.venue.lookup(symbol, client_id, Urgency.PROTECTIVE)
+    return None if isinstance(answer, Unknown) else answer.value.order
+
+
+def with_order(seen: AccountSeen, order: Order) -> AccountSeen:
+    """Put an order read back alone among those of this drive's look; it is not shared, for the others grow no younger."""
+    assert isinstance(seen.orders, Known)
+    others = tuple(o for o in seen.orders.value if o.id != order.id)
+    return replace(seen, orders=Known((*others, order), seen.orders.at_ms))
 
 
 def narrow(record: KeyRecord, account: AccountSeen, ports: Ports, asked: dict[str, Known[Lookup]]) -> Seen:

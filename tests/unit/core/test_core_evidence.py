@@ -1,0 +1,252 @@
+"""What fills prove: whose they are, whether they add up to a close, why it closed, and what it earned."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stopkeeper.core.evidence import Chain, classify, exit_of, follow
+from stopkeeper.core.model import Fill, FillPage, Known, Role, Side, Trade
+from stopkeeper.core.outcomes import Unknown
+from tests.unit.core.scene import (
+    ENTERED_MS,
+    ENTRY_FILL,
+    INST,
+    NOW,
+    RULES,
+    TRADE,
+    D,
+    cid,
+    fill,
+    found_trade,
+    held_trade,
+)
+
+T = ENTERED_MS
+quick = settings(max_examples=60, deadline=None)
+
+
+def chain_of(*fills: Fill, trade: Trade | None = None, since_ms: int = 0) -> Chain:
+    return follow(trade or held_trade(), Known(FillPage(since_ms, fills), NOW), INST)
+
+
+def close(name: str, size: str, price: str, at: int, start: str | None = None, order: str = "s1") -> Fill:
+    return fill(name, f"-{size}", price, at, start, order)
+
+
+@pytest.mark.parametrize(
+    ("what", "fills", "net", "closed", "whole", "remainder"),
+    [
+        ("nothing yet", (), "0", False, True, "0"),
+        ("an entry", (ENTRY_FILL,), "1", False, True, "0"),
+        ("a close in one", (ENTRY_FILL, close("c", "1", "95", T + 9, "1")), "0", True, True, "0"),
+        (
+            "a close in three, two of one ms out of order",
+            (
+                ENTRY_FILL,
+                close("c1", "0.2", "95", T + 9, "1"),
+                close("c0", "0.3", "94", T + 10, "0.3"),
+                close("c9", "0.5", "94", T + 10, "0.8"),
+            ),
+            "0",
+            True,
+            True,
+            "0",
+        ),
+        ("part closed", (ENTRY_FILL, close("c", "0.4", "95", T + 9, "1")), "0.6", False, True, "0"),
+        (
+            "a hand adds, the stop takes all",
+            (ENTRY_FILL, fill("h", "1", "98", T + 5, "1"), close("c", "2", "95", T + 9, "2")),
+            "0",
+            True,
+            True,
+            "0",
+        ),
+        ("a gap: a fill is missing", (ENTRY_FILL, close("c", "0.5", "95", T + 9, "0.5")), "0", True, False, "0"),
+        ("a flip", (ENTRY_FILL, close("c", "3", "95", T + 9, "1")), "0", True, True, "-2"),
+        (
+            "venue that names no start",
+            (replace(ENTRY_FILL, start=None), close("c", "1", "95", T + 9)),
+            "0",
+            True,
+            True,
+            "0",
+        ),
+        (
+            "older fills of the symbol are another's",
+            (fill("o", "5", "90", T - 4_000, "0", "o9"), ENTRY_FILL, close("c", "1", "95", T + 9, "1")),
+            "0",
+            True,
+            True,
+            "0",
+        ),
+        ("other fills, no entry of ours", (fill("h", "1", "98", T + 5, "0"),), "0", False, True, "0"),
+    ],
+)
+def test_chains(what: str, fills: tuple[Fill, ...], net: str, closed: bool, whole: bool, remainder: str) -> None:
+    chain = chain_of(*fills)
+    assert (chain.net, chain.closed, chain.whole, chain.remainder) == (D(net), closed, whole, D(remainder)), what
+
+
+@pytest.mark.parametrize("fills", [Unknown("down"), Known(FillPage(T, ()), NOW)])
+def test_unknown_fills_or_a_page_that_begins_late_prove_nothing(fills: Known[FillPage] | Unknown) -> None:
+    assert follow(held_trade(), fills, INST) == Chain(whole=False)
+    assert follow(None, fills, INST) == Chain()
+    late = follow(found_trade(created_ms=T - 1), fills, INST)
+    assert (late.whole, late.started, late.net) == (False, True, D(1))
+
+
+def test_a_crossing_fill_is_shared_between_the_trade_and_what_follows() -> None:
+    after = fill("a", "-1", "90", T + 20, "-2")
+    chain = chain_of(ENTRY_FILL, close("c", "3", "95", T + 9, "1"), after)
+    assert chain.used[-1].size == 1
+    assert chain.used[-1].fee == D("0.05") / 3
+    assert (chain.after, chain.left, chain.last_ms) == ((after,), D(-3), T + 20)
+    assert chain.carried() == (D(-2), D(95))
+
+
+def test_what_a_flip_leaves_counts_every_fill_of_its_moment() -> None:
+    same = fill("d", "-2", "94", T + 9, "-2")
+    chain = chain_of(ENTRY_FILL, close("c", "3", "95", T + 9, "1"), same)
+    assert chain.carried() == (D(-4), D("94.5"))
+    assert chain.left == -4
+
+
+def test_left_without_start_is_summed() -> None:
+    chain = chain_of(ENTRY_FILL, close("c", "1", "95", T + 9, "1"), fill("d", "2", "94", T + 12))
+    assert (chain.left, chain_of(ENTRY_FILL).left, Chain().left, Chain().last_ms) == (D(2), D(1), D(0), 0)
+
+
+CLOSERS = {
+    "our stop by order id": (close("c", "1", "93", T + 9), "stop_loss"),
+    "our stop by client id": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.STOP, 7)),
+        "stop_loss",
+    ),
+    "our target": (replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.TARGET, 7)), "take_profit"),
+    "our close, its reason noted by number": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.FLATTEN, 5)),
+        "time_limit",
+    ),
+    "our close, nothing noted": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.FLATTEN, 6)),
+        "manual_close",
+    ),
+    "liquidation before any id": (replace(close("c", "1", "93", T + 9), liquidation=True), "liquidation"),
+    "ADL before any id": (replace(close("c", "1", "93", T + 9), adl=True), "adl"),
+    "a stranger's order, even at the stop's price": (close("c", "1", "95", T + 9, order="z"), "external"),
+    "another installation's": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.STOP, 7, TRADE, "fffff")),
+        "external",
+    ),
+    "another trade's": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.STOP, 7, "f" * 12)),
+        "external",
+    ),
+    "an entry order that closes is no exit of ours": (close("c", "1", "93", T + 9, order="e1"), "external"),
+    "a target by price where no target's id was learned": (close("c", "1", "109.2", T + 9, order="z"), "take_profit"),
+    "too far from the target for price to speak": (close("c", "1", "108", T + 9, order="z"), "external"),
+}
+
+
+@pytest.mark.parametrize("what", CLOSERS)
+def test_why_it_closed(what: str) -> None:
+    closer, reason = CLOSERS[what]
+    trade = held_trade(target=D(110))
+    trade = replace(trade, order_roles=(*trade.order_roles, ("n5", "time_limit")))
+    assert classify(closer, trade, RULES, INST) == reason
+
+
+@pytest.mark.parametrize(("price", "reason"), [("95.9", "stop_loss"), ("94.1", "stop_loss"), ("93.9", "external")])
+def test_price_speaks_only_where_ids_are_lost(price: str, reason: str) -> None:
+    lost = held_trade(order_roles=())
+    assert classify(close("c", "1", price, T + 9, order="z"), lost, RULES, INST) == reason
+
+
+def test_a_second_attempts_number_is_not_a_closes() -> None:
+    trade = held_trade(order_roles=(("n2", "manual_close"),))
+    late = fill("f", "1", "100", T, "0", "e3", client_id=cid(Role.ENTRY, 2))
+    assert chain_of(late, trade=trade).started
+
+
+def test_the_largest_share_names_the_exit_and_all_shares_are_kept() -> None:
+    chain = chain_of(ENTRY_FILL, close("a", "0.4", "95", T + 9, "1"), close("b", "0.6", "96", T + 11, "0.6", "z"))
+    done = exit_of(held_trade(), chain, RULES, INST)
+    assert done.reason == "external"
+    assert done.shares == (("stop_loss", D("0.4")), ("external", D("0.6")))
+    assert done.evidence == "fill a of our order s1: 0.4 at 95; fill b of order z: 0.6 at 96"
+    assert (done.entry_price, done.exit_price, done.size) == (D(100), D("95.6"), D(1))
+    assert done.realized_pnl == done.gross_pnl - D("0.15") == D("-4.4") - D("0.15")
+    assert done.complete
+
+
+def test_evidence_names_liquidation_and_is_cut_short() -> None:
+    fills = [replace(close(f"c{i}", "0.1", "95", T + 9 + i), liquidation=i == 0, adl=i == 1) for i in range(10)]
+    done = exit_of(held_trade(), chain_of(ENTRY_FILL, *fills), RULES, INST)
+    assert "by liquidation" in done.evidence
+    assert "by ADL" in done.evidence
+    assert done.evidence.endswith("2 more fills")
+
+
+def test_an_exit_without_fills_is_unknown() -> None:
+    done = exit_of(held_trade(flat_since_ms=NOW), chain_of(), RULES, INST)
+    assert (done.reason, done.complete, done.size, done.realized_pnl) == ("unknown", False, D(0), D(0))
+    assert (done.evidence, done.closed_ms) == ("no closing fill was seen", NOW)
+
+
+def test_with_a_fill_missing_the_venues_own_sum_is_booked_as_incomplete() -> None:
+    gap = replace(close("c", "0.5", "95", T + 9, "0.5"), closed_pnl=D("-2.5"))
+    done = exit_of(held_trade(), chain_of(ENTRY_FILL, gap), RULES, INST)
+    assert (done.complete, done.gross_pnl) == (False, D("-2.5"))
+
+
+@pytest.mark.parametrize(("side", "pnl"), [(Side.LONG, "10"), (Side.SHORT, "-10")])
+def test_a_found_position_counts_from_its_entry_price(side: Side, pnl: str) -> None:
+    trade = found_trade(side=side)
+    out = fill("c", str(-side.sign), "110", T + 9, str(side.sign))
+    done = exit_of(trade, chain_of(out, trade=trade), RULES, INST)
+    assert (done.complete, done.gross_pnl, done.entry_price) == (True, D(pnl), D(100))
+
+
+def test_a_found_position_that_had_grown_before_it_was_recorded_is_booked_by_the_venues_sum() -> None:
+    trade = found_trade()
+    out = fill("c", "-2", "110", T + 9, "2", closed_pnl=D(20))
+    done = exit_of(trade, chain_of(out, trade=trade), RULES, INST)
+    assert (done.complete, done.gross_pnl, done.size) == (True, D(20), D(2))
+
+
+def test_a_found_trade_opened_by_fills_counts_each_once() -> None:
+    """A successor whose fills tell how it was opened does not also count what the venue shows."""
+    trade = found_trade(opening_size=D(0), opening_price=None)
+    chain = chain_of(fill("a", "1", "90", T + 5, "0"), fill("b", "-1", "91", T + 9, "1"), trade=trade)
+    assert chain.whole
+    assert exit_of(trade, chain, RULES, INST).gross_pnl == 1
+
+
+@quick
+@given(st.data(), st.sampled_from(list(Side)))
+def test_pnl_is_the_cash_flow(data: st.DataObject, side: Side) -> None:
+    """However a trade is entered, added to and closed, in whatever order its fills arrive."""
+    cents = st.integers(9_000, 11_000).map(lambda c: Decimal(c) / 100)
+    sizes = data.draw(st.lists(st.integers(1, 50), min_size=1, max_size=6))
+    total, net, fills, cash = sum(sizes), 0, [], Decimal(0)
+    moves = [(s, True) for s in sizes]
+    left = total
+    while left:
+        part = data.draw(st.integers(1, left))
+        moves.append((part, False))
+        left -= part
+    for i, (size, opens) in enumerate(moves):
+        signed = size * side.sign * (1 if opens else -1)
+        price = data.draw(cents)
+        order = {"order": "e1", "client_id": cid(Role.ENTRY, 0)} if opens else {"order": "s1"}
+        fills.append(fill(f"f{i}", str(signed), str(price), T + i // 2, str(net), **order))
+        net, cash = net + signed, cash - signed * price
+    shuffled = data.draw(st.permutations(fills))
+    chain = chain_of(*shuffled, trade=held_trade(side=side))
+    assert (chain.closed, chain.whole, chain.net) == (True, True, 0)
+    done = exit_of(held_trade(side=side), chain, RULES, INST)
+    assert done.gross_pnl == cash
+    assert done.realized_pnl == cash - D("0.05") * len(fills)

@@ -1,0 +1,122 @@
+"""Prices are prices, rounding goes where it is told, and ids can be read back or not at all."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stopkeeper.core.ids import N_MAX, ClientId, decode, encode, found_id, trade_id
+from stopkeeper.core.model import Role
+from stopkeeper.core.prices import NotAPrice, Price, Source, Toward, parse_price, to_grid, to_step
+from tests.unit.core.scene import INST, KEY, D
+
+quick = settings(max_examples=60, deadline=None)
+prices = st.decimals("0.000123", "987654", places=7).filter(lambda p: p > 0)
+hexes = st.text("0123456789abcdef", min_size=12, max_size=12)
+
+
+@pytest.mark.parametrize("raw", ["0", "-1", "NaN", "sNaN", "Infinity", "-Infinity", "", "abc", None, [], True])
+def test_what_is_no_price(raw: object) -> None:
+    assert parse_price(raw) is None
+
+
+@pytest.mark.parametrize(("raw", "value"), [("1.5", D("1.5")), (3, D(3)), (2.5, D("2.5")), (D("1E-8"), D("1E-8"))])
+def test_what_is_a_price(raw: object, value: Decimal) -> None:
+    assert parse_price(raw) == value
+
+
+@pytest.mark.parametrize("bad", [D(0), D(-1), D("NaN"), D("Infinity")])
+def test_a_price_is_refused_at_birth(bad: Decimal) -> None:
+    with pytest.raises(NotAPrice, match="is not a price"):
+        Price(bad, Source.STREAM, 0)
+
+
+def test_a_price_from_the_future_is_refused() -> None:
+    with pytest.raises(NotAPrice, match="future"):
+        Price(D(1), Source.STREAM, -1)
+
+
+@quick
+@given(prices, st.integers(0, 6), st.sampled_from(list(Toward)))
+def test_rounding_stays_on_the_grid_and_on_its_side(price: Decimal, decimals: int, toward: Toward) -> None:
+    rounded = to_grid(price, decimals=decimals, significant=5, tick=None, toward=toward)
+    assert rounded >= price if toward is Toward.UP else rounded <= price
+    assert -rounded.normalize().as_tuple().exponent <= decimals  # type: ignore[operator]
+    digits = rounded.normalize().as_tuple().digits
+    assert len(digits) <= 5 or rounded == rounded.to_integral_value()
+    assert to_grid(rounded, decimals=decimals, significant=5, tick=None, toward=toward) == rounded
+
+
+@pytest.mark.parametrize(
+    ("what", "price", "toward", "expected"),
+    [
+        ("five figures", "95012.37", Toward.DOWN, "95012"),
+        ("five figures up", "95012.37", Toward.UP, "95013"),
+        ("whole numbers are always allowed", "123456", Toward.DOWN, "123456"),
+        ("decimals bind first", "1.23456", Toward.DOWN, "1.23"),
+        ("carry into another digit", "9.99996", Toward.UP, "10"),
+    ],
+)
+def test_hyperliquid_grid(what: str, price: str, toward: Toward, expected: str) -> None:
+    assert to_grid(D(price), decimals=2, significant=5, tick=None, toward=toward) == D(expected), what
+
+
+@quick
+@given(prices, st.sampled_from([D("0.1"), D("0.5"), D("25"), D("0.00001")]), st.sampled_from(list(Toward)))
+def test_a_tick_is_a_grid(price: Decimal, tick: Decimal, toward: Toward) -> None:
+    rounded = to_grid(price, decimals=9, significant=None, tick=tick, toward=toward)
+    assert rounded % tick == 0
+    assert abs(rounded - price) < tick
+    assert rounded == to_step(price, tick, toward)
+
+
+ids = st.builds(ClientId, st.sampled_from([INST, "00000"]), st.sampled_from(list(Role)), st.integers(0, N_MAX), hexes)
+
+
+@quick
+@given(ids, st.booleans())
+def test_ids_read_back(client: ClientId, prefixed: bool) -> None:
+    raw = encode(client)
+    assert len(raw) == 32
+    assert decode(("0x" + raw).upper().replace("X", "x") if prefixed else raw) == client
+
+
+@quick
+@given(ids, st.integers(0, 31), st.sampled_from("0123456789abcdef"))
+def test_a_corrupted_id_is_nobodys(client: ClientId, at: int, digit: str) -> None:
+    raw = encode(client)
+    bad = raw[:at] + digit + raw[at + 1 :]
+    assert decode(bad) == (client if bad == raw else None)
+
+
+@pytest.mark.parametrize("raw", [None, "", "0x", "57b", "x" * 32, "f" * 32, "0x" + "f" * 32, "57b" * 11])
+def test_foreign_ids_are_ignored(raw: str | None) -> None:
+    assert decode(raw) is None
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        ClientId("abc", Role.STOP, 1, "0" * 12),
+        ClientId(INST, Role.STOP, 1, "0" * 11),
+        ClientId(INST, Role.STOP, N_MAX + 1, "0" * 12),
+        ClientId(INST, Role.STOP, -1, "0" * 12),
+    ],
+)
+def test_parts_of_the_wrong_length_are_refused(client: ClientId) -> None:
+    with pytest.raises(ValueError, match="not a client id"):
+        encode(client)
+
+
+def test_an_unknown_role_is_no_id() -> None:
+    from stopkeeper.core.ids import _checksum
+
+    body = "57b" + INST + "9" + "00001" + "0" * 12
+    assert decode(body + _checksum(body)) is None
+
+
+def test_trade_ids_are_functions_of_the_signal() -> None:
+    assert trade_id(INST, "main", "s1") == trade_id(INST, "main", "s1")
+    assert len({trade_id(INST, a, s) for a in ("main", "b") for s in ("s1", "s2")}) == 4
+    assert found_id(INST, KEY, 1) != found_id(INST, KEY, 2)
