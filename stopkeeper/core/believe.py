@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from stopkeeper.core.evidence import Chain
+from stopkeeper.core.evidence import Chain, side_of
 from stopkeeper.core.model import (
     ZERO,
     Ability,
@@ -68,6 +68,8 @@ def believe(record: KeyRecord, seen: Seen, chain: Chain, lag_ms: int) -> Belief:
         return Flat("the trade's own fills add up to the close")
     if closed and read.at_ms <= chain.last_ms + lag_ms:
         return Unknown("the fills tell of a position that was opened after the close and is not shown yet")
+    if chain.used and chain.net and read.at_ms <= chain.last_ms + lag_ms:
+        return Held(side_of(chain.net), abs(chain.net), "ack")  # its fills say so, and are newer than the read may be
     quiet = max(record.quiet_ms, record.pending_ms + lag_ms if record.pending_ms else 0)
     if read.at_ms > quiet:
         return Flat("nothing is held on a read later than all we sent can appear")
@@ -109,11 +111,22 @@ def absence(sent: Sent, client_id: str, seen: Seen, chain: Chain, lag_ms: int) -
     if chain.started:
         return NotYet("it has fills")
     denied = found.value.state in (OrderState.CANCELED, OrderState.REJECTED)
-    if not denied and not isinstance(seen.position, Unknown) and seen.position.value is not None:
+    if not denied and not _told_by_fills(seen):
         return NotYet("a position is held that it may have opened")
     return Proof(
         "look-up, fills, orders and position, all read after its deadline and the venue's lag, know nothing of it"
     )
+
+
+def _told_by_fills(seen: Seen) -> bool:
+    """Return whether the position read is the one that the newest fill left: then whoever filled them opened it."""
+    if isinstance(seen.position, Unknown) or isinstance(seen.fills, Unknown):
+        return False
+    position, fills = seen.position.value, seen.fills.value.fills
+    if position is None:
+        return True
+    signed, newest = position.size * position.side.sign, max((f.time_ms for f in fills), default=0)
+    return any(f.start is not None and f.start + f.signed == signed for f in fills if f.time_ms == newest)
 
 
 class CoverKind(StrEnum):

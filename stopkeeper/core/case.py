@@ -92,9 +92,17 @@ class Case:
         return has_entered(self.trade, self.chain)
 
     def unseen(self, role: Role) -> Placed | None:
-        """Return the acked order of a role that no observation has shown, while the venue's lag may explain it."""
+        """Return the acked order of a role that this observation does not show, while the venue's lag may explain it.
+
+        That an earlier one showed it changes nothing: views are late, and not monotonic.
+        """
+        shown = {order.id for order in self.live}
         for placed in self.trade.placed if self.trade else ():
-            if placed.role is role and self.now < placed.acked_ms + self.frame.can.lag_ms:
+            if (
+                placed.role is role
+                and placed.order_id not in shown
+                and self.now < placed.acked_ms + self.frame.can.lag_ms
+            ):
                 return placed
         return None
 

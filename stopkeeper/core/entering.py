@@ -33,12 +33,20 @@ def entry(c: Case) -> Verdict:
         return waiting
     if c.ours:
         return []  # no entry leaves while an order of ours is live here: hygiene's turn
-    mark = c.mark
-    if mark is None:
-        return Wait(c.now + LOOK_AGAIN_MS, "no mark price is known", RestKind.BLIND)
-    terms = _terms(c, trade, mark)
+    terms = None if c.mark is None else _terms(c, trade, c.mark)
     if isinstance(terms, str):
         return [Refuse(terms)] if not trade.sent else _displaced(c, trade, terms)
+    unprepared = _unprepared(c, trade)
+    if unprepared:
+        return unprepared  # also without a mark: its read-back names one
+    if terms is None:
+        return Wait(c.now + LOOK_AGAIN_MS, "no mark price is known", RestKind.BLIND)
+    return [Enter(len(trade.sent), terms, f"signal {trade.signal.id}")]
+
+
+def _unprepared(c: Case, trade: Trade) -> Verdict:
+    """Have leverage and margin mode set where they are not known to be; a setting that did not read back is paced."""
+    assert trade.signal is not None
     leverage, prepared = leverage_of(trade.signal, c.rules), c.record.prepared
     fresh = prepared is not None and c.now - prepared.at_ms < c.rules.prepared_max_age_ms
     if prepared is None or not fresh or (prepared.leverage, prepared.margin_mode) != (leverage, c.rules.margin_mode):
@@ -47,7 +55,7 @@ def entry(c: Case) -> Verdict:
                 c.now + LOOK_AGAIN_MS, "the leverage was set a moment ago and did not read back", RestKind.BLIND
             )
         return [Prepare(leverage, c.rules.margin_mode, "the leverage is not known to be set")]
-    return [Enter(len(trade.sent), terms, f"signal {trade.signal.id}")]
+    return []
 
 
 def _displaced(c: Case, trade: Trade, why: str) -> Verdict:

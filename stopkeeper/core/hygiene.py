@@ -21,7 +21,7 @@ def hygiene(c: Case) -> Verdict:
         return []
     going = {order for order, _ in c.record.canceled}
     if isinstance(c.belief, Flat):
-        if c.trade and any(s.unproven for s in c.trade.sent):
+        if c.trade and not c.entered and any(s.unproven for s in c.trade.sent):
             return []
         return [
             Cancel(o.id, k.role, "nothing is held that needs it")

@@ -9,9 +9,9 @@ from decimal import Decimal
 from stopkeeper.core.actions import Action, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.believe import Flat, Held, Proof, absence
 from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered
-from stopkeeper.core.evidence import ROLE_REASON, follow
-from stopkeeper.core.ids import decode
-from stopkeeper.core.model import ZERO, CloseAsk, KeyRecord, OrderState, Placed, Role, Seen, Sent, Terms, Trade
+from stopkeeper.core.evidence import ROLE_REASON, Chain, follow
+from stopkeeper.core.ids import ClientId, decode
+from stopkeeper.core.model import ZERO, CloseAsk, KeyRecord, Order, OrderState, Placed, Role, Seen, Sent, Terms, Trade
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.prices import Toward, to_step
@@ -29,7 +29,11 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     record = _fold_orders(record, seen, frame)
     if record.trade is None:
         return record
-    record = replace(record, trade=_fold_entry(record.trade, seen, frame))
+    known = record.trade
+    record = replace(record, trade=_fold_entry(known, seen, frame))
+    if record.trade is not None and len(record.trade.sent) > len(known.sent):
+        # it was sent by a record that is lost: how long ago is lost with it
+        record = replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + frame.can.lag_ms))
     return _fold_belief(build(record, seen, frame))
 
 
@@ -58,14 +62,21 @@ def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
         if client.role is not Role.ENTRY:
             n = max(n, client.n)
         if trade and client.trade == trade.id:
-            trade = with_role(trade, order.id, ROLE_REASON[client.role])
+            trade = _with_placed(with_role(trade, order.id, ROLE_REASON[client.role]), order, client, frame)
     if trade:
-        shown = {order.id for order in seen.orders.value}
-        placed = tuple(
-            p for p in trade.placed if p.order_id not in shown and frame.now_ms < p.acked_ms + frame.can.lag_ms
-        )
+        placed = tuple(p for p in trade.placed if frame.now_ms < p.acked_ms + frame.can.lag_ms)
         trade = trade if placed == trade.placed else replace(trade, placed=placed)
     return record if (n, trade) == (record.n, record.trade) else replace(record, n=n, trade=trade)
+
+
+def _with_placed(trade: Trade, order: Order, client: ClientId, frame: Frame) -> Trade:
+    """An order seen while it is young is as good as acked: its answer may be lost, and the next view older."""
+    if client.role not in (Role.STOP, Role.TARGET) or frame.now_ms >= order.placed_ms + frame.can.lag_ms:
+        return trade
+    if any(p.role is client.role and p.n >= client.n for p in trade.placed):
+        return trade
+    others = tuple(p for p in trade.placed if p.role is not client.role)
+    return replace(trade, placed=(*others, Placed(client.role, order.id, client.n, order.placed_ms)))
 
 
 def with_role(trade: Trade, order: str, reason: str) -> Trade:
@@ -100,9 +111,25 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
                 trade = with_role(trade, known.order_id, "entry")
         elif isinstance(absence(sent, client_id, seen, chain, frame.can.lag_ms), Proof):
             trade = _with_sent(trade, replace(sent, absent=True))
+    trade = _proved_by_fills(trade, chain, frame)
     if trade.entered_ms is None and has_entered(trade, chain):
         first = min((f.time_ms for f in chain.used), default=frame.now_ms)
         trade = replace(trade, entered_ms=first)
+    return trade
+
+
+def _proved_by_fills(trade: Trade, chain: Chain, frame: Frame) -> Trade:
+    """A fill that bears an attempt's id answers for it, for good: once entered, nobody looks it up any more."""
+    for sent in trade.sent:
+        if not sent.unproven:
+            continue
+        name = entry_id(trade, sent.attempt, frame.installation)
+        mine = [f for f in chain.used if decode(f.client_id) == decode(name)]
+        if mine:
+            filled = sum((f.size for f in mine), ZERO)
+            average = sum((f.size * f.price for f in mine), ZERO) / filled
+            trade = _with_sent(trade, replace(sent, outcome=Accepted(mine[0].order_id, filled, average)))
+            trade = with_role(trade, mine[0].order_id, "entry")
     return trade
 
 

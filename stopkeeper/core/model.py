@@ -310,7 +310,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order the venue acknowledged and no observation has shown yet."""
+    """An order the venue acknowledged, for as long as an observation may be too old to show it."""
 
     role: Role
     order_id: str | None
@@ -340,7 +340,7 @@ class Trade:
     """Our record of one entry and all that follows until it is booked.
 
     ``stop`` is the trigger wanted now (it only moves towards the price unless a person says so), ``nonces`` the entry's
-    four, minted at admission. ``held`` is the size our acks and the last read say. ``placed`` are acks not yet seen,
+    four, minted at admission. ``held`` is the size our acks and the last read say. ``placed`` are the youngest acks,
     ``lost_ms`` when cover was lost and not by us, ``order_roles`` what each order of ours was for, by venue id or by
     "n" and number, ``*_tried_ms`` when such an effect was last sent, ``refusal`` why it will never enter. A found trade
     begins with ``opening_size`` at ``opening_price``.

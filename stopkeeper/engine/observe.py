@@ -111,14 +111,14 @@ def _asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
 
 
 def stop_by_id(symbol: str, trade: Trade, placed: Placed, ports: Ports) -> Order | None:
-    """Read one acked stop back by its id: the whole order if it is live, else None. A tenth of what all orders weigh."""
+    """Read one acked stop back by its id: the whole order if it is live, else None; a tenth of all orders' weight."""
     client_id = encode(ClientId(ports.installation, Role.STOP, placed.n, trade.id))
     answer = ports.venue.lookup(symbol, client_id, Urgency.PROTECTIVE)
     return None if isinstance(answer, Unknown) else answer.value.order
 
 
 def with_order(seen: AccountSeen, order: Order) -> AccountSeen:
-    """Put an order read back alone among those of this drive's look; it is not shared, for the others grow no younger."""
+    """Put an order read back alone into this drive's look; not into the shared one, whose others grow no younger."""
     assert isinstance(seen.orders, Known)
     others = tuple(o for o in seen.orders.value if o.id != order.id)
     return replace(seen, orders=Known((*others, order), seen.orders.at_ms))
@@ -146,7 +146,10 @@ def narrow(record: KeyRecord, account: AccountSeen, ports: Ports, asked: dict[st
 
 def needs_mark(record: KeyRecord) -> bool:
     """Return whether a mark is worth a request: an entry is coming and its leverage will not be read back anyway."""
-    return awaiting_entry(record) and record.prepared is not None
+    trade = record.trade
+    if trade is None or trade.origin is not Origin.SIGNAL or trade.entered_ms is not None:
+        return False
+    return record.prepared is not None and not any(sent.unproven for sent in trade.sent)
 
 
 def mark_of(symbol: str, ports: Ports, *, ask: bool) -> Price | None:

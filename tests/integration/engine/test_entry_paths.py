@@ -1,5 +1,6 @@
 """Every way an entry can go, judged by the venue's own witness: at most one entry a signal, and never naked."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from stopkeeper.engine import desk as asks
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.observe import look
 from stopkeeper.engine.ports import Urgency
+
 
 def entries(desk) -> int:
     witness = desk.witness()
@@ -214,3 +216,18 @@ def test_any_server_that_speaks_what_ccxt_asks_for_is_traded_on_in_live_mode(els
     witness = elsewhere.witness()
     assert entries(elsewhere) == 1
     assert witness["naked_intervals"] == []
+
+
+@pytest.mark.parametrize("fault", [None, "refuse_before"])
+def test_an_entry_finds_its_mark_where_no_feed_and_no_fresh_look_has_one(market, fault):
+    market.submit()
+    market.ports = replace(market.ports, times=replace(market.ports.times, look_fresh_ms=-1))
+    if fault:
+        market.fault(fault, "entry")
+
+    def covered() -> bool:
+        trade = market.ports.records.load(market.key()).trade
+        return trade is not None and trade.covered
+
+    market.until(covered)
+    assert entries(market) == 1

@@ -127,6 +127,20 @@ def belief(rec: KeyRecord, look: Seen) -> Held | Flat | Unknown:
             Unknown,
             "booked a moment ago",
         ),
+        (
+            "an entry's fills, newer than the view of the position",
+            record(held_trade(held=D(0))),
+            seen(fills=(replace(ENTRY_FILL, time_ms=NOW - LAG),)),
+            Held,
+            "ack",
+        ),
+        (
+            "an entry's fills, and a position read long after",
+            record(held_trade(held=D(0))),
+            seen(fills=(replace(ENTRY_FILL, time_ms=NOW - LAG - 1),)),
+            Flat,
+            "later than all",
+        ),
         ("booked a while ago", record(cursor=Cursor(NOW - LAG - 1)), seen(position()), Held, "venue"),
         ("a found trade gone", record(found_trade()), seen(), Flat, "later than all"),
     ],
@@ -179,6 +193,13 @@ def test_an_early_look_up_is_no_proof() -> None:
     look = seen(at_ms=LATE)
     look = replace(look, lookups=seen(lookups={ID: Lookup(ID, None)}, at_ms=LATE - 1).lookups)
     assert isinstance(absence(sent(deadline_ms=NOW - 1), ID, look, Chain(), LAG), NotYet)
+
+
+def test_a_position_that_other_fills_tell_of_is_not_the_entrys() -> None:
+    """Else the signal waits for proof as long as somebody's position stands on its key."""
+    hand = fill("h", "1", "99", NOW, "0", "hand")
+    assert isinstance(proof(seen(position(), fills=(hand,), at_ms=LATE)), Proof)
+    assert isinstance(proof(seen(position("2"), fills=(hand,), at_ms=LATE)), NotYet)
 
 
 def test_the_venues_own_refusal_is_proof_though_somebodys_position_is_held() -> None:

@@ -1,4 +1,4 @@
-"""Sequences of faults against a toy venue: one entry a signal, no cancel that strips, an end that is flat or protected."""
+"""Faults in sequence on a toy venue: one entry a signal, no cancel that strips, an end that is flat or protected."""
 
 from dataclasses import replace
 from random import Random
@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stopkeeper.core.actions import Again, Rest, RestKind
+from stopkeeper.core.ids import decode
 from stopkeeper.core.learn import ask_close, move_stop
-from stopkeeper.core.model import CloseAsk, Distance
+from stopkeeper.core.model import CloseAsk, Distance, Role
 from tests.unit.core.scene import ENTERED_MS, TRADE, D, new_trade, record, signal
 from tests.unit.core.toy import Toy, World
 
@@ -127,6 +128,21 @@ def test_a_record_that_goes_back_never_enters_twice(seed: int, crash: int) -> No
     settle(run)
     assert run.entries(TRADE) <= 1
     assert run.toy.covered()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000), st.booleans())
+def test_late_and_wavering_views_cost_nothing(seed: int, answered: bool) -> None:
+    """A healthy position whose stop comes and goes in the venue's views is neither closed nor buried in stops."""
+    run = world(seed, aim=False)
+    if answered:
+        run.toy.mood = ("ok",)
+    for _ in range(14):
+        ends = run.drive()
+        run.toy.tick(max(50, min(2_000, (ends.due_ms or 0) - run.toy.now)))
+    assert not any(decode(f.client_id).role is Role.FLATTEN for f in run.toy.fills)  # type: ignore[union-attr]
+    if answered:
+        assert run.effects == 2
 
 
 def test_a_good_day_takes_few_effects() -> None:

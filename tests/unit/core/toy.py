@@ -110,6 +110,7 @@ class Toy:
             down = (order.side is Side.SHORT) == (order.kind is OrderKind.STOP_MARKET)
             if (mark <= order.trigger) if down else (mark >= order.trigger):
                 self.orders[order.id] = replace(order, fired=True)
+                self.touched_ms = self.now
         if not thin:
             self.work()
 
@@ -169,7 +170,7 @@ class Toy:
                 held = Side.LONG if action.worst < action.trigger else Side.SHORT
                 return self.add(Role.TARGET, held, action.size, action.trigger, record.n, trade)
             case Cancel():
-                return self.cancel(action)
+                return self.cancel(action, deadline - DEADLINE_MS)
             case Flatten():
                 return self.flatten(action, cid(Role.FLATTEN, record.n, trade))
         raise AssertionError(action)
@@ -191,11 +192,12 @@ class Toy:
             second = self.add(Role.TARGET, side, terms.size, terms.target, record.n, record.trade.id)
         return EntryOutcome(Accepted(order, terms.size, self.mark), first, second)
 
-    def cancel(self, action: Cancel) -> Outcome:
+    def cancel(self, action: Cancel, sent_ms: int) -> Outcome:
+        """Take an order away. What happened too late for the look behind it to show, no rule can know."""
         whole = self.covered()
         if self.orders.pop(action.order_id, None) is None:
             return Rejected(Reason.GONE, "not live")
-        if whole and not self.covered() and self.now - self.touched_ms > LAG:
+        if whole and not self.covered() and self.touched_ms < sent_ms - LAG:
             self.breaches.append(f"{self.now}: our cancel of {action.order_id} left the position naked")
         return Accepted(action.order_id)
 
