@@ -11,7 +11,20 @@ from stopkeeper.core.believe import Flat, Held, Proof, absence
 from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered
 from stopkeeper.core.evidence import ROLE_REASON, Chain, follow
 from stopkeeper.core.ids import ClientId, decode
-from stopkeeper.core.model import ZERO, CloseAsk, KeyRecord, Order, OrderState, Placed, Role, Seen, Sent, Terms, Trade
+from stopkeeper.core.model import (
+    ZERO,
+    CloseAsk,
+    KeyRecord,
+    Order,
+    OrderState,
+    Placed,
+    Role,
+    Seen,
+    Sent,
+    StopSeen,
+    Terms,
+    Trade,
+)
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.prices import Toward, to_step
@@ -167,7 +180,7 @@ def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
         trade = replace(_close_naked(trade, now), covered=True, crossed=False, oversize=False, stop_answers=0)
         if trade.stop is None and trade.side is held.side:
             trade = replace(trade, stop=best_trigger(case, held))  # found without a price: where it stands it stays
-        return trade
+        return _note_stop(trade, case, held)
     if case.unseen(Role.STOP):
         return trade  # acked a moment ago: neither covered nor naked can be said
     if not case.orders_known and (trade.covered or any(p.role is Role.STOP for p in trade.placed)):
@@ -178,6 +191,14 @@ def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
         lost = (*(t for t in lost if t > horizon), now)
     since = trade.naked_since_ms if trade.naked_since_ms is not None else now
     return replace(trade, covered=False, lost_ms=lost, naked_since_ms=since)
+
+
+def _note_stop(trade: Trade, case: Case, held: Held) -> Trade:
+    best = best_trigger(case, held)
+    stop = next((o for o in case.cover.stops if o.trigger == best), None)
+    if stop is None or stop.trigger is None or (trade.stop_seen and trade.stop_seen.order_id == stop.id):
+        return trade
+    return replace(trade, stop_seen=StopSeen(stop.id, stop.trigger, case.now))
 
 
 def _close_naked(trade: Trade, now: int) -> Trade:

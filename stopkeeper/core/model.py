@@ -319,6 +319,15 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class StopSeen:
+    """The stop a drive last saw cover the position, and when it first did: a look from before that cannot show it."""
+
+    order_id: str
+    trigger: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloseAsk:
     """A wish to close: why, by whom it is counted in the ledger, and what part is to stay (0 = all goes)."""
 
@@ -366,6 +375,7 @@ class Trade:
     naked_ms: int = 0
     flat_since_ms: int | None = None
     covered: bool = False
+    stop_seen: StopSeen | None = None
     lost_ms: tuple[int, ...] = ()
     stop_answers: int = 0
     stop_tried_ms: int = 0

@@ -7,7 +7,7 @@ from enum import StrEnum
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import Case, Frame, build
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import KeyRecord, Origin, Role, Seen, Side
+from stopkeeper.core.model import KeyRecord, Origin, Role, Seen, Side, StopSeen
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, Rejected, Throttled, Unknown
 
@@ -103,7 +103,7 @@ def phase_of(case: Case) -> Phase:
     """Name the phase of a case that has a trade or a position."""
     trade = case.trade
     if isinstance(case.belief, Held):
-        if not case.whole:
+        if not case.whole and _shown_before(case) is None:
             return _without_cover(case)
         if trade and trade.close:
             return Phase.CLOSING
@@ -121,12 +121,17 @@ def phase_of(case: Case) -> Phase:
 
 
 def _without_cover(case: Case) -> Phase:
-    """A look at the orders from before our last ack cannot show the stop that was acked: that is not naked."""
     if isinstance(case.seen.orders, Unknown):
         return Phase.UNPROVEN
-    before = case.seen.orders.at_ms <= case.record.quiet_ms
-    acked = case.trade is not None and (case.trade.covered or case.unseen(Role.STOP) is not None)
-    return Phase.ENTERING if before and acked else Phase.NAKED
+    return Phase.ENTERING if case.unseen(Role.STOP) is not None else Phase.NAKED
+
+
+def _shown_before(case: Case) -> StopSeen | None:
+    """Return the stop a drive saw live that this look, made before our last ack could show, cannot know of."""
+    trade, orders = case.trade, case.seen.orders
+    if trade is None or not trade.covered or isinstance(orders, Unknown):
+        return None
+    return trade.stop_seen if orders.at_ms <= case.record.quiet_ms else None
 
 
 def _unsafe(case: Case, held: Held) -> bool:
@@ -150,9 +155,12 @@ def position_row(record: KeyRecord, seen: Seen, frame: Frame) -> PositionRow | N
     naked = 0
     if trade:
         naked = trade.naked_ms + (case.now - trade.naked_since_ms if trade.naked_since_ms is not None else 0)
-    verified = None
+    shown = _shown_before(case) if held and not case.whole else None
+    verified = shown.at_ms if shown else None
     if stop is not None and not isinstance(seen.orders, Unknown):
         verified = max(seen.orders.at_ms, stop.placed_ms)
+    if best is None:
+        best = shown.trigger if shown else trade.stop if trade else None
     return PositionRow(
         trade_id=trade.id if trade else "",
         account=record.key.account,
@@ -161,8 +169,8 @@ def position_row(record: KeyRecord, seen: Seen, frame: Frame) -> PositionRow | N
         phase=phase_of(case),
         size=held.size if held else None,
         entry_price=position.entry_price if position else _ack_price(case),
-        stop_price=best if best is not None else trade.stop if trade else None,
-        stop_order_id=stop.id if stop else None,
+        stop_price=best,
+        stop_order_id=stop.id if stop else shown.order_id if shown else None,
         stop_verified_at_ms=verified,
         target_price=trade.target if trade else None,
         naked_ms=naked,

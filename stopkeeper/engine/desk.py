@@ -18,7 +18,7 @@ from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, build
 from stopkeeper.core.ids import ClientId, encode, trade_id
 from stopkeeper.core.model import CloseAsk, Funds, Key, Market, Origin, Role, Rules, Signal, Switches, Terms, Trade
-from stopkeeper.core.outcomes import Rejected, Throttled, Unknown
+from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.report import Phase, PositionRow, position_row
 from stopkeeper.core.sizing import Refusal, farther, nearer, on_grid, work_out
@@ -187,6 +187,8 @@ def ask_close(key: Key, ports: Ports, *, reason: str = "manual_close", keep_frac
         if _row(key, ports) is None:
             raise Refused("symbol", key.symbol, "no position and no trade is open on it", "see stopkeeper positions")
         drive(key, ports)  # a position no trade owns yet: take it in, so that the wish has a trade to stand on
+        if ports.records.load(key).trade is None:
+            raise VenueAway(f"{key} is being driven by another process and has no trade yet: ask again in a moment")
     ask = CloseAsk(reason, ports.venue.now_ms(), keep_fraction)
     ports.records.request(key, partial(learn.ask_close, ask=ask))
     ports.journal.write(ports.account, key.symbol, "asked", f"close, keeping {keep_fraction:.0%}")
@@ -290,7 +292,7 @@ def flatten_direct(
                 continue
             outcome = venue.close(position.symbol, position.side, position.size, worst, name, permit)
             say_(f"{position.symbol}: close {position.size:f} {position.side} within {give:.0%}: {say(outcome)}")
-            widen += isinstance(outcome, Rejected)
+            widen += isinstance(outcome, Rejected) and outcome.reason is Reason.NO_LIQUIDITY
     return False
 
 

@@ -5,7 +5,19 @@ A turn observes, learns, decides and performs, under the lease. This is the only
 
 from dataclasses import dataclass, field
 
-from stopkeeper.core.actions import ALL_FIELDS, Action, Again, Field, PlaceStop, Plan, Rest
+from stopkeeper.core.actions import (
+    ALL_FIELDS,
+    Action,
+    Again,
+    Cancel,
+    Enter,
+    Field,
+    Flatten,
+    PlaceTarget,
+    Plan,
+    Prepare,
+    Rest,
+)
 from stopkeeper.core.case import LOOK_AGAIN_MS
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
@@ -16,6 +28,7 @@ from stopkeeper.engine.perform import perform, say
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
 
 MAX_TURNS = 12
+DANGEROUS = (Prepare, Enter, PlaceTarget, Cancel, Flatten)  # what a late deadline of another must not cross
 BUSY_MS = 500  # when to look again at a key that somebody else is driving
 TIRED_MS = 250  # when to go on after as many turns as one drive may take
 
@@ -130,5 +143,5 @@ def read_back(record: KeyRecord, run: _Drive, ports: Ports) -> frozenset[Field]:
 
 
 def _must_wait(action: Action, run: _Drive) -> bool:
-    """Who takes over from a holder that never released may place stops at once; the rest waits out its deadline."""
-    return not isinstance(action, PlaceStop) and run.ports.venue.now_ms() <= run.lease.inherited_ms
+    """Who takes over from a holder that never released may write and place stops at once; the rest waits it out."""
+    return isinstance(action, DANGEROUS) and run.ports.venue.now_ms() <= run.lease.inherited_ms

@@ -193,7 +193,7 @@ def _book(action: Book, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[
         if isinstance(funding, Unknown):
             if ports.venue.now_ms() - closed < ports.rules.incomplete_after_ms:
                 return record, funding
-            exit_ = replace(exit_, evidence=f"{exit_.evidence}; funding could not be read", complete=False)
+            exit_ = replace(exit_, evidence=f"{exit_.evidence}; its funding could not be read and is not in it")
         else:
             exit_ = replace(exit_, funding=funding.value, realized_pnl=exit_.realized_pnl + funding.value)
     line = LedgerLine(trade, exit_, trade.revision + 1, ports.venue.now_ms())

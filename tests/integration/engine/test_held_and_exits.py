@@ -220,6 +220,7 @@ def test_three_symbols_at_once_each_have_their_own_stop(market):
 
 
 def test_another_installation_at_work_on_the_account_is_named(held):
+    sweep(held.ports)
     assert asks.other_installation(held.ports) is None
     stranger = replace(held.ports, installation="ffff0")
     said = asks.other_installation(stranger)

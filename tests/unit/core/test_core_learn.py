@@ -82,7 +82,24 @@ def done(action: Any, outcome: Outcome | EntryOutcome, trade: Trade | None = Non
 def test_nothing_learned_changes_nothing() -> None:
     for rec in (record(), record(held_trade(entered_ms=ENTERED_MS))):
         look = seen(None if rec.trade is None else position(), () if rec.trade is None else (stop(),))
-        assert learn(rec, look, frame()) == rec
+        once = learn(rec, look, frame())
+        assert learn(once, look, frame()) == once
+
+
+def test_the_stop_a_drive_saw_is_noted_once_and_again_when_it_is_another() -> None:
+    held = (position(), (stop(),))
+    rec = learn(record(held_trade(entered_ms=ENTERED_MS)), seen(*held), frame())
+    assert rec.trade is not None
+    noted = rec.trade.stop_seen
+    assert noted is not None
+    assert (noted.order_id, noted.trigger, noted.at_ms) == (stop().id, stop().trigger, NOW)
+    later = learn(rec, seen(*held), frame(now_ms=NOW + 1))
+    assert later.trade is not None
+    assert later.trade.stop_seen == noted
+    moved = learn(rec, seen(position(), (stop(id="another"),)), frame(now_ms=NOW + 1))
+    assert moved.trade is not None
+    assert moved.trade.stop_seen is not None
+    assert moved.trade.stop_seen.order_id == "another"
 
 
 def test_a_crash_between_send_and_note_may_appear_until_its_deadline_and_lag() -> None:
