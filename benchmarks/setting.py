@@ -17,7 +17,7 @@ from eth_account import Account
 from exchange.account import VenueAccount
 from exchange.signing import SecretKey
 from exchange.venues import open_venue
-from stopkeeper.core.model import Rules
+from stopkeeper.core.rules import Rules
 from stopkeeper.engine import desk
 from stopkeeper.engine.ports import Ports, Times
 from stopkeeper.store.connect import open_store

@@ -12,7 +12,8 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from stopkeeper.core.model import Limits, MarginMode, OrphanPolicy, Rules
+from stopkeeper.core.model import MarginMode
+from stopkeeper.core.rules import Limits, OrphanPolicy, Rules
 from stopkeeper.engine.ports import Times
 from workers import settings_types as kinds
 from workers.settings_sections import (

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stopkeeper.core.model import Rules
+from stopkeeper.core.rules import Rules
 from stopkeeper.engine.ports import Ports, StoreGone, Venue
 from workers.settings import Settings
 

@@ -10,7 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol
 
-from stopkeeper.core.model import Key, Market, Rules
+from stopkeeper.core.model import Key, Market
+from stopkeeper.core.rules import Rules
 from stopkeeper.engine.ports import Ports, Venue
 
 Status = Literal["ok", "warn", "fail"]

@@ -8,7 +8,7 @@ from dataclasses import fields
 from stopkeeper.core.concerns import Concern
 from stopkeeper.core.decide import ORDER
 from stopkeeper.core.guard import never_lower
-from stopkeeper.core.model import Rules
+from stopkeeper.core.rules import Rules
 
 HEAD = """# The policy
 

@@ -9,20 +9,19 @@ from typing import Literal
 from stopkeeper.core.evidence import Chain, side_of
 from stopkeeper.core.model import (
     ZERO,
-    Ability,
     KeyRecord,
     Order,
     OrderKind,
     OrderState,
     Origin,
     Position,
-    Rules,
     Seen,
     Sent,
     Side,
     Trade,
 )
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.rules import Ability, Rules
 
 
 @dataclass(frozen=True, slots=True)

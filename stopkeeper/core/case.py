@@ -6,21 +6,9 @@ from decimal import Decimal
 from stopkeeper.core.believe import Belief, Cover, CoverKind, Held, believe, cover
 from stopkeeper.core.evidence import Chain, follow
 from stopkeeper.core.ids import ClientId, decode, encode
-from stopkeeper.core.model import (
-    ZERO,
-    Ability,
-    KeyRecord,
-    Market,
-    Order,
-    Origin,
-    Placed,
-    Role,
-    Rules,
-    Seen,
-    Switches,
-    Trade,
-)
+from stopkeeper.core.model import ZERO, KeyRecord, Market, Order, Origin, Placed, Role, Seen, Trade
 from stopkeeper.core.outcomes import Accepted, Unknown
+from stopkeeper.core.rules import Ability, Rules, Switches
 from stopkeeper.core.sizing import nearer, on_grid, safe_edge
 
 # A trade's created_ms is set this much before now, so that no fill of its entry is older by a clock's uncertainty.

@@ -1,39 +1,20 @@
-"""What is written down: folds of an observation, of an effect, and of its outcome, into a key's record.
+"""What is learned: folds of an observation into a key's record. Concerns never write notes; this does.
 
-Concerns never write notes; whatever a later turn must know of this one is learned here.
+What is noted of an effect and its outcome stands in effects.py.
 """
 
 from dataclasses import replace
-from decimal import Decimal
 
-from stopkeeper.core.actions import Action, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.believe import Flat, Held, Proof, absence
 from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered
 from stopkeeper.core.evidence import ROLE_REASON, Chain, follow
 from stopkeeper.core.ids import ClientId, decode
-from stopkeeper.core.model import (
-    ZERO,
-    CloseAsk,
-    KeyRecord,
-    Order,
-    OrderState,
-    Placed,
-    Role,
-    Seen,
-    Sent,
-    StopSeen,
-    Terms,
-    Trade,
-)
+from stopkeeper.core.model import ZERO, KeyRecord, Order, OrderState, Placed, Role, Seen, Sent, StopSeen, Terms, Trade
 from stopkeeper.core.orphans import best_trigger
-from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
+from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.prices import Toward, to_step
 
 ROLES_KEPT = 64
-WIDENINGS = 3  # so often a close that found nothing to match is sent again at once
-REPEATS = (Reason.STALE_NONCE, Reason.DUPLICATE_ID)
-MENDS_ITSELF = (Reason.EXPIRED, Reason.STALE_NONCE)
-PLACING = (Enter, PlaceStop, PlaceTarget, Flatten)  # the effects after which something of ours can still appear
 
 
 def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
@@ -119,11 +100,11 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
             continue
         if known.filled > 0 or known.state is OrderState.FILLED:
             done: Outcome = Accepted(order_id=known.order_id, filled=known.filled)
-            trade = _with_sent(replace(trade, held=max(trade.held, known.filled)), replace(sent, outcome=done))
+            trade = with_sent(replace(trade, held=max(trade.held, known.filled)), replace(sent, outcome=done))
             if known.order_id:
                 trade = with_role(trade, known.order_id, "entry")
         elif isinstance(absence(sent, client_id, seen, chain, frame.can.lag_ms), Proof):
-            trade = _with_sent(trade, replace(sent, absent=True))
+            trade = with_sent(trade, replace(sent, absent=True))
     trade = _proved_by_fills(trade, chain, frame)
     if trade.entered_ms is None and has_entered(trade, chain):
         first = min((f.time_ms for f in chain.used), default=frame.now_ms)
@@ -141,7 +122,7 @@ def _proved_by_fills(trade: Trade, chain: Chain, frame: Frame) -> Trade:
         if mine:
             filled = sum((f.size for f in mine), ZERO)
             average = sum((f.size * f.price for f in mine), ZERO) / filled
-            trade = _with_sent(trade, replace(sent, outcome=Accepted(mine[0].order_id, filled, average)))
+            trade = with_sent(trade, replace(sent, outcome=Accepted(mine[0].order_id, filled, average)))
             trade = with_role(trade, mine[0].order_id, "entry")
     return trade
 
@@ -156,7 +137,8 @@ def _forgotten(trade: Trade, attempt: int, frame: Frame) -> Sent:
     return Sent(attempt, attempt, trade.nonces[attempt], frame.now_ms, frame.now_ms, terms, Unknown("record lost"))
 
 
-def _with_sent(trade: Trade, sent: Sent) -> Trade:
+def with_sent(trade: Trade, sent: Sent) -> Trade:
+    """Put an attempt's new state in the place of its old one."""
     return replace(trade, sent=tuple(sent if s.attempt == sent.attempt else s for s in trade.sent))
 
 
@@ -220,164 +202,3 @@ def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
     elif close and close.keep_size is not None and held.size <= close.keep_size:
         trade = replace(trade, close=None, widen=0)
     return trade
-
-
-# --- effects ---------------------------------------------------------------------------------------------------
-
-
-def announce(record: KeyRecord, action: Action, deadline_ms: int, nonce: int, now_ms: int) -> KeyRecord:
-    """Note an effect before it is sent: its deadline, the order number it takes, an entry's attempt."""
-    if isinstance(action, PLACING):
-        record = replace(record, pending_ms=deadline_ms)
-    trade = record.trade
-    match action:
-        case Enter():
-            assert trade is not None
-            sent = Sent(
-                action.attempt, action.attempt, nonce, deadline_ms, now_ms, action.terms, Unknown("no answer yet")
-            )
-            others = tuple(s for s in trade.sent if s.attempt != action.attempt)
-            trade = replace(trade, sent=(*others, sent), stop=action.terms.stop, target=action.terms.target)
-            # what was refused to an earlier attempt says nothing of this one
-            trade = replace(trade, crossed=False, oversize=False, stop_answers=0, target_refused="")
-            legs = 1 if action.terms.target is None else 2
-            return replace(record, n=record.n + legs, trade=trade)
-        case PlaceStop():
-            return replace(record, n=record.n + 1, trade=trade and replace(trade, stop_tried_ms=now_ms))
-        case PlaceTarget():
-            return replace(record, n=record.n + 1, trade=trade and replace(trade, target_tried_ms=now_ms))
-        case Prepare():
-            return replace(record, trade=trade and replace(trade, prepare_tried_ms=now_ms))
-        case Flatten():
-            n = record.n + 1
-            tried = trade and replace(trade, flatten_tried_ms=now_ms)
-            return replace(record, n=n, trade=tried and with_role(tried, f"n{n}", action.reason))
-        case _:
-            return record
-
-
-def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome, now_ms: int, lag_ms: int) -> KeyRecord:
-    """Note what came of an effect. Unanswered, it may appear until its deadline + lag; answered, for one lag more."""
-    if isinstance(action, PLACING):
-        until = max(_appears_until(o, record.pending_ms, now_ms, lag_ms) for o in _answers(outcome))
-        record = replace(record, quiet_ms=max(record.quiet_ms, until), pending_ms=0)
-    if isinstance(action, Cancel):  # answered or not: one cancel of an order a lag, or a slow view has it sent a turn
-        record = replace(record, canceled=(*record.canceled, (action.order_id, now_ms)))
-    trade = record.trade
-    if trade is None:
-        return record
-    if isinstance(action, Enter) and isinstance(outcome, EntryOutcome):
-        trade = _conclude_entry(trade, action, outcome, record.n, now_ms)
-    elif isinstance(action, PlaceStop):
-        trade = _conclude_stop(trade, action, outcome, record.n, now_ms)
-    elif isinstance(action, PlaceTarget):
-        trade = _conclude_target(trade, outcome, record.n, now_ms)
-    elif isinstance(action, Prepare) and isinstance(outcome, Rejected) and outcome.reason not in MENDS_ITSELF:
-        trade = replace(trade, refusal=f"the venue refused the leverage: {outcome.text}")
-    elif isinstance(action, Flatten):
-        trade = _conclude_flatten(trade, action, outcome, record.n, now_ms)
-    return replace(record, trade=trade)
-
-
-def _appears_until(outcome: Outcome, deadline_ms: int, now_ms: int, lag_ms: int) -> int:
-    """Return until when an effect may appear: what was refused never does, unless as the repeat of an earlier one."""
-    if isinstance(outcome, Unknown) or (isinstance(outcome, Rejected) and outcome.reason in REPEATS):
-        return deadline_ms + lag_ms
-    return now_ms + lag_ms if isinstance(outcome, Accepted) else 0
-
-
-def _answers(outcome: Outcome | EntryOutcome) -> tuple[Outcome, ...]:
-    if isinstance(outcome, EntryOutcome):
-        return tuple(o for o in (outcome.entry, outcome.stop, outcome.target) if o is not None)
-    return (outcome,)
-
-
-def _acked(trade: Trade, role: Role, outcome: Outcome | None, n: int, now_ms: int, reason: str) -> Trade:
-    if not isinstance(outcome, Accepted):
-        return trade
-    if outcome.order_id:
-        trade = with_role(trade, outcome.order_id, reason)
-    others = tuple(p for p in trade.placed if p.role is not role)
-    return replace(trade, placed=(*others, Placed(role, outcome.order_id, n, now_ms)))
-
-
-def _conclude_entry(trade: Trade, action: Enter, outcome: EntryOutcome, n: int, now_ms: int) -> Trade:
-    sent = next(s for s in trade.sent if s.attempt == action.attempt)
-    entry = outcome.entry
-    if isinstance(entry, Rejected) and entry.reason in REPEATS:
-        # A used nonce or id may be this very attempt's, sent before the store went back in time: look, then know.
-        entry = Unknown(f"refused as {entry.reason}: {entry.text}")
-    trade = _with_sent(trade, replace(sent, outcome=entry))
-    legs = 1 if action.terms.target is None else 2
-    stop_n = n - legs + 1
-    if isinstance(entry, Accepted):
-        if entry.order_id:
-            trade = with_role(trade, entry.order_id, "entry")
-        if entry.filled > 0:
-            trade = replace(trade, held=entry.filled, entered_ms=trade.entered_ms or now_ms)
-    trade = _acked(trade, Role.STOP, outcome.stop, stop_n, now_ms, "stop_loss")
-    if isinstance(outcome.stop, Rejected):
-        trade = _refused_stop(trade, outcome.stop)
-    trade = _acked(trade, Role.TARGET, outcome.target, n, now_ms, "take_profit")
-    if isinstance(outcome.target, Rejected):
-        trade = replace(trade, target_refused=outcome.target.reason)
-    return trade
-
-
-def _refused_stop(trade: Trade, outcome: Rejected) -> Trade:
-    return replace(
-        trade,
-        stop_answers=trade.stop_answers + 1,
-        crossed=trade.crossed or outcome.reason is Reason.CROSSED,
-        oversize=trade.oversize or outcome.reason is Reason.OVERSIZE,
-    )
-
-
-def _conclude_stop(trade: Trade, action: PlaceStop, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
-    reason = "trailing_stop" if action.moved_by == "policy" else "stop_loss"
-    if isinstance(outcome, Accepted):
-        trade = _acked(trade, Role.STOP, outcome, n, now_ms, reason)
-        stop = (
-            trade.stop if trade.stop is not None else action.trigger
-        )  # a found trade's stop is where it was first put
-        return replace(trade, stop=stop, stop_answers=trade.stop_answers + 1)
-    if isinstance(outcome, Rejected):
-        return _refused_stop(trade, outcome)
-    return replace(trade, stop_answers=trade.stop_answers + 1) if isinstance(outcome, Unknown) else trade
-
-
-def _conclude_target(trade: Trade, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
-    if isinstance(outcome, Rejected):
-        return replace(trade, target_refused=outcome.reason)
-    return _acked(trade, Role.TARGET, outcome, n, now_ms, "take_profit") if isinstance(outcome, Accepted) else trade
-
-
-def _conclude_flatten(trade: Trade, action: Flatten, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
-    if isinstance(outcome, Accepted):
-        trade = _acked(trade, Role.FLATTEN, outcome, n, now_ms, action.reason)
-        return replace(trade, held=max(ZERO, trade.held - outcome.filled))
-    if isinstance(outcome, Rejected) and outcome.reason is Reason.NO_LIQUIDITY:
-        at_once = trade.flatten_tried_ms if trade.widen >= WIDENINGS else 0
-        return replace(trade, widen=trade.widen + 1, flatten_tried_ms=at_once)
-    if isinstance(outcome, Rejected) and outcome.reason is Reason.TOO_SMALL and action.keep > 0:
-        return replace(trade, close=None)  # too small a part to sell: the wish cannot be met, the position stands
-    return trade
-
-
-# --- wishes of a person ----------------------------------------------------------------------------------------
-
-
-def ask_close(record: KeyRecord, ask: CloseAsk) -> KeyRecord:
-    """Note a wish to close; a wish to close all is not weakened by a later one to close a part."""
-    trade = record.trade
-    if trade is None or (trade.close and trade.close.keep_fraction == 0 and ask.keep_fraction > 0):
-        return record
-    return replace(record, trade=replace(trade, close=ask))
-
-
-def move_stop(record: KeyRecord, trigger: Decimal, now_ms: int) -> KeyRecord:
-    """Note a person's wish for another stop trigger."""
-    if record.trade is None:
-        return record
-    trade = replace(record.trade, stop=trigger, stop_moved_by="person", stop_moved_ms=now_ms)
-    return replace(record, trade=trade)

@@ -12,15 +12,16 @@ from functools import partial
 from hashlib import sha256
 from uuid import uuid4
 
-from stopkeeper.core import learn
+from stopkeeper.core import effects
 from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_of
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, build
 from stopkeeper.core.ids import ClientId, encode, trade_id
-from stopkeeper.core.model import CloseAsk, Funds, Key, Market, Origin, Role, Rules, Signal, Switches, Terms, Trade
+from stopkeeper.core.model import CloseAsk, Funds, Key, Market, Origin, Role, Signal, Terms, Trade
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.report import Phase, PositionRow, position_row
+from stopkeeper.core.rules import Rules, Switches
 from stopkeeper.core.sizing import Refusal, farther, nearer, on_grid, work_out
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.observe import cached, look, mark_of
@@ -190,7 +191,7 @@ def ask_close(key: Key, ports: Ports, *, reason: str = "manual_close", keep_frac
         if ports.records.load(key).trade is None:
             raise VenueAway(f"{key} is being driven by another process and has no trade yet: ask again in a moment")
     ask = CloseAsk(reason, ports.venue.now_ms(), keep_fraction)
-    ports.records.request(key, partial(learn.ask_close, ask=ask))
+    ports.records.request(key, partial(effects.ask_close, ask=ask))
     ports.journal.write(ports.account, key.symbol, "asked", f"close, keeping {keep_fraction:.0%}")
 
 
@@ -212,7 +213,7 @@ def move_stop(key: Key, price: Decimal, ports: Ports) -> PositionRow:
     if row.stop_price is not None and (trigger - row.stop_price) * held_side.sign < 0:
         reason = f"that would loosen the stop, which stands at {row.stop_price:f}"
         raise Refused("to", f"{price:f}", reason, "a stop only moves towards the price")
-    ports.records.request(key, partial(learn.move_stop, trigger=trigger, now_ms=ports.venue.now_ms()))
+    ports.records.request(key, partial(effects.move_stop, trigger=trigger, now_ms=ports.venue.now_ms()))
     ports.journal.write(ports.account, key.symbol, "asked", f"stop to {trigger:f}")
     return replace(row, stop_price=trigger)
 

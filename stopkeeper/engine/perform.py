@@ -17,8 +17,8 @@ from stopkeeper.core.actions import (
     Refuse,
 )
 from stopkeeper.core.case import entry_id
+from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.ids import ClientId, encode
-from stopkeeper.core.learn import announce, conclude
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import ZERO, Cursor, KeyRecord, Position, Prepared, Role, Side, Trade
 from stopkeeper.core.outcomes import (

@@ -11,27 +11,24 @@ from typing import Any, Protocol
 
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import (
-    Ability,
     AccountSeen,
     FillPage,
     Holdings,
     Key,
     KeyRecord,
     Known,
-    Limits,
     Lookup,
     MarginMode,
     Market,
     Order,
     Prepared,
-    Rules,
     Side,
-    Switches,
     Terms,
     Trade,
 )
 from stopkeeper.core.outcomes import EntryOutcome, Outcome, Throttled, Unknown
 from stopkeeper.core.prices import Price
+from stopkeeper.core.rules import Ability, Limits, Rules, Switches
 
 
 class StoreGone(Exception):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from stopkeeper.core.model import Switches
 from stopkeeper.core.prices import Price, Source, parse_price
+from stopkeeper.core.rules import Switches
 from stopkeeper.store import keys
 from stopkeeper.store.codec import SWITCHES
 from stopkeeper.store.wire import Wire, time_ms

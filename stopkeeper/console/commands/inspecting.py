@@ -12,8 +12,9 @@ from stopkeeper.console.commands.switching import as_row, spoken
 from stopkeeper.console.failures import Exit
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.ledger import Tally, tally
-from stopkeeper.core.model import ZERO, Switches
+from stopkeeper.core.model import ZERO
 from stopkeeper.core.report import PositionRow
+from stopkeeper.core.rules import Switches
 from stopkeeper.engine import desk
 
 

@@ -6,7 +6,7 @@ import click
 
 from stopkeeper.console.failures import Exit
 from stopkeeper.console.session import Session, command
-from stopkeeper.core.model import Switches
+from stopkeeper.core.rules import Switches
 from stopkeeper.engine import desk
 from stopkeeper.engine.ports import Ports
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from stopkeeper.core.model import AccountSeen, Known, Switches
+from stopkeeper.core.model import AccountSeen, Known
 from stopkeeper.core.prices import Price, Source, parse_price
+from stopkeeper.core.rules import Switches
 from stopkeeper.engine.ports import Journal
 from stopkeeper.store import keys
 from stopkeeper.store.codec import LOOK, as_text

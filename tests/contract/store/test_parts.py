@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, Switches
+from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Source
+from stopkeeper.core.rules import Switches
 from stopkeeper.store.bundle import Store
 
 

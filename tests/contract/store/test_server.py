@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from stopkeeper.core.model import Amount, Distance, Key, Limits, Origin, Side, Signal, Switches, Trade
+from stopkeeper.core.model import Amount, Distance, Key, Origin, Side, Signal, Trade
+from stopkeeper.core.rules import Limits, Switches
 from stopkeeper.engine.ports import AdmitResult, StoreGone
 from stopkeeper.store import keys
 from stopkeeper.store.connect import open_store

@@ -21,8 +21,9 @@ from exchange.signing import SecretKey
 from exchange.venues import open_venue
 from stopkeeper.core.actions import Again, Rest
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import Key, Rules
+from stopkeeper.core.model import Key
 from stopkeeper.core.report import PositionRow
+from stopkeeper.core.rules import Rules
 from stopkeeper.engine import desk
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.ports import LeaseLost, Ports, Times

@@ -14,7 +14,8 @@ from stopkeeper.console.backend import AccountFacts, Check, Direct, Heartbeat, I
 from stopkeeper.console.cli import build
 from stopkeeper.console.failures import BadConfiguration
 from stopkeeper.core.model import Funds as Funds_
-from stopkeeper.core.model import Holdings, Key, Known, Market, Switches
+from stopkeeper.core.model import Holdings, Key, Known, Market
+from stopkeeper.core.rules import Switches
 from stopkeeper.engine.ports import Ports, StoreGone, Times
 
 BTC = Market("BTC", Decimal("0.00001"), Decimal(10), 40, Decimal("0.0125"), Decimal("0.00045"), 1, 5)

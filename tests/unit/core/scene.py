@@ -10,7 +10,6 @@ from stopkeeper.core.decide import decide
 from stopkeeper.core.ids import ClientId, encode
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import (
-    Ability,
     Amount,
     Distance,
     Fill,
@@ -28,17 +27,16 @@ from stopkeeper.core.model import (
     Position,
     Prepared,
     Role,
-    Rules,
     Seen,
     Sent,
     Side,
     Signal,
-    Switches,
     Terms,
     Trade,
 )
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.prices import Price, Source
+from stopkeeper.core.rules import Ability, Rules, Switches
 
 D = Decimal
 NOW = 1_700_000_000_000

@@ -6,18 +6,9 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
-from stopkeeper.core.learn import ROLES_KEPT, announce, ask_close, conclude, learn, move_stop, with_role
-from stopkeeper.core.model import (
-    CloseAsk,
-    KeyRecord,
-    Lookup,
-    MarginMode,
-    OrderState,
-    Placed,
-    Role,
-    Side,
-    Trade,
-)
+from stopkeeper.core.effects import announce, ask_close, conclude, move_stop
+from stopkeeper.core.learn import ROLES_KEPT, learn, with_role
+from stopkeeper.core.model import CloseAsk, KeyRecord, Lookup, MarginMode, OrderState, Placed, Role, Side, Trade
 from stopkeeper.core.outcomes import (
     Accepted,
     Barred,

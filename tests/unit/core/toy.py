@@ -21,8 +21,9 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.believe import CoverKind, Held, cover
 from stopkeeper.core.case import Frame, entry_id, questions
 from stopkeeper.core.decide import decide
+from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.ids import decode
-from stopkeeper.core.learn import announce, conclude, learn
+from stopkeeper.core.learn import learn
 from stopkeeper.core.model import (
     Cursor,
     Fill,

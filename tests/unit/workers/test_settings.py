@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stopkeeper.core.model import Limits, MarginMode, Rules
+from stopkeeper.core.model import MarginMode
+from stopkeeper.core.rules import Limits, Rules
 from tests.unit.workers.conftest import ADDRESS, KEY, Write
 from workers import settings_doc
 from workers.settings_init import write_config
