@@ -20,8 +20,9 @@ from exchange.hyperliquid_wire import Action, Leg, Tpsl, cancel_action, leverage
 from exchange.nonces import Nonces
 from exchange.signing import sign_l1_action
 from exchange.transport import CcxtTransport, ccxt_options, hearing
-from stopkeeper.core.model import MarginMode, Market, Side, Terms
+from stopkeeper.core.model import MarginMode, Market, Side
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.record import Terms
 from stopkeeper.core.rules import Ability
 from stopkeeper.engine.ports import BudgetSource, EntryIds, NonceSource, Permit, TextCache, Times, Urgency
 

@@ -15,9 +15,10 @@ from exchange.fields import Unreadable, rows
 from exchange.gateway import Ask, Fault, Gateway, Reply, scrub
 from exchange.hyperliquid_markets import Markets, coin_of, context_mark
 from exchange.hyperliquid_pages import FILLS, FUNDING, Pages
-from stopkeeper.core.model import FillPage, Holdings, Known, Lookup, Market, Order, Prepared, Side
+from stopkeeper.core.model import FillPage, Holdings, Known, Lookup, Market, Order, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source, parse_price
+from stopkeeper.core.record import Prepared
 from stopkeeper.engine.ports import Settings, TextCache, Urgency
 
 T = TypeVar("T")

@@ -3,7 +3,7 @@
 ``urgent`` has worker processes of its own, so that a close never stands behind a scan.
 """
 
-from stopkeeper.core.model import KeyRecord
+from stopkeeper.core.record import KeyRecord
 
 URGENT = "urgent"
 ORDERS = "orders"

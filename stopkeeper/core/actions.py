@@ -5,7 +5,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from stopkeeper.core.model import Fill, MarginMode, Role, Terms, Trade
+from stopkeeper.core.model import Fill, MarginMode, Role
+from stopkeeper.core.record import Terms, Trade
 
 
 class Field(StrEnum):

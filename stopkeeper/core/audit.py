@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from stopkeeper.core.believe import Held
 from stopkeeper.core.case import Case, Frame, build
 from stopkeeper.core.ids import decode
-from stopkeeper.core.model import AccountSeen, KeyRecord, Origin, Seen
+from stopkeeper.core.model import AccountSeen, Seen
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import KeyRecord, Origin
 from stopkeeper.core.report import Phase, phase_of
 
 OTHER_LIVE = "other_installation_live"

@@ -7,20 +7,9 @@ from enum import StrEnum
 from typing import Literal
 
 from stopkeeper.core.evidence import Chain, side_of
-from stopkeeper.core.model import (
-    ZERO,
-    KeyRecord,
-    Order,
-    OrderKind,
-    OrderState,
-    Origin,
-    Position,
-    Seen,
-    Sent,
-    Side,
-    Trade,
-)
+from stopkeeper.core.model import ZERO, Order, OrderKind, OrderState, Position, Seen, Side
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import KeyRecord, Origin, Sent, Trade
 from stopkeeper.core.rules import Ability, Rules
 
 

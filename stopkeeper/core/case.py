@@ -6,8 +6,9 @@ from decimal import Decimal
 from stopkeeper.core.believe import Belief, Cover, CoverKind, Held, believe, cover
 from stopkeeper.core.evidence import Chain, follow
 from stopkeeper.core.ids import ClientId, decode, encode
-from stopkeeper.core.model import ZERO, KeyRecord, Market, Order, Origin, Placed, Role, Seen, Trade
+from stopkeeper.core.model import ZERO, Market, Order, Role, Seen
 from stopkeeper.core.outcomes import Accepted, Unknown
+from stopkeeper.core.record import KeyRecord, Origin, Placed, Trade
 from stopkeeper.core.rules import Ability, Rules, Switches
 from stopkeeper.core.sizing import nearer, on_grid, safe_edge
 

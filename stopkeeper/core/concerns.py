@@ -26,9 +26,10 @@ from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
 from stopkeeper.core.hygiene import is_target
-from stopkeeper.core.model import ZERO, CloseAsk, Role, Trade
+from stopkeeper.core.model import ZERO, Role
 from stopkeeper.core.orphans import best_trigger, found_trade
 from stopkeeper.core.outcomes import Reason, Unknown
+from stopkeeper.core.record import CloseAsk, Trade
 from stopkeeper.core.sizing import worst_of_stop
 from stopkeeper.core.trailing import improves
 

@@ -17,7 +17,8 @@ from stopkeeper.core.concerns import (
 from stopkeeper.core.entering import entry
 from stopkeeper.core.guard import never_lower
 from stopkeeper.core.hygiene import hygiene
-from stopkeeper.core.model import KeyRecord, Role, Seen
+from stopkeeper.core.model import Role, Seen
+from stopkeeper.core.record import KeyRecord
 
 ORDER: tuple[Concern, ...] = (ending, danger, protection, closing, entry, trailing, targets, hygiene, booking)
 

@@ -8,8 +8,9 @@ from decimal import Decimal
 
 from stopkeeper.core.actions import Action, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.learn import with_role, with_sent
-from stopkeeper.core.model import ZERO, CloseAsk, KeyRecord, Placed, Role, Sent, Trade
+from stopkeeper.core.model import ZERO, Role
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
+from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sent, Trade
 
 WIDENINGS = 3  # so often a close that found nothing to match is sent again at once
 REPEATS = (Reason.STALE_NONCE, Reason.DUPLICATE_ID)

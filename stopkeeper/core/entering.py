@@ -8,9 +8,9 @@ from decimal import Decimal
 from stopkeeper.core.actions import Enter, Prepare, Refuse, RestKind, Verdict, Wait
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
-from stopkeeper.core.model import Origin, Sent, Terms, Trade
 from stopkeeper.core.orphans import found_trade
 from stopkeeper.core.outcomes import Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.record import Origin, Sent, Terms, Trade
 from stopkeeper.core.sizing import Refusal, leverage_of, work_out
 
 

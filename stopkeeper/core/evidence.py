@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from stopkeeper.core.actions import Exit
 from stopkeeper.core.ids import decode
-from stopkeeper.core.model import ZERO, Fill, FillPage, Known, Origin, Role, Side, Trade
+from stopkeeper.core.model import ZERO, Fill, FillPage, Known, Role, Side
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.rules import Rules
 
 ROLE_REASON = {Role.ENTRY: "entry", Role.STOP: "stop_loss", Role.TARGET: "take_profit", Role.FLATTEN: "manual_close"}

@@ -9,10 +9,11 @@ from stopkeeper.core.believe import Flat, Held, Proof, absence
 from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered
 from stopkeeper.core.evidence import ROLE_REASON, Chain, follow
 from stopkeeper.core.ids import ClientId, decode
-from stopkeeper.core.model import ZERO, KeyRecord, Order, OrderState, Placed, Role, Seen, Sent, StopSeen, Terms, Trade
+from stopkeeper.core.model import ZERO, Order, OrderState, Role, Seen
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.prices import Toward, to_step
+from stopkeeper.core.record import KeyRecord, Placed, Sent, StopSeen, Terms, Trade
 
 ROLES_KEPT = 64
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from stopkeeper.core.actions import Exit
-from stopkeeper.core.model import ZERO, Trade
+from stopkeeper.core.model import ZERO
+from stopkeeper.core.record import Trade
 
 
 @dataclass(frozen=True, slots=True)

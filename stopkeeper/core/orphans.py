@@ -5,7 +5,8 @@ from decimal import Decimal
 from stopkeeper.core.believe import Held, covers_alone
 from stopkeeper.core.case import Case
 from stopkeeper.core.ids import found_id
-from stopkeeper.core.model import Origin, Side, Trade
+from stopkeeper.core.model import Side
+from stopkeeper.core.record import Origin, Trade
 
 
 def best_trigger(c: Case, held: Held) -> Decimal | None:

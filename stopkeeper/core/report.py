@@ -7,9 +7,10 @@ from enum import StrEnum
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import Case, Frame, build
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import KeyRecord, Origin, Role, Seen, Side, StopSeen
+from stopkeeper.core.model import Role, Seen, Side
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, Rejected, Throttled, Unknown
+from stopkeeper.core.record import KeyRecord, Origin, StopSeen
 
 
 class Phase(StrEnum):

@@ -6,8 +6,9 @@ And the door: each reason a signal cannot be accepted, as a sentence.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from stopkeeper.core.model import ZERO, Distance, Funds, MarginMode, Market, Side, Signal, Terms
+from stopkeeper.core.model import ZERO, Distance, Funds, MarginMode, Market, Side, Signal
 from stopkeeper.core.prices import Toward, to_grid, to_step
+from stopkeeper.core.record import Terms
 from stopkeeper.core.rules import Rules
 
 

@@ -7,9 +7,10 @@ from stopkeeper.core.actions import Again, RestKind
 from stopkeeper.core.case import Frame
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import AccountSeen, FillPage, Key, KeyRecord, Known, Lookup, Seen
+from stopkeeper.core.model import AccountSeen, FillPage, Key, Known, Lookup, Seen
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source
+from stopkeeper.core.record import KeyRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_of
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, build
 from stopkeeper.core.ids import ClientId, encode, trade_id
-from stopkeeper.core.model import CloseAsk, Funds, Key, Market, Origin, Role, Signal, Terms, Trade
+from stopkeeper.core.model import Funds, Key, Market, Role, Signal
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.prices import Price
+from stopkeeper.core.record import CloseAsk, Origin, Terms, Trade
 from stopkeeper.core.report import Phase, PositionRow, position_row
 from stopkeeper.core.rules import Rules, Switches
 from stopkeeper.core.sizing import Refusal, farther, nearer, on_grid, work_out

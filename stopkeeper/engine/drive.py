@@ -21,8 +21,9 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.case import LOOK_AGAIN_MS
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import AccountSeen, Key, KeyRecord, Known, Lookup, Role
+from stopkeeper.core.model import AccountSeen, Key, Known, Lookup, Role
 from stopkeeper.core.outcomes import Accepted, Unknown
+from stopkeeper.core.record import KeyRecord
 from stopkeeper.engine.observe import first_look, frame, look, narrow, stop_by_id, with_order
 from stopkeeper.engine.perform import perform, say
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency

@@ -9,21 +9,10 @@ from dataclasses import replace
 from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.case import Frame, questions
 from stopkeeper.core.ids import ClientId, encode
-from stopkeeper.core.model import (
-    AccountSeen,
-    KeyRecord,
-    Known,
-    Lookup,
-    Order,
-    Origin,
-    Placed,
-    Position,
-    Role,
-    Seen,
-    Trade,
-)
+from stopkeeper.core.model import AccountSeen, Known, Lookup, Order, Position, Role, Seen
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price
+from stopkeeper.core.record import KeyRecord, Origin, Placed, Trade
 from stopkeeper.core.sweep import project
 from stopkeeper.engine.ports import Ports, Urgency
 

@@ -20,7 +20,7 @@ from stopkeeper.core.case import entry_id
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.ids import ClientId, encode
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import ZERO, Cursor, KeyRecord, Position, Prepared, Role, Side, Trade
+from stopkeeper.core.model import ZERO, Position, Role, Side
 from stopkeeper.core.outcomes import (
     Accepted,
     Barred,
@@ -32,6 +32,7 @@ from stopkeeper.core.outcomes import (
     Unknown,
 )
 from stopkeeper.core.prices import Toward, to_step
+from stopkeeper.core.record import Cursor, KeyRecord, Prepared, Trade
 from stopkeeper.core.sizing import farther, on_grid
 from stopkeeper.engine.ports import EntryIds, Lease, LeaseLost, Permit, Ports, Urgency
 

@@ -10,24 +10,10 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import (
-    AccountSeen,
-    FillPage,
-    Holdings,
-    Key,
-    KeyRecord,
-    Known,
-    Lookup,
-    MarginMode,
-    Market,
-    Order,
-    Prepared,
-    Side,
-    Terms,
-    Trade,
-)
+from stopkeeper.core.model import AccountSeen, FillPage, Holdings, Key, Known, Lookup, MarginMode, Market, Order, Side
 from stopkeeper.core.outcomes import EntryOutcome, Outcome, Throttled, Unknown
 from stopkeeper.core.prices import Price
+from stopkeeper.core.record import KeyRecord, Prepared, Terms, Trade
 from stopkeeper.core.rules import Ability, Limits, Rules, Switches
 
 

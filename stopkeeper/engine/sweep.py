@@ -2,7 +2,8 @@
 
 from stopkeeper.core.actions import ALL_FIELDS
 from stopkeeper.core.case import Frame
-from stopkeeper.core.model import AccountSeen, Key, KeyRecord, Seen
+from stopkeeper.core.model import AccountSeen, Key, Seen
+from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.sweep import Wake, differences, project
 from stopkeeper.engine.observe import cached, frame, look, mark_of
 from stopkeeper.engine.ports import Ports, Urgency

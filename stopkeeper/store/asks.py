@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal
 
-from stopkeeper.core.model import CloseAsk, KeyRecord, Trade
+from stopkeeper.core.record import CloseAsk, KeyRecord, Trade
 
 WISHES = (("stop", "stop_moved_by", "stop_moved_ms"), ("target",), ("close",))  # what is meant together
 FIELDS = tuple(name for group in WISHES for name in group)

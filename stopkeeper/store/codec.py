@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import FillPage, Holdings, KeyRecord, Known, Order
+from stopkeeper.core.model import FillPage, Holdings, Known, Order
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Switches
 from stopkeeper.store.asks import Ask
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import Key, KeyRecord, Trade
+from stopkeeper.core.model import Key
+from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.rules import Limits
 from stopkeeper.engine.ports import AdmitResult, Lease, LeaseLost, SignalState
 from stopkeeper.store import keys

@@ -9,7 +9,8 @@ from threading import RLock
 from typing import Any
 
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import Key, KeyRecord
+from stopkeeper.core.model import Key
+from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Switches
 from stopkeeper.engine.ports import SignalState, StoreGone
 from stopkeeper.store.asks import Ask

@@ -11,8 +11,9 @@ import pytest
 
 from exchange.hyperliquid import Hyperliquid
 from exchange.signing import SecretKey
-from stopkeeper.core.model import Holdings, Known, Lookup, MarginMode, Order, OrderKind, OrderState, Side, Terms
+from stopkeeper.core.model import Holdings, Known, Lookup, MarginMode, Order, OrderKind, OrderState, Side
 from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.record import Terms
 from stopkeeper.engine.ports import EntryIds, Permit, Urgency
 from tests.contract.exchange.conftest import Paper, permit
 

@@ -12,7 +12,8 @@ from redis import Redis
 
 from stopkeeper.core.actions import Exit
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import Amount, Distance, Key, Origin, Side, Signal, Trade
+from stopkeeper.core.model import Amount, Distance, Key, Side, Signal
+from stopkeeper.core.record import Origin, Trade
 from stopkeeper.engine.ports import Times
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.connect import open_store, store_over

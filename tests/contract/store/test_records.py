@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from stopkeeper.core.model import CloseAsk, Key, KeyRecord, Origin, Sent, Terms, Trade
+from stopkeeper.core.model import Key
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import CloseAsk, KeyRecord, Origin, Sent, Terms, Trade
 from stopkeeper.core.rules import Limits
 from stopkeeper.engine.ports import AdmitResult, Lease, LeaseLost
 from stopkeeper.store.bundle import Store

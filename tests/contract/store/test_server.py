@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from stopkeeper.core.model import Amount, Distance, Key, Origin, Side, Signal, Trade
+from stopkeeper.core.model import Amount, Distance, Key, Side, Signal
+from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.rules import Limits, Switches
 from stopkeeper.engine.ports import AdmitResult, StoreGone
 from stopkeeper.store import keys

@@ -13,8 +13,9 @@ from stopkeeper.console.backend import Check, Heartbeat
 from stopkeeper.core.actions import Exit as Booked
 from stopkeeper.core.audit import Breach, Orphan
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import Key, Origin, Side, Trade
+from stopkeeper.core.model import Key, Side
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.report import Phase, PositionRow
 from stopkeeper.core.rules import Switches
 from stopkeeper.engine import desk

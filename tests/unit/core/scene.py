@@ -16,26 +16,21 @@ from stopkeeper.core.model import (
     FillPage,
     Funds,
     Key,
-    KeyRecord,
     Known,
     Lookup,
     MarginMode,
     Market,
     Order,
     OrderKind,
-    Origin,
     Position,
-    Prepared,
     Role,
     Seen,
-    Sent,
     Side,
     Signal,
-    Terms,
-    Trade,
 )
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.prices import Price, Source
+from stopkeeper.core.record import KeyRecord, Origin, Prepared, Sent, Terms, Trade
 from stopkeeper.core.rules import Ability, Rules, Switches
 
 D = Decimal

@@ -12,8 +12,9 @@ from stopkeeper.core.believe import CoverKind, Flat, Held, NotYet, Proof, absenc
 from stopkeeper.core.case import build, questions
 from stopkeeper.core.evidence import Chain, follow
 from stopkeeper.core.guard import never_lower
-from stopkeeper.core.model import Cursor, KeyRecord, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
+from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Role, Seen, Side
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import Cursor, KeyRecord
 from tests.unit.core.scene import (
     CAN,
     ENTRY_FILL,

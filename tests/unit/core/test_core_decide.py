@@ -20,8 +20,9 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.case import Frame
 from stopkeeper.core.decide import ORDER
 from stopkeeper.core.effects import announce, conclude
-from stopkeeper.core.model import CloseAsk, Distance, KeyRecord, Lookup, MarginMode, Placed, Prepared, Role, Seen, Side
+from stopkeeper.core.model import Distance, Lookup, MarginMode, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Prepared
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
     ENTERED_MS,

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stopkeeper.core.evidence import Chain, classify, exit_of, follow
-from stopkeeper.core.model import Fill, FillPage, Known, Role, Side, Trade
+from stopkeeper.core.model import Fill, FillPage, Known, Role, Side
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import Trade
 from tests.unit.core.scene import (
     ENTERED_MS,
     ENTRY_FILL,

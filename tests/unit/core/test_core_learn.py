@@ -8,7 +8,7 @@ import pytest
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.effects import announce, ask_close, conclude, move_stop
 from stopkeeper.core.learn import ROLES_KEPT, learn, with_role
-from stopkeeper.core.model import CloseAsk, KeyRecord, Lookup, MarginMode, OrderState, Placed, Role, Side, Trade
+from stopkeeper.core.model import Lookup, MarginMode, OrderState, Role, Side
 from stopkeeper.core.outcomes import (
     Accepted,
     Barred,
@@ -20,6 +20,7 @@ from stopkeeper.core.outcomes import (
     Unknown,
     settle,
 )
+from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Trade
 from tests.unit.core.scene import (
     ENTERED_MS,
     ENTRY_FILL,

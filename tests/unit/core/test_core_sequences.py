@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from stopkeeper.core.actions import Again, Rest, RestKind
 from stopkeeper.core.effects import ask_close, move_stop
 from stopkeeper.core.ids import decode
-from stopkeeper.core.model import CloseAsk, Distance, Role
+from stopkeeper.core.model import Distance, Role
+from stopkeeper.core.record import CloseAsk
 from tests.unit.core.scene import ENTERED_MS, TRADE, D, new_trade, record, signal
 from tests.unit.core.toy import Toy, World
 

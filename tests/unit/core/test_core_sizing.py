@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stopkeeper.core.model import Amount, Distance, Funds, MarginMode, Side, Terms
+from stopkeeper.core.model import Amount, Distance, Funds, MarginMode, Side
+from stopkeeper.core.record import Terms
 from stopkeeper.core.rules import Limits
 from stopkeeper.core.sizing import (
     Refusal,

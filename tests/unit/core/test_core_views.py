@@ -9,9 +9,10 @@ from stopkeeper.core.actions import Exit
 from stopkeeper.core.audit import breaches, orphans_of
 from stopkeeper.core.case import build
 from stopkeeper.core.ledger import LedgerLine, tally
-from stopkeeper.core.model import AccountSeen, CloseAsk, FillPage, Funds, Holdings, KeyRecord, Known, Role, Seen
+from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, Role, Seen
 from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
 from stopkeeper.core.prices import Price, Source
+from stopkeeper.core.record import CloseAsk, KeyRecord
 from stopkeeper.core.report import Phase, phase_of, position_row, trade_row
 from stopkeeper.core.sweep import differences, project
 from tests.unit.core.scene import (

@@ -24,20 +24,9 @@ from stopkeeper.core.decide import decide
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.ids import decode
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import (
-    Cursor,
-    Fill,
-    KeyRecord,
-    Lookup,
-    Order,
-    OrderKind,
-    OrderState,
-    Prepared,
-    Role,
-    Seen,
-    Side,
-)
+from stopkeeper.core.model import Fill, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
+from stopkeeper.core.record import Cursor, KeyRecord, Prepared
 from tests.unit.core.scene import CAN, ENTERED_MS, INST, LAG, RULES, D, cid, fill, frame, position, seen, stop, target
 
 TURNS = 12

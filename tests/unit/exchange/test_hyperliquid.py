@@ -16,8 +16,9 @@ from exchange.hyperliquid import Hyperliquid
 from exchange.nonces import LocalNonces
 from exchange.signing import SecretKey, sign_l1_action
 from exchange.venues import NoSuchVenue, open_venue
-from stopkeeper.core.model import Known, MarginMode, OrderState, Side, Terms
+from stopkeeper.core.model import Known, MarginMode, OrderState, Side
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.record import Terms
 from stopkeeper.engine.ports import EntryIds, Permit, Times, Urgency, Venue
 from tests.unit.exchange.conftest import KEY, WireServer, recorded
 

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from stopkeeper.core.model import Key, KeyRecord, Origin, Side, Trade
+from stopkeeper.core.model import Key, Side
+from stopkeeper.core.record import KeyRecord, Origin, Trade
 from stopkeeper.store.asks import Admitted, merge, micro_down, micro_up, wish_between
 
 KEY = Key("main", "BTC")

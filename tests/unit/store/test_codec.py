@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import FillPage, Funds, Holdings, KeyRecord, Known, Order, Position, Trade
+from stopkeeper.core.model import FillPage, Funds, Holdings, Known, Order, Position
 from stopkeeper.core.outcomes import Accepted, Barred, Outcome, Rejected, Throttled, Unknown
+from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.rules import Switches
 from stopkeeper.store.asks import Admitted, Wish
 from stopkeeper.store.codec import ASK, LINE, LOOK, RECORD, SWITCHES, Codec, as_text

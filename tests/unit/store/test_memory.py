@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from stopkeeper.core.model import Key, Origin, Side, Trade
+from stopkeeper.core.model import Key, Side
+from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.rules import Limits
 from stopkeeper.engine.ports import AdmitResult, LeaseLost, StoreGone
 from stopkeeper.store.memory import MemoryWorld, memory_store

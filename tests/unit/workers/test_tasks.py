@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Again, Rest, RestKind
-from stopkeeper.core.model import Key, KeyRecord
+from stopkeeper.core.model import Key
+from stopkeeper.core.record import KeyRecord
 from stopkeeper.engine.ports import LeaseLost, StoreGone, Times
 from stopkeeper.engine.words import Refused
 from tasks import close, edge, entry, queues, runtime, scrub, supervise, sweep

@@ -1,0 +1,164 @@
+"""Our record: a trade, what was sent for it, and the document that holds everything about a key."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from stopkeeper.core.model import ZERO, Key, MarginMode, Role, Side, Signal
+from stopkeeper.core.outcomes import Outcome, Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A signal worked out at the moment of send, rounded to the venue's grid: what is actually asked of it."""
+
+    size: Decimal
+    worst_price: Decimal
+    stop: Decimal
+    stop_worst: Decimal
+    target: Decimal | None
+    target_worst: Decimal | None
+    mark: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An entry attempt, written before it is sent. Its outcome is Unknown until the venue's own answer says else."""
+
+    attempt: int
+    n: int
+    nonce: int
+    deadline_ms: int
+    sent_ms: int
+    terms: Terms
+    outcome: Outcome
+    absent: bool = False
+
+    @property
+    def unproven(self) -> bool:
+        """True while nothing tells whether this attempt exists at the venue."""
+        return isinstance(self.outcome, Unknown) and not self.absent
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order the venue acknowledged, for as long as an observation may be too old to show it."""
+
+    role: Role
+    order_id: str | None
+    n: int
+    acked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopSeen:
+    """The stop a drive last saw cover the position, and when it first did: a look from before that cannot show it."""
+
+    order_id: str
+    trigger: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAsk:
+    """A wish to close: why, by whom it is counted in the ledger, and what part is to stay (0 = all goes)."""
+
+    reason: str
+    asked_ms: int
+    keep_fraction: Decimal = ZERO
+    keep_size: Decimal | None = None
+
+
+class Origin(StrEnum):
+    """Where a trade came from: a signal, or a position found on the venue that no trade owned."""
+
+    SIGNAL = "signal"
+    FOUND = "found"
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """Our record of one entry and all that follows until it is booked.
+
+    ``stop`` is the trigger wanted now (it only moves towards the price unless a person says so), ``nonces`` the entry's
+    four, minted at admission. ``held`` is the size our acks and the last read say. ``placed`` are the youngest acks,
+    ``lost_ms`` when cover was lost and not by us, ``order_roles`` what each order of ours was for, by venue id or by
+    "n" and number, ``*_tried_ms`` when such an effect was last sent, ``refusal`` why it will never enter. A found trade
+    begins with ``opening_size`` at ``opening_price``.
+    """
+
+    id: str
+    origin: Origin
+    key: Key
+    side: Side
+    created_ms: int
+    signal: Signal | None = None
+    nonces: tuple[int, ...] = ()
+    sent: tuple[Sent, ...] = ()
+    stop: Decimal | None = None
+    stop_moved_by: Literal["entry", "person", "policy", "venue"] = "entry"
+    stop_moved_ms: int = 0
+    target: Decimal | None = None
+    close: CloseAsk | None = None
+    placed: tuple[Placed, ...] = ()
+    entered_ms: int | None = None
+    held: Decimal = ZERO
+    naked_since_ms: int | None = None
+    naked_ms: int = 0
+    flat_since_ms: int | None = None
+    covered: bool = False
+    stop_seen: StopSeen | None = None
+    lost_ms: tuple[int, ...] = ()
+    stop_answers: int = 0
+    stop_tried_ms: int = 0
+    flatten_tried_ms: int = 0
+    target_tried_ms: int = 0
+    prepare_tried_ms: int = 0
+    widen: int = 0
+    crossed: bool = False
+    oversize: bool = False
+    target_refused: str = ""
+    order_roles: tuple[tuple[str, str], ...] = ()
+    refusal: str = ""
+    opening_size: Decimal = ZERO
+    opening_price: Decimal | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Leverage and margin mode as last read back from the venue for a key."""
+
+    leverage: int
+    margin_mode: MarginMode
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Up to where the fills of a key are booked: fills at or before this time and id are some booking's."""
+
+    time_ms: int = 0
+    fill_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """Everything stored about a key, in one document with one version.
+
+    ``n`` numbers our orders on the key; ``quiet_ms`` is the venue time after which nothing of ours can still appear: it
+    outlives the trade. ``pending_ms`` is the deadline of the effect being sent, 0 once its outcome is noted.
+    ``canceled`` are (order id, ack time) of cancels not yet seen; ``settling`` trades booked as incomplete.
+    """
+
+    key: Key
+    version: int = 0
+    n: int = 0
+    quiet_ms: int = 0
+    pending_ms: int = 0
+    canceled: tuple[tuple[str, int], ...] = ()
+    cursor: Cursor = Cursor()
+    trade: Trade | None = None
+    settling: tuple[Trade, ...] = ()
+    prepared: Prepared | None = None
