@@ -6,7 +6,7 @@ And the door: each reason a signal cannot be accepted, as a sentence.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from stopkeeper.core.model import ZERO, Distance, Funds, MarginMode, Market, Side, Signal
+from stopkeeper.core.model import ZERO, Amount, Distance, Funds, MarginMode, Market, Side, Signal
 from stopkeeper.core.prices import Toward, to_grid, to_step
 from stopkeeper.core.record import Terms
 from stopkeeper.core.rules import Rules
@@ -68,6 +68,20 @@ def _distance(wish: Distance, mark: Decimal, sign: int) -> Decimal:
     return mark * (1 + sign * (wish.fraction or ZERO))
 
 
+def _said(wish: Distance, price: Decimal | None = None) -> str:
+    """Say a price as it was asked for, and what a distance came to."""
+    if wish.price is not None:
+        return f"{wish.price:f}"
+    came_to = "" if price is None else f", which is {price:f}"
+    return f"{(wish.fraction or ZERO) * 100:f}%{came_to}"
+
+
+def _asked(amount: Amount) -> tuple[str, str]:
+    """Return the field an amount was given in, and the amount as it was asked for."""
+    given = (("size", amount.size), ("notional", amount.notional), ("risk", amount.risk))
+    return next((name, f"{value:f}") for name, value in given if value is not None)
+
+
 def _size(signal: Signal, market: Market, reference: Decimal, stop: Decimal) -> Decimal:
     amount = signal.amount
     if amount.size is not None:
@@ -89,13 +103,16 @@ def work_out(signal: Signal, market: Market, mark: Decimal, rules: Rules, funds:
     raw_stop = _distance(signal.stop, mark, -sign)
     if raw_stop <= 0:
         return Refusal(
-            "stop", f"{raw_stop:f}", "a stop must be a price above 0", "give a price or a percentage below 100"
+            "stop", _said(signal.stop), "a stop must be a price above 0", "give a price or a percentage below 100"
         )
     stop = on_grid(raw_stop, market, nearer(side))
     if (mark - stop) * sign <= 0 or (reference - stop) * sign <= 0:
         where = "below" if side is Side.LONG else "above"
         return Refusal(
-            "stop", f"{stop:f}", f"the stop of a {side} must be {where} the price {mark:f}", f"give a stop {where} it"
+            "stop",
+            _said(signal.stop, stop),
+            f"the stop of a {side} must be {where} the price {mark:f}",
+            f"give a stop {where} it",
         )
     target = None
     if signal.target is not None:
@@ -104,7 +121,7 @@ def work_out(signal: Signal, market: Market, mark: Decimal, rules: Rules, funds:
             where = "above" if side is Side.LONG else "below"
             return Refusal(
                 "target",
-                f"{target:f}",
+                _said(signal.target, target),
                 f"the target of a {side} must be {where} the price {mark:f}",
                 f"give one {where} it",
             )
@@ -129,8 +146,7 @@ def _door(
     notional, leverage, limits = size * reference, leverage_of(signal, rules), rules.limits
     if size <= 0 or notional < market.min_notional:
         return Refusal(
-            "size",
-            f"{size:f}",
+            *_asked(signal.amount),
             f"the order is worth {notional:.2f} USD, below the venue's minimum of {market.min_notional} USD",
             f"ask for at least {market.min_notional} USD; {signal.key.symbol} trades in steps of {market.size_step:f}",
         )
@@ -149,7 +165,7 @@ def _door(
     if limits.max_stop_distance is not None and distance > limits.max_stop_distance:
         return Refusal(
             "stop",
-            f"{stop:f}",
+            _said(signal.stop, stop),
             f"the stop is {distance:.2%} away, beyond the account's limit of {limits.max_stop_distance:.2%}",
             "bring the stop nearer, or raise risk.max_stop_distance",
         )
@@ -159,14 +175,13 @@ def _door(
         if (stop - edge) * signal.side.sign < 0:
             return Refusal(
                 "stop",
-                f"{stop:f}",
+                _said(signal.stop, stop),
                 f"at {leverage}x liquidation is near {liquidation:.6g}, so a stop must stand within {edge:.6g}",
                 "bring the stop nearer or use less leverage",
             )
     if funds is not None and notional / leverage > funds.free:
         return Refusal(
-            "size",
-            f"{size:f}",
+            *_asked(signal.amount),
             f"it needs {notional / leverage:.2f} USD of margin and {funds.free:.2f} USD are free",
             "ask for less, or use more leverage with a nearer stop",
         )

@@ -150,3 +150,13 @@ def test_cross_margin_has_no_liquidation_of_its_own_at_the_door() -> None:
 @pytest.mark.parametrize(("side", "worst"), [(Side.LONG, "85.5"), (Side.SHORT, "104.5")])
 def test_the_worst_price_of_a_stop_lies_beyond_its_trigger(side: Side, worst: str) -> None:
     assert worst_of_stop(D(95), side, RULES, MARKET) == D(worst)
+
+
+def test_a_refusal_names_what_was_typed_and_what_it_came_to() -> None:
+    tiny = work_out(signal(amount=Amount(notional=D(1))), MARKET, D(100), RULES, None)
+    assert isinstance(tiny, Refusal)
+    assert (tiny.field, tiny.value) == ("notional", "1")
+    far = work_out(signal(stop=Distance(fraction=D("0.9"))), MARKET, D(100), RULES, None)
+    assert isinstance(far, Refusal)
+    assert far.value.startswith("90")
+    assert "which is 10" in far.value
