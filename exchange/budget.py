@@ -59,6 +59,12 @@ class IpBudget:
         keep = 0 if urgency is Urgency.PROTECTIVE else IP_CAPACITY // PROTECTED_SHARE
         return self._source.take(self._limit, weight, IP_CAPACITY, IP_PER_MS, keep)
 
+    def wait_ms(self, weight: int, urgency: Urgency) -> int:
+        """Return 0 if the weight would be granted now, else the ms until it would be; takes nothing."""
+        keep = 0 if urgency is Urgency.PROTECTIVE else IP_CAPACITY // PROTECTED_SHARE
+        short = weight + keep + self.used() - IP_CAPACITY
+        return 0 if short <= 0 else -(-short * IP_PER_MS // IP_CAPACITY)
+
     def add(self, weight: int) -> None:
         """Book weight that is already spent, below zero if it must be."""
         if weight > 0:

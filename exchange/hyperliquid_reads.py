@@ -3,7 +3,7 @@
 Facts: venues/hyperliquid.md, venue docs (info endpoint, rate limits).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from exchange.fields import Unreadable, rows
 from exchange.gateway import Ask, Fault, Gateway, Reply, scrub
 from exchange.hyperliquid_markets import Markets, coin_of, context_mark
 from exchange.hyperliquid_pages import FILLS, FUNDING, Pages
+from stopkeeper.core.actions import Field
 from stopkeeper.core.model import FillPage, Holdings, Known, Lookup, Market, Order, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source, parse_price
@@ -22,6 +23,12 @@ from stopkeeper.core.record import Prepared
 from stopkeeper.engine.ports import Settings, TextCache, Urgency
 
 T = TypeVar("T")
+_KINDS = {
+    Field.HOLDINGS: "clearinghouseState",
+    Field.ORDERS: "frontendOpenOrders",
+    Field.FILLS: "userFillsByTime",
+    Field.PLACED: "orderStatus",
+}
 _NO_TIME = Unknown("no venue time yet: holdings are read first")
 _NO_USER = frozenset({"metaAndAssetCtxs"})
 _NOT_UNDERSTOOD = frozenset({200, 400, 404, 405, 422, 500, 501})  # answered, and not with what was asked for
@@ -56,6 +63,10 @@ class Reads:
     def symbol(self, text: str) -> str | None:
         """Return the venue's coin for what a person wrote (BTC, BTC/USDC:USDC, KPEPE), or None where it is unknown."""
         return coin_of(text, self.markets())
+
+    def wait_ms(self, fields: Collection[Field], urgency: Urgency) -> int:
+        """Return 0 if the rate budget would grant a look at these fields now, else the ms until it would."""
+        return self.budget.wait_ms(sum(weight_of(_KINDS[field]) for field in fields), urgency)
 
     def holdings(self, urgency: Urgency) -> Known[Holdings] | Unknown:
         """Read positions and money of the account: one request, weight 2. Measures the clock on the way."""

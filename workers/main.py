@@ -139,7 +139,10 @@ class Program:
             raise _as_failure(error) from None
 
     def init(self, wish: InitWish) -> Path:
-        """Write a fresh configuration file and check that it loads. Raises Failure, BadConfiguration."""
+        """Write a fresh configuration file; one that would not load is taken away again.
+
+        A key file may come later. Raises Failure, BadConfiguration.
+        """
         from workers.settings_init import write_config
 
         try:
@@ -157,6 +160,7 @@ class Program:
                 "there is a configuration already, it is left as it is", field="config", value=str(wish.path), hint=hint
             ) from None
         _adjust(path, wish)
+        _check(path)
         return path
 
     def run_paper(self, wish: PaperWish) -> int:
@@ -183,6 +187,18 @@ def _as_failure(error: "ConfigError") -> BadConfiguration:
 
 def _hidden(text: str) -> str:
     return _LOOKS_LIKE_A_KEY.sub("(not shown)", text)
+
+
+def _check(path: Path) -> None:
+    from workers.settings_load import ConfigError, load
+
+    try:
+        load(path)
+    except ConfigError as error:
+        faults = [each for each in error.faults if not each.field.endswith(".private_key_file")]
+        if faults:
+            path.unlink()
+            raise _as_failure(ConfigError(faults)) from None
 
 
 def _line(text: str, _found: re.Match[str]) -> str:

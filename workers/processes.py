@@ -99,6 +99,8 @@ def run_flower(settings: Settings, port: int | None = None) -> int:
     # not on the command line, which everybody on the machine can read
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower.user}:{password}"
     with opened(settings) as system, Alive(system.store, "flower"):
+        # it asks for more than our workers answer, and for workers that are still starting: no fault of anybody's
+        logging.getLogger("flower.inspector").setLevel(logging.ERROR)
         log.info("Flower listens on http://%s:%s", settings.flower.address, port or settings.flower.port)
         argv = [
             "--quiet",

@@ -177,7 +177,7 @@ def _fault(kind: str, where: tuple[int | str, ...], message: str, value: Any, co
     field = ".".join(path)
     variable = PREFIX + "__".join(part.upper() for part in path)
     if variable in os.environ:
-        problem += f", from {variable}"
+        problem = f"from {variable}: {problem}"
     return Fault(field, _shown(path[-1] if path else "", value), problem)
 
 

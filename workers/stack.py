@@ -1,8 +1,9 @@
 """``stopkeeper up``: everything of one installation on this machine, under our own supervisor.
 
 Every child is the very command line a person would type, so that what runs here is what runs in docker/compose.yaml.
-On one machine three worker processes: ``urgent`` by itself, and two that share ``orders`` and ``scans``, so that the
-end of one leaves another; ``--workers`` says how many share.
+On one machine three worker processes: one for ``urgent`` alone, so that a close never stands behind a scan, and two that
+take all queues, so that neither the end of a process nor one that hangs leaves a queue without a taker; ``--workers``
+says how many.
 """
 
 import signal
@@ -49,7 +50,7 @@ def commands(settings: Settings, wish: StackWish) -> list[Command]:
         listed.append(_command(settings, "paper", paper_words(settings, wish), paper_where(settings)))
     listed.append(_worker(settings, "urgent-1", (q.URGENT,), 8))
     numbers = range(1, (wish.workers or WORKERS) + 1)
-    listed += [_worker(settings, f"orders-{number}", (q.ORDERS, q.SCANS), 12) for number in numbers]
+    listed += [_worker(settings, f"orders-{number}", (q.URGENT, q.ORDERS, q.SCANS), 12) for number in numbers]
     config = ("--config", str(settings.source))
     listed.append(_command(settings, "beat", ("beat", *config), "the clock"))
     listed.append(_command(settings, "feed", ("feed", *config), "streams and ticker"))

@@ -20,7 +20,7 @@ def run(house: House) -> list[Check]:
     found.extend(_guarded("outside", house.examine))
     for name in house.accounts:
         found.extend(_guarded(name, lambda name=name: _account(house, name)))  # type: ignore[misc]
-    return found
+    return list(dict.fromkeys(found))  # the table of times is one for all accounts
 
 
 def _guarded(check: str, look: Callable[[], Iterable[Check]]) -> list[Check]:

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,13 +12,14 @@ from click.exceptions import NoArgsIsHelpError
 
 from stopkeeper.console import shapes
 from stopkeeper.console.backend import Backend
-from stopkeeper.console.commands import accounting, inspecting, looking, running, switching, trading
+from stopkeeper.console.commands import accounting, inspecting, looking, running, saving, switching, trading
 from stopkeeper.console.failures import Declined, Exit, Failure
 from stopkeeper.console.session import Session, common_options
 from stopkeeper.engine.desk import Refused, VenueAway
 from stopkeeper.engine.ports import LeaseLost, StoreGone
 
 INTERRUPTED = 130
+_NO_NUMBER = re.compile(r"'(.*)' is not a valid (integer|float) range\.", re.DOTALL)
 
 SECTIONS = (
     ("Set up and run", ("init", "up", "demo", "worker", "beat", "feed", "flower", "paper")),
@@ -89,7 +91,7 @@ def build(backend: Backend) -> Root:
 
     assert isinstance(root, Root)  # for the type checker: click.group returns what cls says
     root.backend = backend
-    for module in (running, trading, looking, accounting, switching, inspecting):
+    for module in (running, trading, saving, looking, accounting, switching, inspecting):
         for item in module.COMMANDS:
             root.add_command(item)
     return root
@@ -140,7 +142,11 @@ def _from_click(error: click.ClickException) -> Failure:
         name = error.param.make_metavar(context) if error.param is not None and context is not None else "argument"
         return Failure("is missing", field=name.strip("[]"), hint=hint)
     if isinstance(error, click.BadParameter):
-        name = error.param.name or "" if error.param is not None else ""
+        name = (error.param.name or "").replace("_", "-") if error.param is not None else ""
+        no_number = _NO_NUMBER.fullmatch(error.message)
+        if no_number:
+            kind = "a whole number" if no_number[2] == "integer" else "a number"
+            return Declined(f"must be {kind}", field=name, value=no_number[1], hint=hint)
         return Declined(error.message.rstrip("."), field=name, hint=hint)
     return Failure(what, hint=hint)
 
@@ -151,8 +157,8 @@ def _expected(error: Exception) -> Failure | None:
     if isinstance(error, VenueAway):
         return Failure(str(error), field="venue", hint="try again; stopkeeper doctor says more")
     if isinstance(error, StoreGone):
-        text = str(error) or "it cannot be reached"
-        return Failure(text, field="redis", hint="" if ";" in text else "stopkeeper doctor says more")
+        what, _, hint = (str(error) or "it cannot be reached").partition("; ")
+        return Failure(what, field="redis", hint=hint or "stopkeeper doctor says more")
     if isinstance(error, LeaseLost):
         return Failure(f"another process holds the key: {error}", hint="try again")
     if isinstance(error, OSError):

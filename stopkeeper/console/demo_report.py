@@ -29,16 +29,16 @@ def tell(session: Session, stage: Stage) -> int:
     if session.json:
         session.give({"kept": not faults, "faults": faults, "tally": summed, "witness": seen})
         return Exit.ERROR if faults else Exit.OK
-    session.say("\n[bold]closed trades[/]")
+    session.say_styled("\n[bold]closed trades[/]")
     show_trades(session, [trade_row(line) for line in lines])
     session.say("")
     show_tally(session, stage.ports.account, summed)
-    session.say("\n[bold]the paper venue's witness[/] (it knows nothing of Stopkeeper but its orders)")
+    session.say_styled("\n[bold]the paper venue's witness[/] (it knows nothing of Stopkeeper but its orders)")
     _show(session, seen)
     for fault in faults:
-        session.say(f"[bold red]broken:[/] {fault}")
+        session.say_styled(f"[bold red]broken:[/] {words.plain_text(fault)}")
     if not faults:
-        session.say("[bold green]kept:[/] no entry twice, nothing flipped, everything ended protected or flat")
+        session.say_styled("[bold green]kept:[/] no entry twice, nothing flipped, everything ended protected or flat")
     return Exit.ERROR if faults else Exit.OK
 
 

@@ -50,7 +50,7 @@ class View:
             self.live.stop()
             self.live = None
             for line in self.everything:
-                self.session.say(line)
+                self.session.say_styled(line)
 
     def title(self, text: str) -> None:
         """Say what is about to happen."""
@@ -79,7 +79,7 @@ class View:
         self.events.append(line)
         self.everything.append(line)
         if self.live is None:
-            self.session.say(line)
+            self.session.say_styled(line)
             sys.stdout.flush()
         else:
             self.live.update(self._render())

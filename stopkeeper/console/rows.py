@@ -127,7 +127,7 @@ def show_positions(session: Session, rows: Sequence[PositionRow], empty: str = "
 
 
 def _position_cells(row: PositionRow, now: int) -> tuple[str, ...]:
-    phase = f"[bold red]{row.phase}[/]" if row.phase in BARE else str(row.phase)
+    phase = words.styled("bold red", row.phase) if row.phase in BARE else str(row.phase)
     return (
         row.account,
         row.symbol,

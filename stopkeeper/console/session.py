@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stopkeeper.console import shapes
+from stopkeeper.console import shapes, words
 from stopkeeper.console.backend import Backend, House
 from stopkeeper.console.failures import Declined, NotFound
 from stopkeeper.core.model import Key
@@ -75,7 +75,12 @@ class Session:
     # --- output ------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """Print a line for a person; with --json nothing, so that stdout stays one document."""
+        """Print a line for a person, as it is; with --json nothing, so that stdout stays one document."""
+        if not self.json:
+            self.screen().print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def say_styled(self, text: str) -> None:
+        """Print a line that holds words.styled pieces; what else is in it must be our own words."""
         if not self.json:
             self.screen().print(text, highlight=False, soft_wrap=True)
 
@@ -94,14 +99,13 @@ class Session:
         width = shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
         return Console(file=sys.stdout, width=max(width, 60), highlight=False, emoji=False)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, title: str = "") -> None:
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
         """Print rows under their heads; a head that starts with ``>`` is set to the right."""
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         lines = list(rows)
-        if title:
-            self.say(f"[bold]{title}[/]")
         if not lines:
             self.say(empty)
             return
@@ -110,7 +114,7 @@ class Session:
             right = name.startswith(">")
             table.add_column(name.removeprefix(">"), justify="right" if right else "left", overflow="fold")
         for row in lines:
-            table.add_row(*row)
+            table.add_row(*(Text.from_markup(cell) if isinstance(cell, words.Styled) else Text(cell) for cell in row))
         self.screen().print(table)
 
 

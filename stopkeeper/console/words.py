@@ -8,6 +8,22 @@ from stopkeeper.console.shapes import plain
 NOTHING = "-"
 
 
+class Styled(str):
+    """A text with a style for terminals; every other text is shown as it is, brackets included."""
+
+    __slots__ = ()
+
+
+def styled(style: str, text: str) -> Styled:
+    """Return a text in a style (``red``, ``bold``); its own brackets stay brackets."""
+    return Styled(f"[{style}]{plain_text(text)}[/]")
+
+
+def plain_text(text: str) -> str:
+    """Return a text so that it reads as it is inside a styled line."""
+    return text.replace("[", "\\[")
+
+
 def amount(value: Decimal | None) -> str:
     """Return a size or a price."""
     return NOTHING if value is None else plain(value)
@@ -23,17 +39,23 @@ def average(value: Decimal | None) -> str:
 
 def money(value: Decimal | None) -> str:
     """Return an amount of money to the cent."""
-    return NOTHING if value is None else f"{value.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,f}"
+    return NOTHING if value is None else f"{_rounded(value, '0.01'):,f}"
 
 
 def gain(value: Decimal | None) -> str:
     """Return a profit or loss with its sign, coloured for terminals that have colours."""
     if value is None:
         return NOTHING
-    rounded = value.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+    rounded = _rounded(value, "0.01")
     if not rounded:
         return "0.00"
-    return f"[green]+{rounded:,f}[/]" if rounded > 0 else f"[red]{rounded:,f}[/]"
+    return styled("green", f"+{rounded:,f}") if rounded > 0 else styled("red", f"{rounded:,f}")
+
+
+def _rounded(value: Decimal, step: str) -> Decimal:
+    """Return a value on a step; what rounds to nothing has no sign."""
+    rounded = value.quantize(Decimal(step), ROUND_HALF_EVEN)
+    return rounded or abs(rounded)
 
 
 def count(number: int, noun: str) -> str:
@@ -43,7 +65,7 @@ def count(number: int, noun: str) -> str:
 
 def percent(value: Decimal | None) -> str:
     """Return a fraction as percent with its sign."""
-    return NOTHING if value is None else f"{(value * 100).quantize(Decimal('0.01')):+f} %"
+    return NOTHING if value is None else f"{_rounded(value * 100, '0.01'):+f} %"
 
 
 def share(value: Decimal | None) -> str:

@@ -60,18 +60,24 @@ def _of_key(account: str, case: Case) -> list[Breach]:
     symbol, found = case.record.key.symbol, []
     if isinstance(case.belief, Held):
         what = f"{case.belief.side} {case.belief.size:f}"
-        if not case.whole:
+        if not case.orders_known:
+            pass  # naked or not, nobody can tell: the account is named blind
+        elif not case.whole:
             wrong = "; ".join(case.cover.wrong) or "no stop is live"
             found.append(Breach(account, symbol, "naked", f"{what} has cover for {case.cover.size:f} of it: {wrong}"))
         elif phase_of(case) is Phase.UNSAFE:
             found.append(Breach(account, symbol, "unsafe", f"{what}: the liquidation price lies in front of its stop"))
+        position, asked = case.belief.position, case.rules.margin_mode
+        entered = case.trade is not None and case.trade.origin is Origin.SIGNAL
+        if entered and position is not None and position.margin_mode is not asked:
+            found.append(Breach(account, symbol, "margin_mode", f"{what} is {position.margin_mode}, not {asked}"))
         if case.trade is None:
             found.append(Breach(account, symbol, "unowned", f"{what} has no trade"))
         elif case.trade.target is not None and not _has_target(case):
             found.append(
                 Breach(account, symbol, "no_target", f"{what}: its target at {case.trade.target:f} is not live")
             )
-    elif isinstance(case.belief, Unknown):
+    elif isinstance(case.belief, Unknown) and not isinstance(case.seen.position, Unknown):
         found.append(Breach(account, symbol, "unknown", case.belief.why))
     elif case.ours and case.trade is None:
         orders = ", ".join(f"{client.role} {order.id}" for order, client in case.ours)

@@ -178,10 +178,31 @@ def looked_up(trade: Trade, attempt: int, seen: Seen, installation: str) -> bool
     return min(seen.orders.at_ms, seen.fills.at_ms) > after and seen.fills.value.since_ms <= trade.created_ms
 
 
+def stop_id(trade: Trade, placed: Placed, installation: str) -> str:
+    """Return the client id of an acked stop of a trade."""
+    return encode(ClientId(installation, Role.STOP, placed.n, trade.id))
+
+
 def questions(record: KeyRecord, seen: Seen, installation: str) -> tuple[str, ...]:
-    """Return the client ids to look up: unproven attempts, and the next one before its first send unless it is told."""
+    """Return the client ids to look up: a young stop that is not shown, unproven attempts, the next before its send."""
     trade = record.trade
-    if trade is None or trade.origin is Origin.FOUND or trade.entered_ms is not None:
+    if trade is None:
+        return ()
+    return _missing_stops(trade, seen, installation) + _attempts(trade, seen, installation)
+
+
+def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
+    """An acked stop that is not shown may only be late; what became of it is told by its id."""
+    if isinstance(seen.orders, Unknown):
+        return ()
+    shown = {order.id for order in seen.orders.value}
+    return tuple(
+        stop_id(trade, p, installation) for p in trade.placed if p.role is Role.STOP and p.order_id not in shown
+    )
+
+
+def _attempts(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
+    if trade.origin is Origin.FOUND or trade.entered_ms is not None:
         return ()
     ask = [s.attempt for s in trade.sent if s.unproven]
     coming = len(trade.sent)

@@ -108,7 +108,8 @@ def _flatten(c: Case, held: Held, reason: str, why: str, keep: Decimal = ZERO) -
         return Wait(c.now + LOOK_AGAIN_MS, "the position is not shown yet: a close would find nothing to close")
     if trade and c.now < trade.flatten_tried_ms + LOOK_AGAIN_MS:
         return Wait(trade.flatten_tried_ms + LOOK_AGAIN_MS, "a close was tried a moment ago")
-    entries = [Cancel(o.id, Role.ENTRY, why) for o, client in c.ours if client.role is Role.ENTRY]
+    going = {order for order, _ in c.record.canceled}  # a cancel that was refused must not hold the close up again
+    entries = [Cancel(o.id, Role.ENTRY, why) for o, k in c.ours if k.role is Role.ENTRY and o.id not in going]
     steps = c.rules.flatten_worst
     worst = steps[min(trade.widen if trade else 0, len(steps) - 1)]
     return [*entries, Flatten(worst, reason, why, keep)]

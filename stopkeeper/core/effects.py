@@ -24,6 +24,8 @@ def announce(record: KeyRecord, action: Action, deadline_ms: int, nonce: int, no
         record = replace(record, pending_ms=deadline_ms)
     trade = record.trade
     match action:
+        case Cancel():
+            return _canceled(record, action.order_id, deadline_ms)  # unanswered, it may still be done until then
         case Enter():
             assert trade is not None
             sent = Sent(
@@ -54,8 +56,8 @@ def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome,
     if isinstance(action, PLACING):
         until = max(_appears_until(o, record.pending_ms, now_ms, lag_ms) for o in _answers(outcome))
         record = replace(record, quiet_ms=max(record.quiet_ms, until), pending_ms=0)
-    if isinstance(action, Cancel):  # answered or not: one cancel of an order a lag, or a slow view has it sent a turn
-        record = replace(record, canceled=(*record.canceled, (action.order_id, now_ms)))
+    if isinstance(action, Cancel) and not isinstance(outcome, Unknown):
+        record = _canceled(record, action.order_id, now_ms)  # one cancel of an order a lag, or a slow view repeats it
     trade = record.trade
     if trade is None:
         return record
@@ -70,6 +72,10 @@ def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome,
     elif isinstance(action, Flatten):
         trade = _conclude_flatten(trade, action, outcome, record.n, now_ms)
     return replace(record, trade=trade)
+
+
+def _canceled(record: KeyRecord, order: str, at_ms: int) -> KeyRecord:
+    return replace(record, canceled=(*(c for c in record.canceled if c[0] != order), (order, at_ms)))
 
 
 def _appears_until(outcome: Outcome, deadline_ms: int, now_ms: int, lag_ms: int) -> int:

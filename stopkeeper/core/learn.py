@@ -6,7 +6,7 @@ What is noted of an effect and its outcome stands in effects.py.
 from dataclasses import replace
 
 from stopkeeper.core.believe import Flat, Held, Proof, absence
-from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered
+from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered, stop_id
 from stopkeeper.core.evidence import ROLE_REASON, Chain, follow
 from stopkeeper.core.ids import ClientId, decode
 from stopkeeper.core.model import ZERO, Order, OrderState, Role, Seen
@@ -59,9 +59,17 @@ def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
         if trade and client.trade == trade.id:
             trade = _with_placed(with_role(trade, order.id, ROLE_REASON[client.role]), order, client, frame)
     if trade:
-        placed = tuple(p for p in trade.placed if frame.now_ms < p.acked_ms + frame.can.lag_ms)
+        young = (p for p in trade.placed if frame.now_ms < p.acked_ms + frame.can.lag_ms)
+        placed = tuple(p for p in young if not _is_over(trade, p, seen, frame))
         trade = trade if placed == trade.placed else replace(trade, placed=placed)
     return record if (n, trade) == (record.n, record.trade) else replace(record, n=n, trade=trade)
+
+
+def _is_over(trade: Trade, placed: Placed, seen: Seen, frame: Frame) -> bool:
+    """Return whether a stop's own id tells that it no longer stands: no view will show it, so nothing is waited for."""
+    answer = seen.lookups.get(stop_id(trade, placed, frame.installation), Unknown("not asked"))
+    over = (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED)
+    return placed.role is Role.STOP and not isinstance(answer, Unknown) and answer.value.state in over
 
 
 def _with_placed(trade: Trade, order: Order, client: ClientId, frame: Frame) -> Trade:

@@ -149,7 +149,8 @@ class KeyRecord:
 
     ``n`` numbers our orders on the key; ``quiet_ms`` is the venue time after which nothing of ours can still appear: it
     outlives the trade. ``pending_ms`` is the deadline of the effect being sent, 0 once its outcome is noted.
-    ``canceled`` are (order id, ack time) of cancels not yet seen; ``settling`` trades booked as incomplete.
+    ``canceled`` are (order id, ack time, or deadline while unanswered) of cancels not yet seen; ``settling`` trades
+    booked as incomplete.
     """
 
     key: Key

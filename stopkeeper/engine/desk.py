@@ -17,7 +17,7 @@ from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_of
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, build
 from stopkeeper.core.ids import ClientId, encode, trade_id
-from stopkeeper.core.model import Funds, Key, Market, Role, Signal
+from stopkeeper.core.model import AccountSeen, Funds, Key, Market, Role, Signal
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.record import CloseAsk, Origin, Terms, Trade
@@ -38,6 +38,7 @@ MAX_WAITING = 50  # entries minted and unanswered; Hyperliquid keeps a signer's 
 DAY_MS = 86_400_000
 DOOR_AGE_MS = 15_000
 DIRECT_TRIES = 12
+ENTRY_PHASES = (Phase.ADMITTED, Phase.ENTERING, Phase.UNPROVEN)  # no position yet, and one may come of it
 
 
 class VenueAway(Exception):
@@ -251,14 +252,28 @@ def _wake_all(ports: Ports, why: str) -> tuple[Key, ...]:
 
 
 def flatten(ports: Ports) -> tuple[Key, ...]:
-    """Ask for every position of the account to be closed; returns the keys asked."""
-    asked = []
-    for row in positions(ports):
-        if row.size is None and row.phase is not Phase.ADMITTED:
+    """Ask for every position and entry of the account to be closed, by a look made now; returns the keys asked.
+
+    Raises VenueAway where one could not be asked for or positions could not be read, after all others were asked for.
+    """
+    seen = look(ports, frozenset({Field.HOLDINGS}), cached(ports, {})[0], Urgency.PROTECTIVE)
+    asked, failed = [], []
+    if isinstance(seen.holdings, Unknown):
+        failed.append(f"positions could not be read: {seen.holdings.why}")
+    for row in _rows(ports, seen):
+        if row.size is None and row.phase not in ENTRY_PHASES:
             continue
         key = Key(row.account, row.symbol)
-        ask_close(key, ports)
+        try:
+            ask_close(key, ports)
+        except Refused:  # it closed meanwhile
+            continue
+        except VenueAway as away:
+            failed.append(str(away))
+            continue
         asked.append(key)
+    if failed:
+        raise VenueAway("; ".join(failed))
     return tuple(asked)
 
 
@@ -304,7 +319,10 @@ def flatten_direct(
 def positions(ports: Ports) -> tuple[PositionRow, ...]:
     """Return a row for every key with a trade or a position, from a look of the last seconds."""
     seen, stale = cached(ports, dict.fromkeys(ALL_FIELDS, ports.times.look_fresh_ms))
-    seen = look(ports, stale, seen, Urgency.ORDINARY)
+    return _rows(ports, look(ports, stale, seen, Urgency.ORDINARY))
+
+
+def _rows(ports: Ports, seen: AccountSeen) -> tuple[PositionRow, ...]:
     rows = (position_row(*case) for case in cases(ports, seen))
     return tuple(row for row in rows if row is not None)
 
@@ -329,8 +347,7 @@ def protect(ports: Ports) -> tuple[PositionRow, ...]:
     held = [Key(row.account, row.symbol) for row in positions(ports)]
     for key in held:
         drive(key, ports)
-    seen = look(ports, ALL_FIELDS, cached(ports, {})[0], Urgency.PROTECTIVE)
-    return tuple(row for case in cases(ports, seen) if (row := position_row(*case)) is not None)
+    return _rows(ports, look(ports, ALL_FIELDS, cached(ports, {})[0], Urgency.PROTECTIVE))
 
 
 def audit(ports: Ports) -> tuple[Breach, ...]:

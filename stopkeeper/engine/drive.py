@@ -3,6 +3,7 @@
 A turn observes, learns, decides and performs, under the lease. This is the only place that takes one.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stopkeeper.core.actions import (
@@ -18,7 +19,7 @@ from stopkeeper.core.actions import (
     Prepare,
     Rest,
 )
-from stopkeeper.core.case import LOOK_AGAIN_MS
+from stopkeeper.core.case import LOOK_AGAIN_MS, Frame
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, Key, Known, Lookup, Role
@@ -49,7 +50,7 @@ class _Drive:
 def drive(key: Key, ports: Ports) -> Rest | Again | None:
     """Take turns for a key until it is at rest; None = somebody else drives it, and it was marked due.
 
-    Raises StoreGone and LeaseLost (touch nothing, leave: the lease expires or its next owner goes on).
+    Raises StoreGone and LeaseLost (touch nothing, leave: the key's next owner goes on).
     """
     lease = ports.leases.acquire(key)
     if lease is None:
@@ -58,6 +59,8 @@ def drive(key: Key, ports: Ports) -> Rest | Again | None:
     try:
         return _turns(_Drive(key, lease, ports))
     except StoreGone:
+        with suppress(StoreGone):  # a store that only blinked must not keep the key from everybody for a lease
+            ports.leases.abandon(lease, BUSY_MS)
         raise
     except LeaseLost:
         ports.leases.abandon(lease, BUSY_MS)  # a no-op where the lease is another's already
@@ -116,6 +119,9 @@ def _turn(run: _Drive) -> Plan:
     for action in plan.actions:
         if _must_wait(action, run):
             return Plan(plan.concern, ends=Again(run.lease.inherited_ms + 1, "a deadline of the last holder is open"))
+        if _overslept(action, now, ports):
+            run.stale = ALL_FIELDS
+            break
         before = record
         record, outcome = perform(action, record, run.lease, ports)
         if isinstance(outcome, Accepted):
@@ -146,3 +152,8 @@ def read_back(record: KeyRecord, run: _Drive, ports: Ports) -> frozenset[Field]:
 def _must_wait(action: Action, run: _Drive) -> bool:
     """Who takes over from a holder that never released may write and place stops at once; the rest waits it out."""
     return isinstance(action, DANGEROUS) and run.ports.venue.now_ms() <= run.lease.inherited_ms
+
+
+def _overslept(action: Action, decided: Frame, ports: Ports) -> bool:
+    """A worker that froze within its lease decided by a look, a price and an expiry that are of the past by now."""
+    return isinstance(action, DANGEROUS) and ports.venue.now_ms() - decided.now_ms > ports.times.http_ms

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.case import Frame, questions
-from stopkeeper.core.ids import ClientId, encode
-from stopkeeper.core.model import AccountSeen, Known, Lookup, Order, Position, Role, Seen
+from stopkeeper.core.case import Frame, questions, stop_id
+from stopkeeper.core.model import AccountSeen, FillPage, Known, Lookup, Order, Position, Seen
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Trade
@@ -17,6 +16,7 @@ from stopkeeper.core.sweep import project
 from stopkeeper.engine.ports import Ports, Urgency
 
 FILLS_BEFORE_MS = 60_000  # how far back fills are read when no trade is open
+FILLS_AGAIN_MS = 60_000  # how much of a page that was read before is read again: more than any view may lag
 
 
 def frame(ports: Ports, symbol: str) -> Frame:
@@ -33,17 +33,36 @@ def frame(ports: Ports, symbol: str) -> Frame:
 
 
 def look(ports: Ports, fields: frozenset[Field], known: AccountSeen, urgency: Urgency) -> AccountSeen:
-    """Read fields of an account afresh, in order, and share what was seen with every process."""
-    seen = known
+    """Read fields of an account afresh, in order, and share what was seen with every process.
+
+    All of them or none: many keys that each read the half of a short budget would keep each other blind for ever.
+    """
+    wait_ms = ports.venue.wait_ms(fields, urgency) if fields else 0
+    if wait_ms:
+        short = Unknown(f"own rate budget: a look in {wait_ms} ms")
+        return replace(known, **{field.value: short for field in fields})
+    read = AccountSeen()
     if Field.HOLDINGS in fields:
-        seen = replace(seen, holdings=ports.venue.holdings(urgency))
+        read = replace(read, holdings=ports.venue.holdings(urgency))
     if Field.ORDERS in fields:
-        seen = replace(seen, orders=ports.venue.orders(urgency))
+        read = replace(read, orders=ports.venue.orders(urgency))
     if Field.FILLS in fields:
-        seen = replace(seen, fills=ports.venue.fills(_fills_since(ports), urgency))
-    if fields:
-        ports.looks.save(ports.account, seen)
-    return seen
+        read = replace(read, fills=_fills(ports, known.fills, urgency))
+    if fields:  # only what was read: saving the rest again would make it look younger than it is
+        ports.looks.save(ports.account, read)
+    return replace(known, **{field.value: getattr(read, field.value) for field in fields})
+
+
+def _fills(ports: Ports, known: Known[FillPage] | Unknown, urgency: Urgency) -> Known[FillPage] | Unknown:
+    """Read the fills of all open trades; of a page known from before only its newest part is read again."""
+    since = _fills_since(ports)
+    if isinstance(known, Unknown) or known.value.since_ms > since:
+        return ports.venue.fills(since, urgency)
+    newest = ports.venue.fills(max(since, known.at_ms - FILLS_AGAIN_MS), urgency)
+    if isinstance(newest, Unknown):
+        return newest
+    merged = {f.id: f for f in (*known.value.fills, *newest.value.fills) if f.time_ms >= since}
+    return Known(FillPage(since, tuple(sorted(merged.values(), key=lambda f: f.time_ms))), newest.at_ms)
 
 
 def _fills_since(ports: Ports) -> int:
@@ -54,7 +73,7 @@ def _fills_since(ports: Ports) -> int:
 def cached(ports: Ports, max_age_ms: Mapping[Field, int]) -> tuple[AccountSeen, frozenset[Field]]:
     """Return the shared look without what is too old, and the fields that must be read."""
     seen, ages = ports.looks.load(ports.account)
-    stale = {field for field in ALL_FIELDS if ages.get(field) is None or ages[field] > max_age_ms.get(field, 0)}
+    stale = {field for field in ALL_FIELDS if ages.get(field) is None or ages[field] >= max_age_ms.get(field, 0)}
     if ports.venue.clock_age_ms() is None or (ports.venue.clock_age_ms() or 0) > ports.times.offset_max_age_ms:
         stale.add(Field.HOLDINGS)  # its answer carries the venue's clock
     return seen, frozenset(stale)
@@ -68,6 +87,8 @@ def first_look(record: KeyRecord, ports: Ports) -> AccountSeen:
         seen, stale = cached(ports, ages)
         return look(ports, stale | _unfit(record, seen), seen, Urgency.ORDINARY)
     seen, _ = cached(ports, {})
+    if _awaits_fills(record):
+        return look(ports, ALL_FIELDS, seen, Urgency.PROTECTIVE)
     seen = look(ports, frozenset({Field.HOLDINGS, Field.ORDERS}), seen, Urgency.PROTECTIVE)
     return look(ports, frozenset({Field.FILLS}), seen, Urgency.PROTECTIVE) if _asks_fills(record, seen) else seen
 
@@ -86,23 +107,25 @@ def _unfit(record: KeyRecord, seen: AccountSeen) -> frozenset[Field]:
     return frozenset()
 
 
-def _asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
-    """Fills are read where something changed: a position that is not what we last knew, an entry without proof."""
+def _awaits_fills(record: KeyRecord) -> bool:
+    """Return whether fills are asked for whatever is held: an entry without proof, an exit that is not booked."""
     trade = record.trade
-    if record.settling:
-        return True
+    unbooked = trade is not None and (trade.flat_since_ms is not None or any(s.unproven for s in trade.sent))
+    return unbooked or bool(record.settling)
+
+
+def _asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
+    """Fills are read where something changed: a position that is not what we last knew."""
+    trade = record.trade
     if trade is None or isinstance(seen.holdings, Unknown):
-        return trade is not None
+        return False
     position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
-    if position is None or position.side is not trade.side or position.size != trade.held:
-        return True
-    return any(sent.unproven for sent in trade.sent)
+    return position is None or position.side is not trade.side or position.size != trade.held
 
 
 def stop_by_id(symbol: str, trade: Trade, placed: Placed, ports: Ports) -> Order | None:
     """Read one acked stop back by its id: the whole order if it is live, else None; a tenth of all orders' weight."""
-    client_id = encode(ClientId(ports.installation, Role.STOP, placed.n, trade.id))
-    answer = ports.venue.lookup(symbol, client_id, Urgency.PROTECTIVE)
+    answer = ports.venue.lookup(symbol, stop_id(trade, placed, ports.installation), Urgency.PROTECTIVE)
     return None if isinstance(answer, Unknown) else answer.value.order
 
 
@@ -120,7 +143,7 @@ def narrow(record: KeyRecord, account: AccountSeen, ports: Ports, asked: dict[st
     """
     symbol = record.key.symbol
     seen = project(account, symbol, lookups=dict(asked))
-    urgency = Urgency.PROTECTIVE if record.trade and record.trade.sent else Urgency.ORDINARY
+    urgency = Urgency.ORDINARY if awaiting_entry(record) else Urgency.PROTECTIVE
     answers: dict[str, Known[Lookup] | Unknown] = dict(asked)
     for client_id in questions(record, seen, ports.installation):
         if client_id in asked and urgency is Urgency.ORDINARY:

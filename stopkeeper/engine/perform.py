@@ -153,7 +153,7 @@ def _read_back(action: Prepare, record: KeyRecord, ports: Ports) -> tuple[KeyRec
     if settings.value.mark:
         ports.prices.put(ports.account, {record.key.symbol: settings.value.mark.value})
     done = settings.value.prepared
-    if done is None:  # no such answer here: the venue's ack counts, and the position's row will tell
+    if done is None:  # no such answer here: the venue's ack counts, and audit compares the position's row
         done = Prepared(action.leverage, action.margin_mode, ports.venue.now_ms())
     if (done.leverage, done.margin_mode) != (action.leverage, action.margin_mode):
         return record, Unknown(

@@ -3,12 +3,13 @@
 Durations and ages are ms. ``*_ms`` points in time are venue time unless the name says otherwise.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+from stopkeeper.core.actions import Field
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import AccountSeen, FillPage, Holdings, Key, Known, Lookup, MarginMode, Market, Order, Side
 from stopkeeper.core.outcomes import EntryOutcome, Outcome, Throttled, Unknown
@@ -73,6 +74,9 @@ class Venue(Protocol):
         """Return how old the measured offset is; None = never measured."""
 
     def markets(self) -> Mapping[str, Market]: ...
+    def wait_ms(self, fields: Collection[Field], urgency: Urgency) -> int:
+        """Return 0 if the rate budget would grant a look at these fields now, else the ms until it would."""
+
     def holdings(self, urgency: Urgency) -> Known[Holdings] | Unknown: ...
     def orders(self, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown: ...
     def fills(self, since_ms: int, urgency: Urgency) -> Known[FillPage] | Unknown: ...

@@ -121,12 +121,13 @@ def profit(session: Session, *, account: str | None) -> int:
 
 def show_tally(session: Session, account: str, summed: Tally) -> None:
     """Print a tally in two lines."""
-    session.say(
-        f"[bold]{account}[/]: {words.count(summed.trades, 'trade')}, {summed.wins} won, {summed.losses} lost, "
+    session.say_styled(
+        f"{words.styled('bold', account)}: {words.count(summed.trades, 'trade')}, "
+        f"{summed.wins} won, {summed.losses} lost, "
         f"win rate {words.share(summed.win_rate)}, P&L {words.gain(summed.realized_pnl)} "
         f"after fees of {words.money(summed.fees)}"
     )
-    session.say(
+    session.say_styled(
         f"  value {words.money(summed.account_value)}, return {words.percent(summed.return_since_start)}, "
         f"best {words.gain(summed.best)}, worst {words.gain(summed.worst)}"
     )

@@ -76,14 +76,14 @@ def _status(session: Session, name: str) -> AccountStatus:
 
 
 def _show_account(session: Session, each: AccountStatus) -> None:
-    word = f"[bold red]{each.naked} NAKED[/]" if each.naked else "[green]none naked[/]"
-    switches = spoken(as_row(each.account, each.switches))
-    session.say(f"[bold]{each.account}[/] ({each.venue}, {each.mode}): {switches}")
-    session.say(
+    word = words.styled("bold red", f"{each.naked} NAKED") if each.naked else words.styled("green", "none naked")
+    switches = words.plain_text(spoken(as_row(each.account, each.switches)))
+    session.say_styled(f"{words.styled('bold', each.account)} ({each.venue}, {each.mode}): {switches}")
+    session.say_styled(
         f"  value {words.money(each.worth.value)} USDC, return {words.percent(each.tally.return_since_start)}, "
         f"booked {words.gain(each.tally.realized_pnl)}, open {words.gain(each.worth.unrealized_pnl)}"
     )
-    session.say(f"  {words.count(each.tally.trades, 'trade')} closed, {len(each.held)} open, {word}")
+    session.say_styled(f"  {words.count(each.tally.trades, 'trade')} closed, {len(each.held)} open, {word}")
     if each.held:
         rows.show_positions(session, each.held)
 
@@ -103,7 +103,7 @@ def audit(session: Session, *, account: str | None) -> int:
     if session.json:
         session.give(breaches)
     elif breaches:
-        cells = [(each.account, each.symbol, f"[red]{each.kind}[/]", each.text) for each in breaches]
+        cells = [(each.account, each.symbol, words.styled("red", each.kind), each.text) for each in breaches]
         session.table(("account", "symbol", "breach", "what the venue shows"), cells, empty="")
     else:
         session.say(f"no breach: every position of {', '.join(names)} has a live, full-size, reduce-only stop")
@@ -120,7 +120,7 @@ def doctor(session: Session) -> int:
         session.give(checks)
     else:
         colour = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-        cells = [(each.check, f"[{colour[each.status]}]{each.status}[/]", each.detail) for each in checks]
+        cells = [(each.check, words.styled(colour[each.status], each.status), each.detail) for each in checks]
         session.table(("check", "status", "detail"), cells, empty="")
     failed = [each.check for each in checks if each.status == "fail"]
     if failed:

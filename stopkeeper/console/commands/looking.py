@@ -15,6 +15,7 @@ from stopkeeper.engine import desk
 from stopkeeper.engine.ports import Ports
 
 FOLLOW_S = 0.5
+MOST = 10_000
 
 
 @command("positions", short_help="Open positions, each with its stop.", example="stopkeeper positions --json")
@@ -51,21 +52,22 @@ def trades(session: Session, *, account: str | None, last: int | None) -> int:
 @command("journal", short_help="Every decision and effect, with its reason.", example="stopkeeper journal main -f")
 @click.argument("account", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come; with --json one object a line.")
-@click.option(
-    "--last", metavar="N", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Start N back."
-)
+@click.option("--last", metavar="N", type=click.IntRange(1, MOST), default=50, show_default=True, help="Start N back.")
 @click.option("--symbol", metavar="SYMBOL", help="Only this symbol.")
 def journal(session: Session, *, account: str | None, follow: bool, last: int, symbol: str | None) -> int:
     """Print the journal: what was decided and done, when, and why, oldest first."""
     everyone = {name: session.house.ports(name) for name in session.chosen(account)}
     wanted = None if symbol is None else symbol.partition("/")[0].upper()
     marks: dict[str, str] = dict.fromkeys(everyone, "")
-    found = [line for line in _fresh(everyone, marks, last) if _about(line, wanted)]
+    # a symbol's last lines are so many of its own, however much was written about others since
+    found = [line for line in _fresh(everyone, marks, MOST if wanted else last) if _about(line, wanted)][-last:]
     if not follow:
         if session.json:
             session.give([_journal_row(*line) for line in found])
         for line in found:
             session.say(_journal_line(*line))
+        if not found:
+            session.say(f"nothing in the journal{f' about {wanted}' if wanted else ''}")
         return Exit.OK
     while True:
         for line in found:
@@ -73,7 +75,7 @@ def journal(session: Session, *, account: str | None, follow: bool, last: int, s
                 click.echo(shapes.line(_journal_row(*line)))
             session.say(_journal_line(*line))
         time.sleep(FOLLOW_S)
-        found = [line for line in _fresh(everyone, marks, last) if _about(line, wanted)]
+        found = [line for line in _fresh(everyone, marks, MOST) if _about(line, wanted)]
 
 
 Line = tuple[str, str, Mapping[str, str]]
@@ -104,11 +106,9 @@ def _journal_row(account: str, line_id: str, fields: Mapping[str, str]) -> dict[
 
 
 def _journal_line(account: str, line_id: str, fields: Mapping[str, str]) -> str:
-    from rich.markup import escape
-
     at = words.moment(_order(line_id)[0])
     where = f"{account}:{fields.get('symbol') or '*'}"
-    return escape(f"{at}  {where:<12} {fields.get('kind', ''):<10} {fields.get('text', '')}")
+    return f"{at}  {where:<12} {fields.get('kind', ''):<10} {fields.get('text', '')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ FREE_PORT = click.IntRange(0, 65_535)
 
 
 @command("init", short_help="Write a configuration file.", example=(
-    "stopkeeper init\nstopkeeper init --mode testnet --wallet-address 0x… --private-key-file ./agent_key"
+    "stopkeeper init\nstopkeeper init --config testnet.toml --mode testnet "
+    "--wallet-address 0x0123456789abcdef0123456789abcdef01234567 --private-key-file ./agent_key"
 ))  # fmt: skip
 @click.option("--account", default="main", show_default=True, metavar="NAME", help="Name of the first account.")
 @click.option("--mode", type=click.Choice(["paper", "testnet", "live"]), default="paper", show_default=True)
@@ -58,16 +59,21 @@ def init(
     if session.json:
         session.give({"config": str(path), "account": account, "mode": mode, "symbols": coins})
     session.say(f"wrote {path}: account {account}, mode {mode}, {', '.join(coins)}")
-    session.say("next: stopkeeper up")
+    if private_key_file is not None and not (path.parent / private_key_file).exists():
+        session.say(f"next: put the agent's key into {private_key_file}, chmod 600, then stopkeeper doctor")
+    else:
+        session.say("next: stopkeeper up")
     return Exit.OK
 
 
 @command("up", short_help="Run everything on this machine.", example="stopkeeper up")
 @click.option("--prices", metavar="walk|FILE.csv|mirror:URL", help="Prices of the paper venue.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the paper venue's walk.")
-@click.option("--workers", type=click.IntRange(1, 16), metavar="N", help="Worker processes.")
+@click.option(
+    "--workers", type=click.IntRange(1, 16), metavar="N", help="Worker processes for orders and scans (default 2)."
+)
 def up(session: Session, *, prices: str | None, seed: int | None, workers: int | None) -> int:
-    """Run Redis, workers, beat, feed and (on paper) the paper venue on this machine until Ctrl-C."""
+    """Run Redis, workers, beat, feed, Flower and (on paper) the paper venue on this machine until Ctrl-C."""
     return session.house.run_stack(StackWish(prices=prices, seed=seed, workers=workers))
 
 

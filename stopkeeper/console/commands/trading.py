@@ -1,7 +1,5 @@
-"""Commands that change what is held: open, close, stop, flatten, protect. The rules stand in core."""
+"""Commands that change one trade: open, close, stop. The rules stand in core."""
 
-import time
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import click
 
 from stopkeeper.console import rows, words
-from stopkeeper.console.failures import Declined, Exit, Failure, NotFound
+from stopkeeper.console.failures import Declined, Exit, NotFound
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import Phase, PositionRow
@@ -46,7 +44,7 @@ def open_(session: Session, *, account: str, symbol: str, wait: str | None, **ty
 
     Without --wait it ends as soon as the signal is on disk; with it, when the position is protected, closed or refused.
     """
-    seconds = _seconds(wait)
+    seconds = seconds_of(wait)
     key = session.key(account, symbol)
     # values are looked at before anything is opened or asked: a refused signal costs no request
     signal = desk.parse_signal(account=account, symbol=key.symbol, **_wanted_now(typed), now_ms=0)
@@ -57,11 +55,18 @@ def open_(session: Session, *, account: str, symbol: str, wait: str | None, **ty
     if seconds is None:
         if session.json:
             session.give(submitted)
-        session.say(f"{submitted.state}: signal {submitted.signal_id}, trade {submitted.trade_id}")
+        session.say(_told(submitted))
         return Exit.OK
     trade_id = submitted.trade_id
     row, why = rows.until(lambda: rows.ended(signal, trade_id, ports), seconds, f"protection of trade {trade_id}")
     return _opened(session, row, why)
+
+
+def _told(submitted: desk.Submitted) -> str:
+    signal, trade = f"signal {submitted.signal_id}", f"trade {submitted.trade_id}"
+    if submitted.state == Phase.ADMITTED:
+        return f"{submitted.state}: {signal}, {trade}"
+    return f"accepted before: {signal}, {trade} is {submitted.state}"
 
 
 def _venue_now_ms(ports: Ports) -> int:
@@ -106,7 +111,8 @@ def _later(field: str, what: str, hint: str) -> Declined:
     return Declined(f"{what} not there yet in this release", field=field, hint=hint)
 
 
-def _seconds(text: str | None) -> float | None:
+def seconds_of(text: str | None) -> float | None:
+    """Return what --wait says, or refuse it."""
     if text is None:
         return None
     number = _number(text.removesuffix("s"))
@@ -143,13 +149,22 @@ def _trade_on(key: Key, ports: Ports) -> str:
 @WAIT
 def close(session: Session, *, account: str, symbol: str, part: str | None, wait: str | None) -> int:
     """Close a position at the market, reduce-only; its size is the venue's at that moment."""
-    seconds, keep = _seconds(wait), _kept(part)
+    seconds, keep = seconds_of(wait), _kept(part)
     ports = session.ports(account)
     key = session.key(account, symbol)
     _held(key, ports)
     desk.ask_close(key, ports, keep_fraction=keep)
     trade_id = _trade_on(key, ports)
+    before = desk.position(trade_id, ports) if keep and seconds is not None else None
     session.house.nudge(key)
+    if seconds is not None and before is not None:
+        rest = before
+        left = rows.until(lambda: _reduced(rest, ports), seconds, f"the close of {part} of {key}")
+        if session.json:
+            session.give(rows.position_json(left))
+        else:
+            rows.show_positions(session, [left])
+        return Exit.OK
     if seconds is None or keep:
         if session.json:
             session.give({"trade_id": trade_id, "account": account, "symbol": key.symbol, "state": "closing"})
@@ -161,6 +176,16 @@ def close(session: Session, *, account: str, symbol: str, part: str | None, wait
     else:
         rows.show_trades(session, [row])
     return Exit.OK
+
+
+def _reduced(before: PositionRow, ports: Ports) -> PositionRow | None:
+    """Return the row once less is held than before, and that is protected."""
+    row = desk.position(before.trade_id, ports)
+    if row is None or row.phase is Phase.SETTLING:
+        raise NotFound("the trade has ended", field="trade", value=before.trade_id, hint="stopkeeper trades shows how")
+    if row.size is None or before.size is None or row.size >= before.size:
+        return None
+    return row if row.phase is Phase.PROTECTED else None
 
 
 def _kept(part: str | None) -> Decimal:
@@ -187,7 +212,7 @@ def stop(
         raise _later("off" if off else "loosen", "loosening or lifting a stop is", "--to moves it towards the price")
     if price is None:
         raise Declined("is missing", field="to", hint="for example --to 94000")
-    seconds, number = _seconds(wait), _number(price)
+    seconds, number = seconds_of(wait), _number(price)
     if number is None or number <= 0:
         raise Declined("must be a price above 0", field="to", value=price, hint="for example --to 94000")
     ports = session.ports(account)
@@ -198,6 +223,10 @@ def stop(
     if seconds is not None:
         wanted = row
         row = rows.until(lambda: _moved(wanted, ports), seconds, f"the move of the stop of {key}")
+    elif session.json:
+        where = {"trade_id": row.trade_id, "account": row.account, "symbol": row.symbol}
+        session.give({**where, "state": "moving", "stop_price": row.stop_price})
+        return Exit.OK
     if session.json:
         session.give(rows.position_json(row))
     elif seconds is None:
@@ -217,72 +246,4 @@ def _moved(wanted: PositionRow, ports: Ports) -> PositionRow | None:
     return row if arrived and row.phase is Phase.PROTECTED else None
 
 
-@command("flatten", short_help="Close everything of an account.", example=(
-    "stopkeeper flatten main --wait 30\nstopkeeper flatten --all --direct"
-))  # fmt: skip
-@click.argument("account", required=False)
-@click.option("--all", "everything", is_flag=True, help="All accounts.")
-@click.option(
-    "--direct", is_flag=True, help="From this process straight to the venue: needs neither Redis nor workers."
-)
-@WAIT
-def flatten(session: Session, *, account: str | None, wait: str | None, everything: bool, direct: bool) -> int:
-    """Close every position of an account, reduce-only, until it is flat. Works when paused and halted."""
-    if (account is None) == (not everything):
-        raise Failure("name one account or say --all", field="account", hint="for example: stopkeeper flatten main")
-    seconds = _seconds(wait)
-    names = session.chosen(account)
-    if direct:
-        return _flatten_direct(session, names)
-    asked = {name: desk.flatten(session.house.ports(name)) for name in names}
-    keys = [key for found in asked.values() for key in found]
-    for key in keys:
-        session.house.nudge(key)
-    if seconds is not None:
-        rows.until(lambda: _flat(session, names), seconds, "a flat account")
-    if session.json:
-        state = "flat" if seconds is not None else "closing"
-        session.give([{"account": key.account, "symbol": key.symbol, "state": state} for key in keys])
-    verb = "closed" if seconds is not None else "closing"
-    session.say(f"{verb}: {', '.join(map(str, keys))}" if keys else "nothing to close")
-    return Exit.OK
-
-
-def _flat(session: Session, names: Sequence[str]) -> bool | None:
-    held = [
-        row for name in names for row in desk.positions(session.house.ports(name)) if row.phase is not Phase.SETTLING
-    ]
-    return None if held else True
-
-
-def _flatten_direct(session: Session, names: Sequence[str]) -> int:
-    results = []
-    for name in names:
-        way = session.house.direct(name)
-        flat = desk.flatten_direct(way.venue, way.symbols, way.rules, session.note)
-        results.append({"account": name, "state": "flat" if flat else "not flat"})
-    if session.json:
-        session.give(results)
-    for result in results:
-        session.say(f"{result['account']}: {result['state']}")
-    return Exit.OK if all(result["state"] == "flat" for result in results) else Exit.ERROR
-
-
-@command("protect", short_help="Look at every key now and cover what is naked.", example="stopkeeper protect main")
-@click.argument("account", required=False)
-def protect(session: Session, *, account: str | None) -> int:
-    """Sweep and drive every key now, from this process; exit 1 if any position stays naked."""
-    started = time.monotonic()
-    held = [row for name in session.chosen(account) for row in desk.protect(session.house.ports(name))]
-    bare = [row for row in held if row.phase in rows.BARE]
-    if session.json:
-        session.give([rows.position_json(row) for row in held])
-    else:
-        rows.show_positions(session, held)
-    session.say(f"{words.count(len(held), 'position')}, {len(bare)} naked, {time.monotonic() - started:.1f} s")
-    for row in bare:
-        session.note(f"naked: {row.account}:{row.symbol} {row.side} {words.amount(row.size)}")
-    return Exit.ERROR if bare else Exit.OK
-
-
-COMMANDS = (open_, close, stop, flatten, protect)
+COMMANDS = (open_, close, stop)

@@ -138,6 +138,25 @@ def test_init_for_testnet_keeps_address_and_key_file_as_given(tmp_path: Path) ->
     assert (section.mode, section.wallet_address, section.private_key_file) == ("testnet", ADDRESS, key)
 
 
+@pytest.mark.parametrize(
+    ("words", "field"), [(("--wallet-address", "0x12"), "wallet_address"), (("--symbols", "BTC,E TH"), "symbols")]
+)
+def test_init_leaves_no_file_behind_that_would_not_load(tmp_path: Path, words: tuple[str, ...], field: str) -> None:
+    path = tmp_path / "stopkeeper.toml"
+    given = {"--wallet-address": ADDRESS, "--private-key-file": "./later", "--mode": "testnet", words[0]: words[1]}
+    result = run(path, "init", *(word for pair in given.items() for word in pair))
+    assert result.exit_code == 4
+    assert f"accounts.main.{field}" in result.stderr
+    assert not path.exists()
+
+
+def test_init_may_come_before_the_key_and_says_what_is_next(tmp_path: Path) -> None:
+    path = tmp_path / "stopkeeper.toml"
+    result = run(path, "init", "--mode", "testnet", "--wallet-address", ADDRESS, "--private-key-file", "./later")
+    assert result.exit_code == 0
+    assert "put the agent's key into ./later, chmod 600" in result.stdout
+
+
 def test_a_store_that_does_not_run_is_told_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "stopkeeper.toml"
     path.write_text(text_of({}))

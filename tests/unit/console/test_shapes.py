@@ -333,7 +333,7 @@ def test_locks_and_journal_rows(run: Run, house: FakeHouse) -> None:
         "symbol": "BTC", "kind": "Enter", "text": "enter [0.01]", "trade": "t",
     }  # fmt: skip
     assert "enter [0.01]" in run("journal").stdout
-    assert run("journal", "--symbol", "eth").stdout == ""
+    assert run("journal", "--symbol", "eth").stdout == "nothing in the journal about ETH\n"
 
 
 def test_doctor_has_rows_and_fails_when_one_does(run: Run, house: FakeHouse) -> None:

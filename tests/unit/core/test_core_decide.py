@@ -590,8 +590,10 @@ def test_a_close_widens(widen: int, worst: str) -> None:
 
 def test_a_close_takes_resting_entries_along() -> None:
     entry = replace(stop(order_id="e9"), client_id=cid(Role.ENTRY, 0), reduce_only=False, side=Side.LONG)
-    made = plan(record(held_trade(close=CloseAsk("manual_close", NOW))), seen(position(), (stop(), entry)))
-    assert told(made) == "closing: Cancel, Flatten"
+    rec, look = record(held_trade(close=CloseAsk("manual_close", NOW))), seen(position(), (stop(), entry))
+    assert told(plan(rec, look)) == "closing: Cancel, Flatten"
+    again = plan(replace(rec, canceled=(("e9", NOW - 100),)), look)
+    assert told(again) == "closing: Flatten"  # a cancel that was refused does not hold the close up
 
 
 def test_a_part_is_rounded_in_favour_of_what_stays() -> None:

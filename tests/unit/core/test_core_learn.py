@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
+from stopkeeper.core.case import questions
 from stopkeeper.core.effects import announce, ask_close, conclude, move_stop
 from stopkeeper.core.learn import ROLES_KEPT, learn, with_role
 from stopkeeper.core.model import Lookup, MarginMode, OrderState, Role, Side
@@ -24,6 +25,7 @@ from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Trade
 from tests.unit.core.scene import (
     ENTERED_MS,
     ENTRY_FILL,
+    INST,
     LAG,
     LOST,
     NOW,
@@ -35,12 +37,14 @@ from tests.unit.core.scene import (
     frame,
     held_trade,
     new_trade,
+    plan,
     position,
     record,
     seen,
     sent,
     stop,
     target,
+    told,
 )
 
 DOWN = Unknown("down")
@@ -121,6 +125,21 @@ def test_a_young_order_seen_is_as_good_as_acked() -> None:
     assert trade.placed == (Placed(Role.STOP, "s5", 5, NOW - 100),)
     assert learned(trade, seen(position(), (stop(order_id="s4", n=4, placed_ms=NOW - 200),))).placed == trade.placed
     assert learned(held_trade(placed=(Placed(Role.STOP, "s4", 4, NOW - LAG),)), seen(position())).placed == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "waits"),
+    [(None, True), (OrderState.LIVE, True),
+     (OrderState.CANCELED, False), (OrderState.FILLED, False), (OrderState.REJECTED, False)],
+)  # fmt: skip
+def test_a_young_stop_that_is_not_shown_is_waited_for_unless_its_id_tells_that_it_is_over(
+    state: OrderState | None, waits: bool
+) -> None:
+    rec, name = record(held_trade(placed=(Placed(Role.STOP, "s2", 2, NOW - 100),))), cid(Role.STOP, 2)
+    assert questions(rec, seen(position()), INST) == (name,)
+    assert questions(rec, seen(position(), (stop(order_id="s2"),)), INST) == ()
+    made = plan(rec, seen(position(), lookups={name: Lookup(name, state)}))
+    assert told(made) == ("protection: again" if waits else "protection: PlaceStop")
 
 
 def test_only_so_many_roles_are_kept() -> None:
@@ -326,10 +345,17 @@ def test_a_policys_stop_and_a_found_trades_first_stop() -> None:
     assert (dict(trade.order_roles)["s2"], trade.stop) == ("trailing_stop", D(95))
 
 
-@pytest.mark.parametrize("outcome", [Accepted(), no(Reason.GONE), LOST])
+@pytest.mark.parametrize("outcome", [Accepted(), no(Reason.GONE)])
 def test_a_cancel_is_not_repeated_within_a_lag(outcome: Outcome) -> None:
     assert done(CANCEL, outcome).canceled == (("s1", NOW + 100),)
     assert conclude(record(), CANCEL, outcome, NOW, LAG).canceled == (("s1", NOW),)
+
+
+def test_a_cancel_is_noted_before_it_is_sent_and_unanswered_until_it_can_no_longer_be_done() -> None:
+    assert announce(record(held_trade()), CANCEL, DUE, 1, NOW).canceled == (("s1", DUE),)
+    assert done(CANCEL, LOST).canceled == (("s1", DUE),)
+    again = announce(record(held_trade(), canceled=(("s0", NOW), ("s1", NOW))), CANCEL, DUE, 1, NOW)
+    assert again.canceled == (("s0", NOW), ("s1", DUE))
 
 
 def test_a_resend_can_only_improve() -> None:

@@ -9,7 +9,7 @@ from stopkeeper.core.actions import Exit
 from stopkeeper.core.audit import breaches, orphans_of
 from stopkeeper.core.case import build
 from stopkeeper.core.ledger import LedgerLine, tally
-from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, Role, Seen
+from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, MarginMode, Role, Seen
 from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
 from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import CloseAsk, KeyRecord
@@ -202,6 +202,13 @@ def test_what_a_sweep_wakes(what: str, rec: KeyRecord, look: Seen, why: str | No
         ("naked", record(held_trade()), seen(position()), ["naked"]),
         ("unowned and naked", record(), seen(position()), ["naked", "unowned"]),
         ("unsafe", record(held_trade()), seen(position(liquidation_price=D(96)), (stop(),)), ["unsafe"]),
+        (
+            "cross, and isolated was asked for",
+            record(held_trade()),
+            seen(position(margin_mode=MarginMode.CROSS), (stop(),)),
+            ["margin_mode"],
+        ),
+        ("cross, as found", record(found_trade()), seen(position(margin_mode=MarginMode.CROSS), (stop(),)), []),
         ("no target", record(held_trade(target=D(110))), seen(position(), (stop(),)), ["no_target"]),
         ("with target", record(held_trade(target=D(110))), seen(position(), (stop(), target())), []),
         ("litter", record(), seen(None, (stop(),)), ["litter"]),

@@ -136,3 +136,13 @@ def test_the_venues_own_count_of_actions() -> None:
     assert budget.left() is None
     budget.told(5)
     assert budget.left() == 5
+
+
+def test_a_look_is_told_when_the_whole_of_it_would_be_granted_and_takes_nothing() -> None:
+    budget = IpBudget(LocalBudget(), "host")
+    assert budget.wait_ms(42, Urgency.PROTECTIVE) == 0
+    assert budget.reserve(1_180, Urgency.PROTECTIVE) == 0
+    assert 900 <= budget.wait_ms(42, Urgency.PROTECTIVE) <= 1_100
+    assert budget.wait_ms(42, Urgency.ORDINARY) > 15_000
+    assert budget.wait_ms(15, Urgency.PROTECTIVE) == 0
+    assert budget.used() <= 1_180

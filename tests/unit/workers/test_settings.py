@@ -167,7 +167,7 @@ def test_the_environment_stands_over_the_file(write: Write, monkeypatch: pytest.
 def test_a_fault_in_the_environment_names_the_variable(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOPKEEPER__STOPS__WORTS", "8%")
     with pytest.raises(
-        ConfigError, match=r"stops.worts: unknown key; did you mean worst\?, from STOPKEEPER__STOPS__WORTS"
+        ConfigError, match=r"stops.worts: from STOPKEEPER__STOPS__WORTS: unknown key; did you mean worst\?"
     ):
         load(write())
 
