@@ -92,7 +92,7 @@ def parse_signal(
             "id", signal_id, "it must be 1 to 64 letters, digits, dots, dashes, colons", "for example my-bot-17"
         )
     if (price is None) != (max_deviation is None):
-        got = f"price={price}, max_deviation={max_deviation}"
+        got = f"only a price, {price}" if max_deviation is None else f"only a deviation, {max_deviation}"
         raise Refused("max_deviation", got, "a price and a greatest deviation belong together", "give both or neither")
     return Signal(
         id=signal_id or "",
