@@ -103,6 +103,8 @@ class Leader:
         await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports))
 
     def _wake(self, symbol: str, what: str) -> None:
+        if symbol not in self._ports.symbols:
+            return  # not ours to touch; `audit` names what is held there
         key = Key(self._ports.account, symbol)
         self._ports.wakes.wake(key, what)
         drain(self._ports, urgent=(key,))

@@ -129,7 +129,9 @@ class AccountSection(Section):
     guardian_private_key: PrivateKey | None = Field(
         default=None, description="A second agent's key, for the guardian of the next release; checked, not used yet."
     )
-    guardian_private_key_file: Resolved | None = Field(default=None, description="File that holds the guardian's key; checked, not used yet.")
+    guardian_private_key_file: Resolved | None = Field(
+        default=None, description="File that holds the guardian's key; checked, not used yet."
+    )
     base_url: Url | None = Field(default=None, description="A proxy or simulator instead of the venue's own address.")
     ws_url: str | None = Field(default=None, description="Its websocket; derived from `base_url` if absent.")
     symbols: Symbols = Field(description='What may be traded: `["BTC", "ETH"]`, or the full form `BTC/USDC:USDC`.')

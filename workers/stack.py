@@ -1,9 +1,9 @@
 """``stopkeeper up``: everything of one installation on this machine, under our own supervisor.
 
 Every child is the very command line a person would type, so that what runs here is what runs in docker/compose.yaml.
-On one machine three worker processes: one for ``urgent`` alone, so that a close never stands behind a scan, and two that
-take all queues, so that neither the end of a process nor one that hangs leaves a queue without a taker; ``--workers``
-says how many.
+On one machine three worker processes: one for ``urgent`` alone, so that a close never stands behind a scan, and two
+that take all queues, so that neither the end of a process nor one that hangs leaves a queue without a taker;
+``--workers`` says how many.
 """
 
 import signal

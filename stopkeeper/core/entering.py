@@ -118,11 +118,6 @@ def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
 def _terms(c: Case, trade: Trade, mark: Decimal) -> Terms | str:
     signal = trade.signal
     assert signal is not None
-    if signal.price is not None and signal.max_deviation is not None:
-        off = abs(mark - signal.price) / signal.price
-        if off > signal.max_deviation:
-            most = f"{signal.max_deviation:.2%}"
-            return f"the price {mark:f} is {off:.2%} from the signal's {signal.price:f}, more than {most}"
     terms = work_out(signal, c.frame.market, mark, c.rules, c.seen.funds)
     return str(terms) if isinstance(terms, Refusal) else terms
 

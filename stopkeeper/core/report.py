@@ -122,8 +122,9 @@ def phase_of(case: Case) -> Phase:
 
 
 def _without_cover(case: Case) -> Phase:
-    if isinstance(case.seen.orders, Unknown):
-        return Phase.UNPROVEN
+    position, orders = case.seen.position, case.seen.orders
+    if isinstance(orders, Unknown) or (not isinstance(position, Unknown) and orders.at_ms < position.at_ms):
+        return Phase.UNPROVEN  # the orders were read before the position: they cannot tell of its stop
     return Phase.ENTERING if case.unseen(Role.STOP) is not None else Phase.NAKED
 
 

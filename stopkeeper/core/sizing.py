@@ -82,6 +82,10 @@ def _asked(amount: Amount) -> tuple[str, str]:
     return next((name, f"{value:f}") for name, value in given if value is not None)
 
 
+def _named(reference: Decimal, mark: Decimal) -> str:
+    return f"the price {mark:f}" if reference == mark else f"both the limit {reference:f} and the price {mark:f}"
+
+
 def _size(signal: Signal, market: Market, reference: Decimal, stop: Decimal) -> Decimal:
     amount = signal.amount
     if amount.size is not None:
@@ -97,6 +101,11 @@ def _size(signal: Signal, market: Market, reference: Decimal, stop: Decimal) -> 
 def work_out(signal: Signal, market: Market, mark: Decimal, rules: Rules, funds: Funds | None) -> Terms | Refusal:
     """Turn a signal into terms at a mark, or say why it cannot be accepted."""
     side, sign = signal.side, signal.side.sign
+    if signal.price is not None and signal.max_deviation is not None:
+        off = abs(mark - signal.price) / signal.price
+        if off > signal.max_deviation:
+            reason = f"the price {mark:f} is {off:.2%} away from it, more than {signal.max_deviation:.2%}"
+            return Refusal("price", f"{signal.price:f}", reason, "send a signal at today's price")
     reference = signal.limit if signal.limit is not None else mark
     raw_worst = signal.limit if signal.limit is not None else mark * (1 + sign * rules.entry_worst)
     worst = on_grid(raw_worst, market, farther(side))
@@ -111,7 +120,7 @@ def work_out(signal: Signal, market: Market, mark: Decimal, rules: Rules, funds:
         return Refusal(
             "stop",
             _said(signal.stop, stop),
-            f"the stop of a {side} must be {where} the price {mark:f}",
+            f"the stop of a {side} must be {where} {_named(reference, mark)}",
             f"give a stop {where} it",
         )
     target = None

@@ -1,11 +1,8 @@
 """What a person or a program may ask of an account: submit, close, move, pause, halt, look. Each is one short call.
 
-Nothing here drives: a wish is written down and the key woken; ``drive`` does the rest. ``flatten_direct`` alone acts by
-itself, for the hour when Redis is gone.
+Nothing here acts at the venue: a wish is written down and the key woken; ``drive`` does the rest.
 """
 
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -16,18 +13,16 @@ from stopkeeper.core import effects
 from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_of
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, build
-from stopkeeper.core.ids import ClientId, encode, trade_id
-from stopkeeper.core.model import AccountSeen, Funds, Key, Market, Role, Signal
-from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.ids import trade_id
+from stopkeeper.core.model import AccountSeen, Funds, Key, Market, Signal
+from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.record import CloseAsk, Origin, Terms, Trade
 from stopkeeper.core.report import Phase, PositionRow, position_row
-from stopkeeper.core.rules import Rules, Switches
-from stopkeeper.core.sizing import Refusal, farther, nearer, on_grid, work_out
+from stopkeeper.core.sizing import Refusal, nearer, on_grid, work_out
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.observe import cached, look, mark_of
-from stopkeeper.engine.perform import NOBODY, say
-from stopkeeper.engine.ports import AdmitResult, Ports, Urgency, Venue
+from stopkeeper.engine.ports import AdmitResult, Ports, Urgency
 from stopkeeper.engine.sweep import cases, sweep
 from stopkeeper.engine.words import Refused, parse_signal
 
@@ -37,7 +32,6 @@ ATTEMPTS = 4
 MAX_WAITING = 50  # entries minted and unanswered; Hyperliquid keeps a signer's 100 highest nonces (venue docs)
 DAY_MS = 86_400_000
 DOOR_AGE_MS = 15_000
-DIRECT_TRIES = 12
 ENTRY_PHASES = (Phase.ADMITTED, Phase.ENTERING, Phase.UNPROVEN)  # no position yet, and one may come of it
 
 
@@ -194,7 +188,8 @@ def ask_close(key: Key, ports: Ports, *, reason: str = "manual_close", keep_frac
             raise VenueAway(f"{key} is being driven by another process and has no trade yet: ask again in a moment")
     ask = CloseAsk(reason, ports.venue.now_ms(), keep_fraction)
     ports.records.request(key, partial(effects.ask_close, ask=ask))
-    ports.journal.write(ports.account, key.symbol, "asked", f"close, keeping {keep_fraction:.0%}")
+    what = "close all" if keep_fraction == 0 else f"close all but {keep_fraction * 100:f}%"
+    ports.journal.write(ports.account, key.symbol, "asked", what)
 
 
 def move_stop(key: Key, price: Decimal, ports: Ports) -> PositionRow:
@@ -222,25 +217,21 @@ def move_stop(key: Key, price: Decimal, ports: Ports) -> PositionRow:
 
 def pause(ports: Ports) -> None:
     """Let no new entry leave; protection goes on."""
-    _switch(ports, replace(ports.flags.read(ports.account), paused=True), "paused: no new entries, protection goes on")
+    ports.flags.change(ports.account, paused=True)
+    ports.journal.write(ports.account, "", "switch", "paused: no new entries, protection goes on")
 
 
 def resume(ports: Ports) -> None:
     """Take back pause and halt, and forget that the venue barred the account."""
-    _switch(ports, Switches(), "resumed")
+    ports.flags.change(ports.account, paused=False, halted=False, barred="")
+    ports.journal.write(ports.account, "", "switch", "resumed")
 
 
 def halt(ports: Ports) -> tuple[Key, ...]:
     """Record the halt, then wake every key: each cancels its entry, flattens, and looks again by itself."""
-    _switch(
-        ports, replace(ports.flags.read(ports.account), halted=True), "halted: entries are cancelled, all is closed"
-    )
+    ports.flags.change(ports.account, halted=True)
+    ports.journal.write(ports.account, "", "switch", "halted: entries are cancelled, all is closed")
     return _wake_all(ports, "halt")
-
-
-def _switch(ports: Ports, switches: Switches, text: str) -> None:
-    ports.flags.set(ports.account, switches)
-    ports.journal.write(ports.account, "", "switch", text)
 
 
 def _wake_all(ports: Ports, why: str) -> tuple[Key, ...]:
@@ -275,42 +266,6 @@ def flatten(ports: Ports) -> tuple[Key, ...]:
     if failed:
         raise VenueAway("; ".join(failed))
     return tuple(asked)
-
-
-def flatten_direct(
-    venue: Venue,
-    symbols: Sequence[str],
-    rules: Rules,
-    say_: Callable[[str], None],
-    pause_s: float = 1.0,
-) -> bool:
-    """Close all positions on the symbols with neither Redis nor lease: look, close, repeat; True when seen flat."""
-    widen = 0
-    for n in range(DIRECT_TRIES):
-        if n > 1:
-            time.sleep(pause_s)  # the first close is looked at at once; then the venue gets time to answer otherwise
-        holdings = venue.holdings(Urgency.PROTECTIVE)
-        if isinstance(holdings, Unknown):
-            say_(f"positions could not be read: {holdings.why}")
-            continue
-        open_ = [p for s, p in holdings.value.positions.items() if not symbols or s in symbols]
-        if not open_:
-            say_("flat")
-            return True
-        for position in open_:
-            market = venue.markets()[position.symbol]
-            give = rules.flatten_worst[min(widen, len(rules.flatten_worst) - 1)]
-            mark = position.mark or position.entry_price
-            worst = on_grid(mark * (1 - position.side.sign * give), market, farther(position.side))
-            name = encode(ClientId("00000", Role.FLATTEN, n, NOBODY))
-            permit = venue.permit(Urgency.PROTECTIVE, venue.now_ms() + 10_000)
-            if isinstance(permit, Throttled):
-                say_(f"{position.symbol}: {permit.text}")
-                continue
-            outcome = venue.close(position.symbol, position.side, position.size, worst, name, permit)
-            say_(f"{position.symbol}: close {position.size:f} {position.side} within {give:.0%}: {say(outcome)}")
-            widen += isinstance(outcome, Rejected) and outcome.reason is Reason.NO_LIQUIDITY
-    return False
 
 
 # --- looking ---------------------------------------------------------------------------------------------------

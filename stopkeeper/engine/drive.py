@@ -18,6 +18,7 @@ from stopkeeper.core.actions import (
     Plan,
     Prepare,
     Rest,
+    RestKind,
 )
 from stopkeeper.core.case import LOOK_AGAIN_MS, Frame
 from stopkeeper.core.decide import decide
@@ -44,6 +45,7 @@ class _Drive:
     ports: Ports
     seen: AccountSeen | None = None
     stale: frozenset[Field] = ALL_FIELDS
+    acted: bool = False
     asked: dict[str, Known[Lookup]] = field(default_factory=dict)
 
 
@@ -83,7 +85,8 @@ def _turns(run: _Drive) -> Rest | Again:
         due = plan.ends.due_ms
         after = None if due is None else max(0, due - ports.venue.now_ms())
         if ports.leases.release(run.lease, counter, after):
-            ports.journal.write(run.key.account, run.key.symbol, _kind(plan.ends), plan.ends.why)
+            if run.acted or not _settled(plan.ends):
+                ports.journal.write(run.key.account, run.key.symbol, _kind(plan.ends), plan.ends.why)
             return plan.ends
         run.stale = ALL_FIELDS  # somebody woke the key while we looked: look again
         run.asked.clear()
@@ -92,6 +95,11 @@ def _turns(run: _Drive) -> Rest | Again:
     tired = Again(ports.venue.now_ms() + TIRED_MS, "as many turns as one drive may take: another goes on")
     ports.journal.write(run.key.account, run.key.symbol, "again", tired.why)
     return tired
+
+
+def _settled(end: Rest | Again) -> bool:
+    """Return whether an end says that all is as it should be: worth a line only after something was done."""
+    return isinstance(end, Rest) and end.kind in (RestKind.PROTECTED, RestKind.FLAT)
 
 
 def _kind(end: Rest | Again) -> str:
@@ -122,7 +130,7 @@ def _turn(run: _Drive) -> Plan:
         if _overslept(action, now, ports):
             run.stale = ALL_FIELDS
             break
-        before = record
+        before, run.acted = record, True
         record, outcome = perform(action, record, run.lease, ports)
         if isinstance(outcome, Accepted):
             run.stale |= action.looks

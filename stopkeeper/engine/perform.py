@@ -81,7 +81,7 @@ def _effect(
     _tell(action, outcome, record, ports)
     entry = outcome.entry if isinstance(outcome, EntryOutcome) else outcome
     if isinstance(entry, Barred):
-        ports.flags.set(ports.account, replace(ports.flags.read(ports.account), barred=entry.text))
+        ports.flags.change(ports.account, barred=entry.text)
     return record, entry
 
 

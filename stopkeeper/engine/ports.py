@@ -248,7 +248,10 @@ class Flags(Protocol):
     """What a person or a Barred outcome has switched, per account; survives restarts."""
 
     def read(self, account: str) -> Switches: ...
-    def set(self, account: str, switches: Switches) -> None: ...
+    def change(
+        self, account: str, *, paused: bool | None = None, halted: bool | None = None, barred: str | None = None
+    ) -> None:
+        """Set what is given and leave the rest, in one write: a halt must not be lost to a bar noted beside it."""
 
 
 class NonceSource(Protocol):

@@ -14,7 +14,6 @@ from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import FillPage, Holdings, Known, Order
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import KeyRecord
-from stopkeeper.core.rules import Switches
 from stopkeeper.store.asks import Ask
 
 T = TypeVar("T")
@@ -38,7 +37,6 @@ class Codec(Generic[T]):
 RECORD: Codec[KeyRecord] = Codec(KeyRecord)
 LINE: Codec[LedgerLine] = Codec(LedgerLine)
 ASK: Codec[Ask] = Codec(Ask)
-SWITCHES: Codec[Switches] = Codec(Switches)
 
 # An observation is stored field by field, because each field has a venue time and a watermark of its own.
 LOOK: Mapping[str, Codec[Any]] = {

@@ -64,7 +64,7 @@ TABLE = (
         "per field f: f (reading), f:at (venue ms), f:seen (Redis ms), f:older (readings > 10 s older in a row)",
     ),
     KeyKind("sk:marks:<account>", "hash", "for ever", "symbol -> price|Redis ms"),
-    KeyKind("sk:switches:<account>", "string", "for ever", "Switches: paused, halted, barred"),
+    KeyKind("sk:switches:<account>", "hash", "for ever", "paused, halted: 1 or empty; barred: the venue's words"),
     KeyKind("sk:nonce:<signer>", "string", "for ever", "the last nonce minted for a signer address"),
     KeyKind("sk:budget:<limit>", "hash", "twice its period", "tokens left, at (Redis ms)"),
     KeyKind("sk:text:<name>", "string", "as the writer says", "a cached text, like a venue's market list"),

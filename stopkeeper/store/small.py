@@ -6,10 +6,10 @@ from decimal import Decimal
 from stopkeeper.core.prices import Price, Source, parse_price
 from stopkeeper.core.rules import Switches
 from stopkeeper.store import keys
-from stopkeeper.store.codec import SWITCHES
 from stopkeeper.store.wire import Wire, time_ms
 
 NONCE_AHEAD_MS = 10_000
+ON = "1"
 
 
 def checked_weight(limit: str, weight: int, capacity: int, reserve: int) -> None:
@@ -53,12 +53,18 @@ class RedisFlags:
 
     def read(self, account: str) -> Switches:
         """Return what is switched; nothing is where nothing was set. Raises StoreGone."""
-        text = self._wire.read("GET", keys.switches(account))
-        return Switches() if text is None else SWITCHES.load(text)
+        stored = self._wire.read("HGETALL", keys.switches(account)) or {}
+        return Switches(stored.get("paused") == ON, stored.get("halted") == ON, stored.get("barred", ""))
 
-    def set(self, account: str, switches: Switches) -> None:
-        """Set all switches of an account, confirmed on disk. Raises StoreGone."""
-        self._wire.confirmed("SET", keys.switches(account), SWITCHES.dump(switches))
+    def change(
+        self, account: str, *, paused: bool | None = None, halted: bool | None = None, barred: str | None = None
+    ) -> None:
+        """Set what is given and leave the rest, confirmed on disk. Raises StoreGone."""
+        given = {"paused": paused, "halted": halted, "barred": barred}
+        texts = {name: value if isinstance(value, str) else ON if value else "" for name, value in given.items()}
+        fields = [part for name, text in texts.items() if given[name] is not None for part in (name, text)]
+        if fields:
+            self._wire.confirmed("HSET", keys.switches(account), *fields)
 
 
 class RedisNonces:

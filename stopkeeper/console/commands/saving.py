@@ -13,7 +13,7 @@ from stopkeeper.console.failures import Exit, Failure
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import Phase
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, direct
 
 
 @command("flatten", short_help="Close everything of an account.", example=(
@@ -86,7 +86,7 @@ def _closed_direct(session: Session, name: str) -> bool:
 
     way = session.house.direct(name)
     symbols = tuple(way.venue.markets()) or way.symbols  # what was opened by hand elsewhere is closed too
-    return desk.flatten_direct(way.venue, symbols, way.rules, note)
+    return direct.flatten_direct(way.venue, symbols, way.rules, note)
 
 
 @command("protect", short_help="Look at every key now and cover what is naked.", example="stopkeeper protect main")

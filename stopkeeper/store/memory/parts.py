@@ -118,10 +118,17 @@ class MemoryFlags:
         with self._world.using() as state:
             return state.switches.get(account, Switches())
 
-    def set(self, account: str, switches: Switches) -> None:
-        """Set all switches of an account. Raises StoreGone."""
+    def change(
+        self, account: str, *, paused: bool | None = None, halted: bool | None = None, barred: str | None = None
+    ) -> None:
+        """Set what is given and leave the rest. Raises StoreGone."""
         with self._world.using() as state:
-            state.switches[account] = switches
+            now = state.switches.get(account, Switches())
+            state.switches[account] = Switches(
+                now.paused if paused is None else paused,
+                now.halted if halted is None else halted,
+                now.barred if barred is None else barred,
+            )
 
 
 class MemoryNonces:

@@ -86,7 +86,10 @@ def test_marks_have_an_age_and_are_prices(rig: Any, store: Store) -> None:
 
 def test_switches_are_an_accounts(rig: Any, store: Store) -> None:
     assert store.flags.read("main") == Switches()
-    store.flags.set("main", Switches(paused=True, barred="agent expired"))
+    store.flags.change("main", halted=True)
+    store.flags.change("main", paused=True, barred="agent expired")
+    assert rig.process().flags.read("main") == Switches(True, True, "agent expired")  # a bar takes no halt away
+    store.flags.change("main", halted=False)
     assert rig.process().flags.read("main") == Switches(paused=True, barred="agent expired")
     assert store.flags.read("other") == Switches()
 

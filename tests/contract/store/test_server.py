@@ -15,7 +15,7 @@ from redis import Redis
 
 from stopkeeper.core.model import Amount, Distance, Key, Side, Signal
 from stopkeeper.core.record import Origin, Trade
-from stopkeeper.core.rules import Limits, Switches
+from stopkeeper.core.rules import Limits
 from stopkeeper.engine.ports import AdmitResult, StoreGone
 from stopkeeper.store import keys
 from stopkeeper.store.connect import open_store
@@ -70,7 +70,7 @@ def test_a_server_without_a_file_is_refused_in_words(no_aof: str) -> None:
     for write in (
         store.verify,
         lambda: store.records.admit(trade(), "b", Decimal(1), Limits()),
-        lambda: store.flags.set("main", Switches(halted=True)),
+        lambda: store.flags.change("main", halted=True),
         lambda: store.nonces.take("0xab", 1, 1),
     ):
         with pytest.raises(StoreGone, match="append-only file"):
@@ -83,7 +83,7 @@ def test_fewer_replicas_than_configured_are_refused(server: EmbeddedServer, monk
     store = open_store(server.url, installation="a1b2c", durability=Durability(local=1, replicas=1))
     started = time.monotonic()
     with pytest.raises(StoreGone, match="replicas 0 of 1"):
-        store.flags.set("main", Switches())
+        store.flags.change("main", halted=False)
     assert time.monotonic() - started < 2
     store.close()
     with pytest.raises(ValueError, match="tests"):

@@ -7,6 +7,7 @@ import pytest
 
 from stopkeeper.core.actions import ALL_FIELDS, Rest
 from stopkeeper.core.model import AccountSeen
+from stopkeeper.core.outcomes import Unknown
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.observe import look
@@ -231,3 +232,23 @@ def test_an_entry_finds_its_mark_where_no_feed_and_no_fresh_look_has_one(market,
 
     market.until(covered)
     assert entries(market) == 1
+
+
+def test_a_signal_too_far_from_its_price_is_refused_at_the_door(market):
+    with pytest.raises(asks.Refused, match=r"95000.0 is 5.00% away from it, more than 1.00%"):
+        market.submit(price="100000", max_deviation="1%")
+    assert "order" not in market.get("/stats")["requests"]["by_type"]
+
+
+def test_a_stop_beyond_the_limit_is_refused_with_both_prices_named(market):
+    with pytest.raises(asks.Refused, match="below both the limit 90000 and the price 95000"):
+        market.submit(limit="90000", stop="2%")
+
+
+def test_a_stop_that_cannot_be_read_back_alone_is_read_among_all_orders(market, monkeypatch):
+    monkeypatch.setattr(market.ports.venue, "lookup", lambda *_args: Unknown("no answer"))
+    market.submit()
+    market.post("/stats/reset")
+    market.tick()
+    assert market.rows()["BTC"].phase == "protected"
+    assert market.get("/stats")["requests"]["by_type"]["frontendOpenOrders"] == 2

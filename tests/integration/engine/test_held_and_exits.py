@@ -5,7 +5,13 @@ from decimal import Decimal
 
 import pytest
 
+from stopkeeper.core.actions import ALL_FIELDS
+from stopkeeper.core.model import AccountSeen
+from stopkeeper.core.outcomes import Reason, Rejected
 from stopkeeper.engine import desk as asks
+from stopkeeper.engine.direct import flatten_direct
+from stopkeeper.engine.observe import look
+from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sweep import sweep
 
 
@@ -182,7 +188,7 @@ def test_a_time_limit_closes_the_trade(market):
 
 def test_flatten_direct_needs_no_store(held):
     said: list[str] = []
-    assert asks.flatten_direct(held.ports.venue, ("BTC",), held.ports.rules, said.append)
+    assert flatten_direct(held.ports.venue, ("BTC",), held.ports.rules, said.append)
     assert said[-1] == "flat"
     assert held.witness()["naked_intervals"] == []
 
@@ -227,3 +233,25 @@ def test_another_installation_at_work_on_the_account_is_named(held):
     assert said is not None
     assert "installation a1b2c" in said
     assert "other_installation_live" in {breach.kind for breach in asks.audit(stranger)}
+
+
+def test_a_close_asked_while_another_drives_an_unowned_position_is_not_lost_in_silence(market, monkeypatch):
+    assert market.rows() == {}
+    market.hand(side="long", size="0.01")
+    monkeypatch.setattr(asks, "drive", lambda *_args: None)
+    look(market.ports, ALL_FIELDS, AccountSeen(), Urgency.PROTECTIVE)
+    with pytest.raises(asks.VenueAway, match="ask again in a moment"):
+        asks.ask_close(market.key(), market.ports)
+    assert not any(line.startswith("asked") for line in market.story())
+
+
+def test_a_direct_flatten_widens_only_where_nothing_matched(held, monkeypatch):
+    given: list[str] = []
+    real = held.ports.venue.close
+
+    def busy(*args):
+        return Rejected(Reason.TOO_SMALL, "no") if len(given) < 3 else real(*args)
+
+    monkeypatch.setattr(held.ports.venue, "close", busy)
+    assert flatten_direct(held.ports.venue, ("BTC",), held.ports.rules, given.append, 0)
+    assert all("within 3%" in line for line in given[:-1])

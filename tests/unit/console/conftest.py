@@ -1,7 +1,7 @@
 """A console over a backend that holds canned values and records what it is asked; a venue that must not be touched."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,7 +81,9 @@ class FakeHouse:
             rules=SimpleNamespace(leverage=5),
             flags=SimpleNamespace(
                 read=lambda name: self.switches.get(name, Switches()),
-                set=lambda name, new: self.switches.update({name: new}),
+                change=lambda name, **new: self.switches.update(
+                    {name: replace(self.switches.get(name, Switches()), **new)}
+                ),
             ),
             ledger=SimpleNamespace(lines=lambda _account: self.ledger),
             journal=SimpleNamespace(

@@ -18,7 +18,7 @@ from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.report import Phase, PositionRow
 from stopkeeper.core.rules import Switches
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, direct
 from tests.unit.console.conftest import FakeHouse, Run
 
 POSITION_FIELDS = [
@@ -260,7 +260,7 @@ def test_orphans_say_since_when(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
 def test_flatten_direct_asks_no_store(run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     house.gone = "Redis is gone"
     results = iter([True, False])
-    monkeypatch.setattr(desk, "flatten_direct", lambda *_args: next(results))
+    monkeypatch.setattr(direct, "flatten_direct", lambda *_args: next(results))
     assert run("flatten", "main", "--direct").exit_code == 0
     result = run("flatten", "--all", "--direct", "--json")
     assert result.exit_code == 1

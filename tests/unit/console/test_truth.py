@@ -13,7 +13,7 @@ from stopkeeper.console import words
 from stopkeeper.console.backend import AccountFacts, Check
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import Phase
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, direct
 from tests.unit.console.conftest import FakeHouse, Run
 from tests.unit.console.test_shapes import ROW
 
@@ -90,7 +90,7 @@ def test_flatten_direct_names_the_account_of_each_line(
         say("BTC: close 1 long")
         return True
 
-    monkeypatch.setattr(desk, "flatten_direct", close_all)
+    monkeypatch.setattr(direct, "flatten_direct", close_all)
     assert run("flatten", "--all", "--direct").stderr == "main: BTC: close 1 long\n"
     assert house.asked[-1] == ("BTC", "ETH"), "every symbol the venue lists, as flatten closes what was opened by hand"
 
@@ -140,5 +140,5 @@ def test_flatten_direct_closes_all_accounts_at_once(
 ) -> None:
     house.accounts = {name: AccountFacts(name, "hyperliquid", "paper", ("BTC",)) for name in ("away", "there")}
     both = Barrier(2, timeout=5)
-    monkeypatch.setattr(desk, "flatten_direct", lambda *_args: both.wait() >= 0)
+    monkeypatch.setattr(direct, "flatten_direct", lambda *_args: both.wait() >= 0)
     assert run("flatten", "--all", "--direct").exit_code == 0

@@ -503,7 +503,7 @@ def test_prepare_names_the_signals_leverage() -> None:
             record(new_trade(signal=signal(price=D(98), max_deviation=D("0.01")))),
             seen(),
             None,
-            "the price 100 is 2.04% from the signal's 98, more than 1.00%",
+            "the price 100 is 2.04% away from it, more than 1.00%",
         ),
         ("paused", record(new_trade()), seen(), PAUSED, "the account is paused: no new entries"),
         (

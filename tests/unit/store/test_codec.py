@@ -10,9 +10,8 @@ from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import FillPage, Funds, Holdings, Known, Order, Position
 from stopkeeper.core.outcomes import Accepted, Barred, Outcome, Rejected, Throttled, Unknown
 from stopkeeper.core.record import KeyRecord, Trade
-from stopkeeper.core.rules import Switches
 from stopkeeper.store.asks import Admitted, Wish
-from stopkeeper.store.codec import ASK, LINE, LOOK, RECORD, SWITCHES, Codec, as_text
+from stopkeeper.store.codec import ASK, LINE, LOOK, RECORD, Codec, as_text
 
 st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=False))
 quick = settings(
@@ -67,7 +66,6 @@ def test_looks(field: str, values: st.SearchStrategy[object], data: st.DataObjec
 
 def test_a_record_of_an_older_release_gets_the_defaults() -> None:
     assert RECORD.load('{"key": {"account": "a", "symbol": "BTC"}, "gone_since": 1}').quiet_ms == 0
-    assert SWITCHES.load("{}") == Switches()
 
 
 def test_journal_fields_are_texts() -> None:
