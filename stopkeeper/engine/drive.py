@@ -45,7 +45,7 @@ class _Drive:
     ports: Ports
     seen: AccountSeen | None = None
     stale: frozenset[Field] = ALL_FIELDS
-    acted: bool = False
+    news: bool = False  # something was done or learned, so that the end is worth a line
     asked: dict[str, Known[Lookup]] = field(default_factory=dict)
 
 
@@ -85,7 +85,7 @@ def _turns(run: _Drive) -> Rest | Again:
         due = plan.ends.due_ms
         after = None if due is None else max(0, due - ports.venue.now_ms())
         if ports.leases.release(run.lease, counter, after):
-            if run.acted or not _settled(plan.ends):
+            if run.news or not _settled(plan.ends):
                 ports.journal.write(run.key.account, run.key.symbol, _kind(plan.ends), plan.ends.why)
             return plan.ends
         run.stale = ALL_FIELDS  # somebody woke the key while we looked: look again
@@ -120,7 +120,7 @@ def _turn(run: _Drive) -> Plan:
     now = frame(ports, run.key.symbol)
     learned = learn(record, seen, now)
     if learned != record:
-        record = ports.records.save(learned, run.lease)
+        record, run.news = ports.records.save(learned, run.lease), True
     plan = decide(record, seen, now)
     for alarm in plan.alarms:
         ports.journal.write(run.key.account, run.key.symbol, f"alarm:{alarm.kind}", alarm.text)
@@ -130,7 +130,7 @@ def _turn(run: _Drive) -> Plan:
         if _overslept(action, now, ports):
             run.stale = ALL_FIELDS
             break
-        before, run.acted = record, True
+        before, run.news = record, True
         record, outcome = perform(action, record, run.lease, ports)
         if isinstance(outcome, Accepted):
             run.stale |= action.looks
