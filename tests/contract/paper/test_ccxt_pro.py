@@ -71,7 +71,8 @@ def test_orders_fills_and_positions(venue: Client) -> None:
         pushed = {"symbol": "BTC", "price": 92900}
         trades = await soon(venue, 3, made.watch_my_trades(BTC), lambda: venue.control("/mark", pushed))
         assert trades[-1]["info"]["dir"] == "Close Long"
-        balance = await made.watch_balance()
+        # its channel stands already and tells only changes: without one after the call there may be nothing to hear
+        balance = await soon(venue, 3, made.watch_balance(), lambda: venue.order(row("buy", "0.01", "99000")))
         assert balance["USDC"]["total"] < 10000
 
     watching(venue, body)
