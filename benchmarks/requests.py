@@ -66,17 +66,22 @@ def _trade(bench: Bench, counted: Counted, title: str, *, fresh: bool) -> None:
     if not fresh:
         counted.step("refresh and sweep of 1 position", lambda: sweep(ports))
         desk.ask_close(key, ports)
-        counted.step("close by command", lambda: drive(key, ports))
+        counted.step("a close by command, until booked", lambda: _until_booked(bench, key))
     else:
         mark = float(bench.venue.marks()["BTC"])
         bench.venue.post("/mark", symbol="BTC", price=str(int(mark * 0.979)), hold_ms=2_000)
-        counted.step("the stop fired", lambda: drive(key, ports))
-    time.sleep(3.2)
-    if ports.records.load(key).trade is not None:
-        counted.step("booking, when nothing can still appear", lambda: drive(key, ports))
+        counted.step("the stop fired, until booked", lambda: _until_booked(bench, key))
     time.sleep(3.2)
     bench.age_looks()
     bench.forget_budget()
+
+
+def _until_booked(bench: Bench, key: Key) -> None:
+    """Drive a key whenever it says it is due, as tickers would, until no trade is on it."""
+    while bench.ports.records.load(key).trade is not None:
+        end = drive(key, bench.ports)
+        due = end.due_ms if end and end.due_ms is not None else bench.ports.venue.now_ms()
+        time.sleep(max(0, due - bench.ports.venue.now_ms()) / 1000)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,12 @@ Another order of events: CHAOS_SEED=7 pytest tests/chaos. Longer runs: python -m
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.play import run
 
 
+@pytest.mark.chaos
 def test_whatever_happens_every_position_keeps_its_stop(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHAOS_SEED", "1"))
     verdict = run(tmp_path, seed=seed, seconds=float(os.environ.get("CHAOS_SECONDS", "20")))
