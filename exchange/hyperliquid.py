@@ -1,6 +1,6 @@
 """Hyperliquid as a ``Venue``: the right to act and the effects of one account. Quirks only; rules live in core.
 
-Requests are signed here and sent through ccxt, which never gets a key. Facts: venues/hyperliquid.md, venue docs.
+Requests are signed here and sent through ccxt, which never gets a key. Facts: the venue's docs.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Hyperliquid's reads: one account observed, each reading Known with the venue's time or Unknown. No effects, no keys.
 
-Facts: venues/hyperliquid.md, venue docs (info endpoint, rate limits).
+Facts: the venue's docs (info endpoint, rate limits).
 """
 
 from collections.abc import Callable, Collection, Mapping

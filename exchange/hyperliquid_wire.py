@@ -1,6 +1,6 @@
 """Hyperliquid's write side as data: orders and actions as they are signed, and what its answers and words mean.
 
-No network, no keys. Shapes: SDK utils/signing.py; words: venues/hyperliquid.md and the venue's docs, error responses.
+No network, no keys. Shapes: SDK utils/signing.py; words: the venue's docs, error responses.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The Celery app: every queue setting, each with its reason. The measurements behind them are field/celery.md's.
+"""The Celery app: every queue setting, each with its reason, measured on Celery 5.7.
 
 A message is a wake-up and never the record, so delivery is kept simple: early acks, no retries, no countdowns. What is
 due stands in the store and is published again until it has been driven.

@@ -1,6 +1,6 @@
 """What requests cost: IP weights per minute, the action budget of an address, and a count of everything for benchmarks.
 
-Weights: venue docs `rate-limits-and-user-limits`, venues/hyperliquid.md section 10.
+Weights: venue docs `rate-limits-and-user-limits`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every number and every unsettled venue rule that can be turned, with both readings named.
 
-Unsettled rules: venues/hyperliquid.md section 13 and attacks.md A.3. A trader has to survive each reading.
+Unsettled rules are those no public evidence decides. A trader has to survive each reading.
 """
 
 from __future__ import annotations

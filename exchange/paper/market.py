@@ -140,7 +140,7 @@ class Market(Desk):
         return True
 
     def _force(self, account: Account, position: Position, mark: Decimal, words: str, now_ms: int) -> None:
-        """Trade the position away; a liquidation's order id is on no record (venues/hyperliquid.md section 8)."""
+        """Trade the position away; a liquidation's order id is on no record (public probes of the venue)."""
         sells = position.size > 0
         size = abs(position.size)
         at = self.quote(position.coin)

@@ -1,6 +1,6 @@
 """What the venue refuses at the door, and in which words. Pure: an order, an account and a quote in, a refusal out.
 
-Texts and statuses: venues/hyperliquid.md sections 5 and 8, venue docs `error-responses`.
+Texts and statuses: venue docs `error-responses`, public probes.
 """
 
 from __future__ import annotations

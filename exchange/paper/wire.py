@@ -1,6 +1,6 @@
 """How the venue prints numbers, orders, fills and positions, and how it reads an order. No state, no rules.
 
-Shapes: venues/hyperliquid.md sections 5 and 8, the recorded answers of hyperliquid-python-sdk, venue docs
+Shapes: the recorded answers of hyperliquid-python-sdk, venue docs
 `info-endpoint`.
 """
 

@@ -16,7 +16,7 @@ from typing import Any
 from exchange.paper.model import ZERO, Account, Event, Fill, FillEvent, Order, OrderEvent
 from exchange.paper.wire import number, order_type
 
-_MAGIC = "57b"  # Stopkeeper's ids: magic 3, installation 5, role 1, n 5, trade 12, checksum 6 (design.md 3.1)
+_MAGIC = "57b"  # Stopkeeper's ids: magic 3, installation 5, role 1, n 5, trade 12, checksum 6
 _ENTRY = "1"
 BY_HAND = "by hand"
 

@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The numbers the rules lean on; defaults are design.md's. Fractions, not percent; durations in ms."""
+    """The numbers the rules lean on; docs/policy.md lists them. Fractions, not percent; durations in ms."""
 
     leverage: int = 5
     margin_mode: MarginMode = MarginMode.ISOLATED

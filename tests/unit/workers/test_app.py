@@ -1,4 +1,4 @@
-"""The Celery app's settings: each assertion is a measured way to lose or repeat a message (field/celery.md)."""
+"""The Celery app's settings: each assertion is a measured way to lose or repeat a message."""
 
 import re
 from datetime import timedelta
