@@ -5,6 +5,7 @@ A turn observes, learns, decides and performs, under the lease. This is the only
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from stopkeeper.core.actions import (
     ALL_FIELDS,
@@ -112,10 +113,12 @@ def _turn(run: _Drive) -> Plan:
     ports.leases.renew(run.lease, 0)
     record = ports.records.load(run.key)
     if run.seen is None:
-        run.seen = first_look(record, ports)
+        run.seen = first_look(record, ports, partial(_keep, run))
     elif run.stale:
-        run.seen = look(ports, read_back(record, run, ports), run.seen, Urgency.PROTECTIVE)
+        fields = read_back(record, run, ports)
+        run.seen = look(ports, fields, run.seen, Urgency.PROTECTIVE, partial(_keep, run))
     run.stale = frozenset()
+    _keep(run)
     seen = narrow(record, run.seen, ports, run.asked)
     now = frame(ports, run.key.symbol)
     learned = learn(record, seen, now)
@@ -140,6 +143,12 @@ def _turn(run: _Drive) -> Plan:
             return Plan(plan.concern, ends=Again(now.now_ms + LOOK_AGAIN_MS, say(outcome)))
         break
     return plan
+
+
+def _keep(run: _Drive) -> None:
+    """Renew a lease that is half spent: a slow venue's reads must not cost the one its stop is placed under."""
+    if run.ports.leases.remaining_ms(run.lease) < run.ports.times.lease_ms // 2:
+        run.ports.leases.renew(run.lease, 0)
 
 
 def read_back(record: KeyRecord, run: _Drive, ports: Ports) -> frozenset[Field]:

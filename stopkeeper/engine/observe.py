@@ -3,7 +3,7 @@
 Positions come first because a stale position beside newer orders errs towards a false naked, which is harmless.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
@@ -32,10 +32,21 @@ def frame(ports: Ports, symbol: str) -> Frame:
     )
 
 
-def look(ports: Ports, fields: frozenset[Field], known: AccountSeen, urgency: Urgency) -> AccountSeen:
+def at_once() -> None:
+    """Do nothing between two reads: what a look without a lease does."""
+
+
+def look(
+    ports: Ports,
+    fields: frozenset[Field],
+    known: AccountSeen,
+    urgency: Urgency,
+    between: Callable[[], None] = at_once,
+) -> AccountSeen:
     """Read fields of an account afresh, in order, and share what was seen with every process.
 
     All of them or none: many keys that each read the half of a short budget would keep each other blind for ever.
+    ``between`` is called before the orders and before the fills are read.
     """
     wait_ms = ports.venue.wait_ms(fields, urgency) if fields else 0
     if wait_ms:
@@ -45,8 +56,10 @@ def look(ports: Ports, fields: frozenset[Field], known: AccountSeen, urgency: Ur
     if Field.HOLDINGS in fields:
         read = replace(read, holdings=ports.venue.holdings(urgency))
     if Field.ORDERS in fields:
+        between()
         read = replace(read, orders=ports.venue.orders(urgency))
     if Field.FILLS in fields:
+        between()
         read = replace(read, fills=_fills(ports, known.fills, urgency))
     if fields:  # only what was read: saving the rest again would make it look younger than it is
         ports.looks.save(ports.account, read)
@@ -79,18 +92,20 @@ def cached(ports: Ports, max_age_ms: Mapping[Field, int]) -> tuple[AccountSeen, 
     return seen, frozenset(stale)
 
 
-def first_look(record: KeyRecord, ports: Ports) -> AccountSeen:
+def first_look(record: KeyRecord, ports: Ports, between: Callable[[], None] = at_once) -> AccountSeen:
     """Observe for a key's first turn: an entry may lean on a fresh shared look, everything else looks for itself."""
     if awaiting_entry(record):
         fresh = ports.times.look_fresh_ms
         ages = {Field.HOLDINGS: fresh, Field.ORDERS: fresh, Field.FILLS: ports.times.sweep_ms}
         seen, stale = cached(ports, ages)
-        return look(ports, stale | _unfit(record, seen), seen, Urgency.ORDINARY)
+        return look(ports, stale | _unfit(record, seen), seen, Urgency.ORDINARY, between)
     seen, _ = cached(ports, {})
     if _awaits_fills(record):
-        return look(ports, ALL_FIELDS, seen, Urgency.PROTECTIVE)
-    seen = look(ports, frozenset({Field.HOLDINGS, Field.ORDERS}), seen, Urgency.PROTECTIVE)
-    return look(ports, frozenset({Field.FILLS}), seen, Urgency.PROTECTIVE) if _asks_fills(record, seen) else seen
+        return look(ports, ALL_FIELDS, seen, Urgency.PROTECTIVE, between)
+    seen = look(ports, frozenset({Field.HOLDINGS, Field.ORDERS}), seen, Urgency.PROTECTIVE, between)
+    if not _asks_fills(record, seen):
+        return seen
+    return look(ports, frozenset({Field.FILLS}), seen, Urgency.PROTECTIVE, between)
 
 
 def awaiting_entry(record: KeyRecord) -> bool:

@@ -157,3 +157,25 @@ def test_fills_of_a_long_lived_trade_are_not_read_from_its_beginning_every_time(
     assert seen.fills.value.since_ms <= created
     assert [str(fill.size) for fill in seen.fills.value.fills if fill.time_ms >= created] == ["0.01", "0.01"]
     assert len({fill.id for fill in seen.fills.value.fills}) == len(seen.fills.value.fills)
+
+
+def test_a_venue_so_slow_that_its_reads_outlast_a_lease_still_gets_the_stop_placed(market):
+    market.submit()
+    market.until_phase("protected")
+    market.until(lambda: market.ports.venue.now_ms() > market.ports.records.load(market.key()).quiet_ms)
+    market.hand(cancel="stops")
+    reads = []
+    for name in ("holdings", "orders", "fills"):
+        real = getattr(market.ports.venue, name)
+
+        def slow(*args, real=real):
+            reads.append(real)
+            time.sleep(1.1)  # three of them are longer than a lease, each is shorter than what a send needs
+            return real(*args)
+
+        setattr(market.ports.venue, name, slow)
+    market.hand(side="long", size="0.01")  # another size than we last knew, so that fills are read as well
+    market.ports.wakes.wake(market.key(), "the stop is gone")
+    market.tick()
+    assert len(reads) >= 3
+    assert [line for line in market.story() if line.startswith("PlaceStop")]
