@@ -34,6 +34,7 @@ ROWS_PER_WEIGHT: Mapping[str, int] = {
     "historicalOrders": 20,
     "userFunding": 20,
     "fundingHistory": 20,
+    "candleSnapshot": 60,
 }
 
 

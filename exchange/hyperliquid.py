@@ -3,7 +3,7 @@
 Requests are signed here and sent through ccxt, which never gets a key. Facts: the venue's docs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -16,11 +16,11 @@ from exchange.budget import ADDRESS_FLOOR, EFFECT_WEIGHT, AddressBudget, IpBudge
 from exchange.clock import mono_ms
 from exchange.gateway import Ask, Gateway
 from exchange.hyperliquid_reads import Reads, parsed
-from exchange.hyperliquid_wire import Action, Leg, Tpsl, cancel_action, leverage_action, order_action, outcomes
+from exchange.hyperliquid_wire import Action, Leg, Tif, Tpsl, cancel_action, leverage_action, order_action, outcomes
 from exchange.nonces import Nonces
 from exchange.signing import sign_l1_action
 from exchange.transport import CcxtTransport, ccxt_options, hearing
-from stopkeeper.core.model import MarginMode, Market, Side
+from stopkeeper.core.model import MarginMode, Market, Resting, Side
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.record import Terms
 from stopkeeper.core.rules import Ability
@@ -28,6 +28,7 @@ from stopkeeper.engine.ports import BudgetSource, EntryIds, NonceSource, Permit,
 
 LAG_MS = 3_000
 HELD_MS = 10_000
+_TIF: Mapping[Resting, Tif] = {Resting.NO: "Ioc", Resting.GTC: "Gtc", Resting.POST_ONLY: "Alo"}
 
 
 def _ccxt(account: VenueAccount, times: Times) -> Callable[[], Any]:
@@ -93,33 +94,37 @@ class Hyperliquid(Reads):
         return self._send(leverage_action(found[0], leverage, cross=mode is MarginMode.CROSS), permit, 1)[0]
 
     def enter(self, symbol: str, side: Side, terms: Terms, ids: EntryIds, permit: Permit) -> EntryOutcome:
-        """Send entry (IOC at terms.worst_price), stop and target as one action of independent orders (grouping na)."""
+        """Send entry, stop and targets as one action.
+
+        IOC at terms.worst_price, all orders independent (grouping na); or a limit there that rests, whose stop comes
+        alive when it has filled completely (grouping normalTpsl: venue docs, TP/SL).
+        """
         found = self._listed(symbol)
-        wants_target = terms.target is not None and terms.target_worst is not None and ids.target is not None
         if isinstance(found, Throttled):
-            return EntryOutcome(found, found, found if wants_target else None)
+            return EntryOutcome(found, found, (found,) * len(terms.targets))
         asset, market = found
-        exit_side, size = side.opposite, terms.size
+        out, size, tif = side.opposite, terms.size, _TIF[terms.resting]
         legs = [
-            Leg(asset, market, side, size, terms.worst_price, ids.entry, reduce_only=False),
-            Leg(asset, market, exit_side, size, terms.stop_worst, ids.stop, reduce_only=True, trigger=terms.stop),
+            Leg(asset, market, side, size, terms.worst_price, ids.entry, reduce_only=False, tif=tif),
+            Leg(asset, market, out, size, terms.stop_worst, ids.stop, reduce_only=True, trigger=terms.stop),
         ]
-        if terms.target is not None and terms.target_worst is not None and ids.target is not None:
-            legs.append(
-                Leg(
-                    asset,
-                    market,
-                    exit_side,
-                    size,
-                    terms.target_worst,
-                    ids.target,
-                    reduce_only=True,
-                    trigger=terms.target,
-                    tpsl=Tpsl.TARGET,
-                )
+        legs += [
+            Leg(
+                asset,
+                market,
+                out,
+                target.size,
+                target.worst,
+                name,
+                reduce_only=True,
+                trigger=target.trigger,
+                tpsl=Tpsl.TARGET,
             )
-        results = self._send(order_action(legs), permit, len(legs))
-        return EntryOutcome(results[0], results[1], results[2] if wants_target else None)
+            for target, name in zip(terms.targets, ids.targets, strict=True)
+        ]
+        action = order_action(legs, "na" if terms.resting is Resting.NO else "normalTpsl")
+        entry, stop, *targets = self._send(action, permit, len(legs))
+        return EntryOutcome(entry, stop, tuple(targets))
 
     def place_stop(
         self, symbol: str, held: Side, size: Decimal, trigger: Decimal, worst: Decimal, client_id: str, permit: Permit

@@ -11,6 +11,7 @@ from typing import Any
 from exchange.fields import Unreadable, get, integer, number, rows
 from stopkeeper.core.model import (
     ZERO,
+    Candle,
     Fill,
     Funds,
     Holdings,
@@ -24,6 +25,7 @@ from stopkeeper.core.model import (
 )
 from stopkeeper.core.prices import parse_price
 
+_ORDINARY = frozenset({"Open Long", "Close Long", "Open Short", "Close Short", "Long > Short", "Short > Long"})
 _ADL = re.compile(r"auto-?\s?deleverag|\badl\b", re.IGNORECASE)
 _STANDING = re.compile(r"^price (above|below) ", re.IGNORECASE)
 _KINDS = {
@@ -40,6 +42,7 @@ _STATES = {
     "filled": OrderState.FILLED,
     "canceled": OrderState.CANCELED,
     "scheduledCancel": OrderState.CANCELED,
+    "internalCancel": OrderState.CANCELED,
     "rejected": OrderState.REJECTED,
 }
 
@@ -52,8 +55,11 @@ def side_of(raw: object) -> Side:
 
 
 def is_perp(coin: str) -> bool:
-    """Tell whether a coin is a perpetual of the main exchange: not spot (@107, PURR/USDC), not of a dex (flx:CRCL)."""
-    return not coin.startswith("@") and "/" not in coin and ":" not in coin
+    """Tell whether a coin is a perpetual of the main exchange.
+
+    Not spot (@107, PURR/USDC), not of a dex (flx:CRCL), not an outcome (#5160; venue docs, asset ids).
+    """
+    return not coin.startswith(("@", "#")) and "/" not in coin and ":" not in coin
 
 
 def client_id_of(row: Mapping[str, Any]) -> str | None:
@@ -196,10 +202,7 @@ def lookup(raw: object, symbol: str, client_id: str) -> Lookup:
 
 def fill(row: Mapping[str, Any], address: str) -> Fill:
     """Return one row of ``userFills``. ``fee`` already holds a builder's share (venue docs)."""
-    liquidation = row.get("liquidation")
-    # the other side of a liquidation carries the same field: only the liquidated one was liquidated
-    user = str(liquidation.get("liquidatedUser")).lower() if isinstance(liquidation, dict) else None
-    direction = str(row.get("dir"))
+    direction = str(row.get("dir") or "")
     return Fill(
         id=str(integer(get(row, "tid"))),
         symbol=str(get(row, "coin")),
@@ -212,9 +215,17 @@ def fill(row: Mapping[str, Any], address: str) -> Fill:
         closed_pnl=number(get(row, "closedPnl")),
         time_ms=integer(get(row, "time")),
         start=number(get(row, "startPosition")),
-        liquidation=user == address.lower() or direction.startswith("Liquidated"),
+        liquidation=_was_liquidated(row, direction, address),
         adl=_ADL.search(direction) is not None,
+        words="" if direction in _ORDINARY else direction,
     )
+
+
+def _was_liquidated(row: Mapping[str, Any], direction: str, address: str) -> bool:
+    """Tell whether this account is the one that was liquidated: the other side's row bears the same field and words."""
+    liquidation = row.get("liquidation")
+    user = liquidation.get("liquidatedUser") if isinstance(liquidation, dict) else None
+    return user.lower() == address.lower() if isinstance(user, str) else direction.startswith("Liquidated")
 
 
 def fills(raw: Iterable[Mapping[str, Any]], address: str) -> list[Fill]:
@@ -249,6 +260,15 @@ def funding(raw: Iterable[object], symbol: str) -> Decimal:
     """Return the sum of ``userFunding`` rows of a coin: > 0 received, < 0 paid."""
     deltas = [get(row, "delta") for row in raw]
     return sum((number(get(delta, "usdc")) for delta in deltas if get(delta, "coin") == symbol), ZERO)
+
+
+def candles(raw: object) -> tuple[Candle, ...]:
+    """Return the bars of a ``candleSnapshot``, oldest first."""
+    bars = [
+        Candle(integer(get(row, "t")), number(get(row, "h")), number(get(row, "l")), number(get(row, "c")))
+        for row in rows(raw)
+    ]
+    return tuple(sorted(bars, key=lambda bar: bar.opened_ms))
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------

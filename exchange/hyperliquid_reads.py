@@ -3,6 +3,7 @@
 Facts: the venue's docs (info endpoint, rate limits).
 """
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -15,11 +16,13 @@ from exchange.fields import Unreadable, rows
 from exchange.gateway import Ask, Fault, Gateway, Reply, scrub
 from exchange.hyperliquid_markets import Markets, coin_of, context_mark
 from exchange.hyperliquid_pages import FILLS, FUNDING, Pages
+from exchange.transport import parse_json
 from stopkeeper.core.actions import Field
-from stopkeeper.core.model import FillPage, Holdings, Known, Lookup, Market, Order, Side
+from stopkeeper.core.model import Candle, FillPage, Holdings, Known, Lookup, Market, Order, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source, parse_price
 from stopkeeper.core.record import Prepared
+from stopkeeper.core.trailing import INTERVALS_MS
 from stopkeeper.engine.ports import Settings, TextCache, Urgency
 
 T = TypeVar("T")
@@ -30,7 +33,8 @@ _KINDS = {
     Field.PLACED: "orderStatus",
 }
 _NO_TIME = Unknown("no venue time yet: holdings are read first")
-_NO_USER = frozenset({"metaAndAssetCtxs"})
+_NO_USER = frozenset({"metaAndAssetCtxs", "candleSnapshot"})
+_BAR_MS = 500
 _NOT_UNDERSTOOD = frozenset({200, 400, 404, 405, 422, 500, 501})  # answered, and not with what was asked for
 _ASK_AGAIN_MS = 3_600_000
 _UNREADABLE = (Unreadable, AttributeError, TypeError, KeyError, IndexError, ArithmeticError)
@@ -129,6 +133,23 @@ class Reads:
         reply = self._info("metaAndAssetCtxs", urgency)
         found = parsed(reply, lambda body: context_mark(body, symbol))
         return None if isinstance(found, Unknown) else _priced(found, reply)
+
+    def candles(self, symbol: str, interval: str, count: int) -> Known[tuple[Candle, ...]] | Unknown:
+        """Read the last bars of a symbol: weight 20 and rows/60, once a bar for all processes."""
+        width, now = INTERVALS_MS[interval], self.now_ms()
+        name = f"candles:{self.account.http_url}:{symbol}:{interval}:{count}"
+        text = self._cache.load(name)
+        if text is None:
+            req = {"coin": symbol, "interval": interval, "startTime": now - width * count, "endTime": now}
+            reply = self._info("candleSnapshot", Urgency.ORDINARY, req=req)
+            found = parsed(reply, parse.candles)
+            if isinstance(found, Unknown):
+                return found
+            self.budget.add(surcharge_of("candleSnapshot", len(found)))
+            # kept until the bar that is being made has ended, and a little for the venue to count it
+            self._cache.save(name, json.dumps(reply.body, default=str), width - now % width + _BAR_MS)
+            return Known(found, now)
+        return Known(parse.candles(parse_json(text)), now)
 
     def funding(self, symbol: str, since_ms: int, until_ms: int) -> Known[Decimal] | Unknown:
         """Sum the funding received (> 0) or paid (< 0) on a symbol in [since, until]: weight 20 and rows/20 a page."""

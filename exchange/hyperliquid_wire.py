@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from exchange.fields import Unreadable, get, integer, number
 from exchange.gateway import Fault, Reply, scrub
@@ -17,6 +17,8 @@ from stopkeeper.core.outcomes import Accepted, Barred, Outcome, Reason, Rejected
 from stopkeeper.core.prices import Toward, to_grid, to_step
 
 Action = dict[str, Any]
+Tif = Literal["Ioc", "Gtc", "Alo"]
+Grouping = Literal["na", "normalTpsl"]
 
 
 class Tpsl(StrEnum):
@@ -52,6 +54,7 @@ class Leg:
     reduce_only: bool
     trigger: Decimal | None = None
     tpsl: Tpsl = Tpsl.STOP
+    tif: Tif = "Ioc"
 
     def wire(self) -> Action:
         """Return the order in the key order that is hashed.
@@ -63,7 +66,7 @@ class Leg:
         outwards = Toward.UP if buys else Toward.DOWN
         inwards = Toward.DOWN if buys else Toward.UP
         size = to_step(self.size, self.market.size_step, Toward.UP if self.reduce_only else Toward.DOWN)
-        kind: Action = {"limit": {"tif": "Ioc"}}
+        kind: Action = {"limit": {"tif": self.tif}}
         if self.trigger is not None:
             # a sell stop lies below the price, so inwards (up) is towards the price; targets are mirrored
             towards = inwards if self.tpsl is Tpsl.STOP else outwards
@@ -80,9 +83,12 @@ class Leg:
         }
 
 
-def order_action(legs: Sequence[Leg]) -> Action:
-    """Return one action that places all legs, in order and independent of each other."""
-    return {"type": "order", "orders": [leg.wire() for leg in legs], "grouping": "na"}
+def order_action(legs: Sequence[Leg], grouping: Grouping = "na") -> Action:
+    """Return one action that places all legs, in order and independent of each other.
+
+    With ``normalTpsl`` the later legs belong to the first and come alive when it has filled (venue docs, TP/SL).
+    """
+    return {"type": "order", "orders": [leg.wire() for leg in legs], "grouping": grouping}
 
 
 def cancel_action(asset: int, order_id: int) -> Action:
@@ -117,6 +123,7 @@ _REASONS: tuple[tuple[str, Reason], ...] = (
     (r"order has zero size", Reason.BAD_PRICE),
     (r"divisible by (tick|lot) size", Reason.BAD_PRICE),
     (r"more than \d+% away from the reference price", Reason.BAD_PRICE),
+    (r"post only order would have immediately matched", Reason.WOULD_MATCH),
     (r"open interest", Reason.CAP),
     (r"too many open orders", Reason.CAP),
     (r"max(imum)? (position|leverage)", Reason.CAP),

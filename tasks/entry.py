@@ -1,6 +1,6 @@
 """Entries: a signal in plain texts becomes a trade, then its key is driven."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from celery import current_task
 
@@ -21,21 +21,29 @@ def open_trade(
     size: str | None = None,
     notional: str | None = None,
     risk: str | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     limit: str | None = None,
+    rest: bool = False,
+    post_only: bool = False,
     leverage: int | None = None,
+    trail: str | None = None,
+    breakeven: str | None = None,
     expires: str = "30s",
     price: str | None = None,
     max_deviation: str | None = None,
     time_limit: str | None = None,
     signal_id: str | None = None,
 ) -> str:
-    """Submit a signal; amounts are decimal strings, ``stop`` and ``target`` a price or "2%".
+    """Submit a signal; amounts are decimal strings, ``stop`` and ``target`` a price or "2%", as on the command line.
+
+    ``target`` may be a list, each "4%:50%" (the part it takes); ``trail`` and ``breakeven`` are rules such as "1%@1R".
 
     Without ``signal_id`` the message's own id is the signal's, so that a message delivered twice is still one trade.
     """
-    amounts = {"stop": stop, "size": size, "notional": notional, "risk": risk, "target": target, "limit": limit}
-    _texts(amounts | {"price": price, "max_deviation": max_deviation})
+    amounts = {"stop": stop, "size": size, "notional": notional, "risk": risk, "limit": limit, "trail": trail}
+    _texts(amounts | {"price": price, "max_deviation": max_deviation, "breakeven": breakeven})
+    for each in target if isinstance(target, Sequence) and not isinstance(target, str) else (target,):
+        _texts({"target": each})
     ports = runtime.ports(account)
     signal = desk.parse_signal(
         account=account,
@@ -47,7 +55,11 @@ def open_trade(
         stop=stop,
         target=target,
         limit=limit,
+        rest=rest,
+        post_only=post_only,
         leverage=leverage,
+        trail=trail,
+        breakeven=breakeven,
         expires=expires,
         price=price,
         max_deviation=max_deviation,

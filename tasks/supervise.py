@@ -42,7 +42,7 @@ def refresh_stops() -> str:
 
 @task(queues.CONFIRM_FILLS)
 def confirm_fills() -> str:
-    """Make every key due whose entry nobody can prove or disprove yet."""
+    """Make every key due whose entry nobody can prove yet, or rests while no stream would tell of a fill."""
     current = runtime.current()
     return listed("due", [key for name in current.accounts for key in _unproven(current.ports_for(name))])
 
@@ -61,9 +61,11 @@ def drain(ports: Ports, *, urgent: Collection[Key] = ()) -> Sequence[Key]:
 
 
 def _unproven(ports: Ports) -> list[Key]:
-    found = []
+    found, heard_ms = [], ports.prices.heard_ms(ports.account)
+    deaf = heard_ms is None or heard_ms >= ports.rules.feed_lost_ms
     for record in ports.records.all(ports.account):
-        if record.trade and any(sent.unproven for sent in record.trade.sent):
+        sent = record.trade.sent if record.trade else ()
+        if any(each.unproven or (deaf and each.rests) for each in sent):
             ports.wakes.mark_due(record.key, 0)
             found.append(record.key)
     return found

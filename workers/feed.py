@@ -1,30 +1,40 @@
 """The feed: streams that wake, and the ticker that drains what is due. One leader per account, any number of tickers.
 
-Marks go to the store, events of orders and fills wake their key at once, every (re)connection starts a sweep: what
-happened before it was not pushed. The ticker needs no leader, because claims are atomic; so a dead beat delays nothing.
+Marks go to the store; events of orders, fills and positions, and marks that reach a stop, a target or a new best price,
+wake their key at once. Every (re)connection starts a sweep: what happened before it was not pushed; while no connection
+stands, sweeps go on at a shorter period. The ticker needs no leader, because claims are atomic: a dead beat delays
+nothing.
 """
 
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kombu.exceptions import OperationalError
 
-from exchange.streams import OnEvent, OnGap, OnMarks, Streams
+from exchange.clock import mono_ms
+from exchange.frames import News
+from exchange.streams import OnGap, OnNews, Streams
 from stopkeeper.core.model import Key
+from stopkeeper.core.watching import Watch
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone
 from tasks import queues, runtime
 from tasks.supervise import drain
 from workers.wiring import System, venue_account
 
+if TYPE_CHECKING:
+    from workers.alerts import Alerter
+
 log = logging.getLogger(__name__)
 FEED = "~feed"  # the symbol of the leader's lease; no venue lists it and no drain publishes it
 RENEW_S = 2.0
 COMPETE_S = 1.0
+MIND_S = 1.0  # how often the records are loaded and the streams are said to live
+WAKE_PAUSE_MS = 1_000  # a price names a key at most so often
+DEAF_SWEEP_S = 5.0  # the period of looks while no stream tells anything
 SWEEP_CHECK_S = 1.0
 _UNREACHABLE = (StoreGone, OperationalError, ConnectionError)
 
@@ -32,16 +42,25 @@ _UNREACHABLE = (StoreGone, OperationalError, ConnectionError)
 class Pushes(Protocol):
     """What a leader listens to; exchange.streams.Streams is one."""
 
-    async def run(self, on_marks: OnMarks, on_event: OnEvent, on_gap: OnGap) -> None: ...
+    @property
+    def alive(self) -> bool:
+        """Whether what happens is told now."""
+
+    async def run(self, on_news: OnNews, on_gap: OnGap) -> None: ...
 
 
 class Leader:
-    """Leads one account as long as its lease holds: listens, and turns what it hears into marks and wake-ups."""
+    """Leads one account as long as its lease holds: listens, and turns what it hears into marks and wake-ups.
 
-    def __init__(self, ports: Ports, streams: Pushes) -> None:
+    ``beside`` are further posts of the leader, each a coroutine that runs until cancelled: alerts, say.
+    """
+
+    def __init__(self, ports: Ports, streams: Pushes, beside: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
         self._ports = ports
         self._streams = streams
+        self._beside = tuple(beside)
         self._key = Key(ports.account, FEED)
+        self._watch = Watch(ports.rules, WAKE_PAUSE_MS)
 
     async def run(self) -> None:
         """Compete for the account's lease, lead while it holds, compete again; until cancelled."""
@@ -61,16 +80,21 @@ class Leader:
             return None
 
     async def _lead(self, lease: Lease) -> None:
-        listening = asyncio.create_task(self._streams.run(self._on_marks, self._on_event, self._on_gap))
-        renewing = asyncio.create_task(self._renew(lease))
+        posts = (
+            self._streams.run(self._on_news, self._on_gap),
+            self._renew(lease),
+            self._mind(),
+            *(post() for post in self._beside),
+        )
+        running = [asyncio.ensure_future(post) for post in posts]
         try:
-            await asyncio.wait({listening, renewing}, return_when=asyncio.FIRST_COMPLETED)
-            for ended in (task for task in (listening, renewing) if task.done()):
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for ended in (task for task in running if task.done()):
                 ended.result()
         finally:
-            for task in (listening, renewing):
+            for task in running:
                 task.cancel()
-            await asyncio.gather(listening, renewing, return_exceptions=True)
+            await asyncio.gather(*running, return_exceptions=True)
             await asyncio.shield(asyncio.to_thread(self._release, lease))
 
     async def _renew(self, lease: Lease) -> None:
@@ -84,6 +108,23 @@ class Leader:
             except StoreGone as gone:
                 log.warning("%s: lease not renewed: %s", self._ports.account, gone)
 
+    async def _mind(self) -> None:
+        """Keep the records at hand, say that the streams live, and look by request while they do not."""
+        deaf_s = 0.0
+        while True:
+            await asyncio.to_thread(_guarded, self._load)
+            alive = self._streams.alive
+            deaf_s = 0.0 if alive else deaf_s + MIND_S
+            if alive:
+                await asyncio.to_thread(_guarded, lambda: self._ports.prices.hear(self._ports.account))
+            elif deaf_s >= DEAF_SWEEP_S:
+                deaf_s = 0.0
+                await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports))
+            await asyncio.sleep(MIND_S)
+
+    def _load(self) -> None:
+        self._watch.load(self._ports.records.all(self._ports.account))
+
     def _release(self, lease: Lease) -> None:
         try:
             self._ports.leases.release(lease, self._ports.wakes.counter(self._key), None)
@@ -92,22 +133,31 @@ class Leader:
 
     # --- what the streams call: a store that is gone loses a push, never the connection --------------------------
 
-    async def _on_marks(self, marks: Mapping[str, Decimal]) -> None:
-        await asyncio.to_thread(_guarded, lambda: self._ports.prices.put(self._ports.account, marks))
-
-    async def _on_event(self, symbol: str, what: str) -> None:
-        await asyncio.to_thread(_guarded, lambda: self._wake(symbol, what))
+    async def _on_news(self, news: News) -> None:
+        await asyncio.to_thread(_guarded, lambda: self._pass_on(news))
 
     async def _on_gap(self, why: str) -> None:
         log.info("%s: %s: looking at the account", self._ports.account, why)
         await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports))
 
-    def _wake(self, symbol: str, what: str) -> None:
-        if symbol not in self._ports.symbols:
-            return  # not ours to touch; `audit` names what is held there
-        key = Key(self._ports.account, symbol)
-        self._ports.wakes.wake(key, what)
-        drain(self._ports, urgent=(key,))
+    def _pass_on(self, news: News) -> None:
+        """Put marks and counts into the store, and wake the keys they and the events are about."""
+        ports, now = self._ports, int(mono_ms())
+        urgent = {Key(ports.account, symbol): what for symbol, what in news.events if symbol in ports.symbols}
+        # a symbol that is not ours is not touched; `audit` names what is held there
+        for symbol in news.doubts:
+            key = self._watch.doubt(symbol, now)
+            if key is not None:
+                urgent.setdefault(key, "its price came far off: the venue is asked")
+        if news.marks:
+            ports.prices.put(ports.account, news.marks)
+        reached = dict(self._watch.look_at(news.marks, now))
+        for key, why in (reached | urgent).items():
+            ports.wakes.wake(key, why)
+        if urgent or reached:
+            drain(ports, urgent=tuple(reached | urgent))
+        if news.flaws:
+            ports.prices.count(ports.account, news.flaws)
 
 
 class Ticker:
@@ -170,6 +220,16 @@ def _guarded(action: Callable[[], object]) -> None:
         log.warning("not passed on: %s", gone)
 
 
+def _streams(system: System, ports: Ports) -> Streams:
+    return Streams(venue_account(system.settings, ports.account), ports.symbols, ports.rules.price_jump)
+
+
+def _alerter(system: System, ports: Ports) -> "Alerter":
+    from workers.alerts import Alerter
+
+    return Alerter(ports, system.store.texts, system.settings.alerts)
+
+
 async def serve(system: System) -> None:
     """Run the ticker and a leader for every account until SIGTERM or SIGINT."""
     ended = asyncio.Event()
@@ -177,7 +237,7 @@ async def serve(system: System) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     ports = [await asyncio.to_thread(system.ports, name) for name in system.accounts]
-    leaders = [Leader(each, Streams(venue_account(system.settings, each.account), each.symbols)) for each in ports]
+    leaders = [Leader(each, _streams(system, each), (_alerter(system, each).run,)) for each in ports]
     running: list[asyncio.Task[object]] = [
         asyncio.create_task(Ticker(ports, system).run()),
         *(asyncio.create_task(each.run()) for each in leaders),

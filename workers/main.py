@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from stopkeeper.console.backend import (
     AccountFacts,
+    AlertTry,
     Check,
     Direct,
     Heartbeat,
@@ -91,6 +92,12 @@ class Installation:
         from workers.facts import examine
 
         return examine(self.system, self.path)
+
+    def try_alerts(self) -> Sequence[AlertTry]:
+        """Send a test message through every alert URL and return what came of each."""
+        from workers.alerts import try_all
+
+        return [AlertTry(number, url, not why, why) for number, url, why in try_all(self.settings.alerts)]
 
     def run_worker(self, wish: WorkerWish) -> int:
         """Run a worker until it is told to end."""

@@ -5,7 +5,7 @@ settings_load.py. This module only joins them and checks what holds between two 
 """
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,16 +13,17 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stopkeeper.core.model import MarginMode
+from stopkeeper.core.policy import Policy
 from stopkeeper.core.rules import Limits, OrphanPolicy, Rules
 from stopkeeper.engine.ports import Times
 from workers import settings_types as kinds
+from workers.settings_risk import RiskSection
 from workers.settings_sections import (
     AccountSection,
     AlertsSection,
     FlowerSection,
     PaperSection,
     RedisSection,
-    RiskSection,
     StopsSection,
 )
 
@@ -63,14 +64,19 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         kinds.check_accounts(self.accounts)
-        for name, account in self.accounts.items():
-            if self.risk.max_leverage is not None and account.leverage > self.risk.max_leverage:
-                raise ValueError(
-                    f"accounts.{name}.leverage: must not exceed risk.max_leverage {self.risk.max_leverage}"
-                )
+        self._check_risk()
         if self.paper.port == self.paper.control_port:
             raise ValueError("paper.control_port: must differ from paper.port")
         return self
+
+    def _check_risk(self) -> None:
+        _both_or_neither("risk", self.risk)
+        for name, account in self.accounts.items():
+            risk = self.risk_of(name)
+            _both_or_neither(f"accounts.{name}.risk", risk)
+            if risk.max_leverage is not None and account.leverage > risk.max_leverage:
+                where = f"accounts.{name}.risk" if account.risk.max_leverage is not None else "risk"
+                raise ValueError(f"accounts.{name}.leverage: must not exceed {where}.max_leverage {risk.max_leverage}")
 
     @property
     def source(self) -> Path:
@@ -105,9 +111,19 @@ class Settings(BaseSettings):
         """Return the table of times with the configured refresh period in it."""
         return Times(sweep_ms=self.stops.refresh // timedelta(milliseconds=1))
 
-    def limits(self) -> Limits:
-        """Return the refusals at the door."""
-        return Limits(**self.risk.model_dump(exclude={"entry_worst"}))
+    def risk_of(self, account: str) -> RiskSection:
+        """Return `[risk]` with the account's own keys over it."""
+        return self.accounts[account].risk.over(self.risk)
+
+    def limits(self, account: str) -> Limits:
+        """Return an account's refusals at the door."""
+        risk = self.risk_of(account)
+        since, cooldown = risk.drawdown_since, risk.cooldown
+        return Limits(
+            **risk.model_dump(exclude={"entry_worst", "drawdown_since", "cooldown"}),
+            drawdown_since_ms=None if since is None else (since - date(1970, 1, 1)) // timedelta(milliseconds=1),
+            cooldown_ms=None if cooldown is None else cooldown // timedelta(milliseconds=1),
+        )
 
     def rules(self, account: str) -> Rules:
         """Return the numbers the rules lean on for an account."""
@@ -116,11 +132,26 @@ class Settings(BaseSettings):
             leverage=section.leverage,
             margin_mode=MarginMode(section.margin_mode),
             orphan_policy=OrphanPolicy(section.orphan_policy),
-            entry_worst=self.risk.entry_worst,
+            entry_worst=self.risk_of(account).entry_worst,
             stop_worst=stops.worst,
             orphan_stop=stops.orphan_stop,
             liquidation_buffer=stops.liquidation_buffer,
             exit_tolerance=stops.exit_tolerance,
             naked_limit_ms=stops.naked_limit // timedelta(milliseconds=1),
-            limits=self.limits(),
+            policy=Policy(
+                stops.trailing if section.trailing is None else section.trailing,
+                stops.breakeven if section.breakeven is None else section.breakeven,
+            ),
+            stop_step=stops.step,
+            stop_interval_ms=stops.interval // timedelta(milliseconds=1),
+            breach_margin=stops.breach_margin,
+            limits=self.limits(account),
         )
+
+
+def _both_or_neither(where: str, risk: RiskSection) -> None:
+    """Check that a cooldown has both its keys. Raises ValueError that begins with the key that is missing."""
+    if risk.cooldown_after is not None and risk.cooldown is None:
+        raise ValueError(f'{where}.cooldown: is missing; cooldown_after needs it, like cooldown = "2h"')
+    if risk.cooldown is not None and risk.cooldown_after is None:
+        raise ValueError(f"{where}.cooldown_after: is missing; cooldown needs it, like cooldown_after = 3")

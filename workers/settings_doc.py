@@ -11,12 +11,13 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from workers import settings, settings_sections
+from workers import settings, settings_risk, settings_sections
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("redis", settings_sections.RedisSection),
     ("accounts.NAME", settings_sections.AccountSection),
-    ("risk", settings_sections.RiskSection),
+    ("risk", settings_risk.RiskSection),
+    ("accounts.NAME.risk", settings_risk.AccountRiskSection),
     ("stops", settings_sections.StopsSection),
     ("alerts", settings_sections.AlertsSection),
     ("paper", settings_sections.PaperSection),
@@ -31,9 +32,9 @@ Stopkeeper reads `./stopkeeper.toml`, or the file named with `--config FILE`. `s
 
 - **Every key is also an environment variable**, `STOPKEEPER__SECTION__KEY`, which stands over the file:
   `STOPKEEPER__ACCOUNTS__MAIN__LEVERAGE=3`. Lists are written `BTC,ETH`.
-- **Secrets** can be given as a file: `private_key_file`, `guardian_private_key_file`, `password_file`. They are read
-  when a process starts; `stopkeeper doctor` warns of files everybody on the machine can read. No command, log line or
-  task result shows a secret.
+- **Secrets** can be given as a file: `private_key_file`, `guardian_private_key_file`, `password_file`, `urls_file`.
+  They are read when a process starts; `stopkeeper doctor` warns of files everybody on the machine can read. No command,
+  log line or task result shows a secret.
 - **Percentages** are written with their sign and in quotes, `"10%"`: a bare `10` or `0.1` is refused, because it could
   mean either. **Durations** carry their unit: `"500ms"`, `"15s"`, `"2m"`, `"1h"`. **Money** is in USD, a number or a
   decimal string.
@@ -63,11 +64,15 @@ def _table(section: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
     yield "| key | default | meaning | environment |"
     yield "|---|---|---|---|"
     for name, field in fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            continue  # a section of its own
         variable = "__".join(["STOPKEEPER", *(part.upper() for part in section.split(".") if part), name.upper()])
-        yield f"| `{name}` | {_default(field)} | {field.description} | `{variable}` |"
+        yield f"| `{name}` | {_default(section, field)} | {field.description} | `{variable}` |"
 
 
-def _default(field: FieldInfo) -> str:
+def _default(section: str, field: FieldInfo) -> str:
+    if section == "accounts.NAME.risk":
+        return "that of `[risk]`"
     value = field.default
     if value is PydanticUndefined:
         return "required"

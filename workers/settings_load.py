@@ -16,8 +16,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
+from workers.alert_urls import tokens
 from workers.settings import Settings
-from workers.settings_sections import BASE_DIR, AccountSection
+from workers.settings_fields import BASE_DIR
+from workers.settings_sections import AccountSection
 
 PREFIX = "STOPKEEPER__"
 DEFAULT = Path("stopkeeper.toml")
@@ -109,6 +111,8 @@ def secrets(settings: Settings) -> tuple[str, ...]:
             words.append(section.password_file.read_text(encoding="utf-8").strip())
     url = settings.redis.full_url().get_secret_value()
     words.append(url.rpartition("@")[0].rpartition(":")[2] if "@" in url else "")
+    for each in settings.alerts.all_urls():
+        words += tokens(each.get_secret_value())
     return tuple(word for word in words if word)
 
 
@@ -116,6 +120,7 @@ def _secret_files(settings: Settings) -> list[tuple[str, Path]]:
     candidates: list[tuple[str, Path | None]] = [
         ("redis.password_file", settings.redis.password_file),
         ("flower.password_file", settings.flower.password_file),
+        ("alerts.urls_file", settings.alerts.urls_file),
     ]
     for name, account in settings.accounts.items():
         candidates.append((f"accounts.{name}.private_key_file", account.private_key_file))
@@ -128,9 +133,15 @@ def _holds_secret(tree: Mapping[str, Any]) -> bool:
         if isinstance(value, Mapping):
             if _holds_secret(value):
                 return True
-        elif key in {"private_key", "guardian_private_key", "password"} or (key == "url" and "@" in str(value)):
+        elif _is_secret(key, value):
             return True
     return False
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    if key in {"private_key", "guardian_private_key", "password"}:
+        return True
+    return (key == "url" and "@" in str(value)) or (key == "urls" and bool(value))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -209,13 +220,9 @@ def _shown(key: str, value: Any) -> str | None:
 
 
 def _near(path: list[str]) -> str:
-    model: type[BaseModel] = Settings
-    for index, part in enumerate(path[:-1]):
-        if path[0] == "accounts":
-            model = AccountSection
-            if index >= 1:
-                break
-            continue
+    in_account = path[0] == "accounts" and len(path) > 2  # accounts.NAME.KEY
+    model: type[BaseModel] = AccountSection if in_account else Settings
+    for part in path[2:-1] if in_account else path[:-1]:
         annotation = model.model_fields[part].annotation
         model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
     close = difflib.get_close_matches(path[-1], list(model.model_fields), 1)

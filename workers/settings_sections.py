@@ -5,37 +5,36 @@ descriptions below (settings_doc.py). Percentages are written "10%", durations "
 """
 
 import re
-from contextvars import ContextVar
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from stopkeeper.core.notices import Wants
+from stopkeeper.core.policy import BreakEven, Trail
+from workers import alert_urls
 from workers import settings_types as kinds
+from workers.settings_fields import (
+    Address,
+    Duration,
+    EvenRule,
+    Flag,
+    Percent,
+    PrivateKey,
+    Resolved,
+    Section,
+    Symbols,
+    Text,
+    TrailRule,
+    Url,
+    Whole,
+)
+from workers.settings_risk import AccountRiskSection
 
-#: The directory relative paths are taken from: that of the configuration file.
-BASE_DIR: ContextVar[Path] = ContextVar("stopkeeper_base_dir", default=Path())
-
-Percent = Annotated[Decimal, BeforeValidator(kinds.percent)]
-Duration = Annotated[timedelta, BeforeValidator(kinds.duration)]
-Usd = Annotated[Decimal, BeforeValidator(kinds.usd)]
-Whole = Annotated[int, BeforeValidator(kinds.whole)]
-Flag = Annotated[bool, BeforeValidator(kinds.flag)]
-Url = Annotated[str, AfterValidator(kinds.http_url)]
-Address = Annotated[str, BeforeValidator(kinds.address)]
-PrivateKey = Annotated[SecretStr, BeforeValidator(kinds.private_key)]
-Text = Annotated[str, BeforeValidator(kinds.text)]
-Resolved = Annotated[Path, BeforeValidator(kinds.text), AfterValidator(lambda path: BASE_DIR.get() / path.expanduser())]
-Symbols = Annotated[tuple[str, ...], BeforeValidator(kinds.symbols)]
-
-
-class Section(BaseModel):
-    """A section of the file: unknown keys are refused, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+AlertUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(alert_urls.listed)]
 
 
 def one_secret(section: Section, name: str) -> None:
@@ -127,11 +126,9 @@ class AccountSection(Section):
         default=None, description="File that holds the key; better than `private_key`."
     )
     guardian_private_key: PrivateKey | None = Field(
-        default=None, description="A second agent's key, for the guardian of the next release; checked, not used yet."
+        default=None, description="A second agent's key, for the guardian that acts while Redis is gone."
     )
-    guardian_private_key_file: Resolved | None = Field(
-        default=None, description="File that holds the guardian's key; checked, not used yet."
-    )
+    guardian_private_key_file: Resolved | None = Field(default=None, description="File that holds the guardian's key.")
     base_url: Url | None = Field(default=None, description="A proxy or simulator instead of the venue's own address.")
     ws_url: str | None = Field(default=None, description="Its websocket; derived from `base_url` if absent.")
     symbols: Symbols = Field(description='What may be traded: `["BTC", "ETH"]`, or the full form `BTC/USDC:USDC`.')
@@ -144,6 +141,10 @@ class AccountSection(Section):
         description="What is done about a position no trade owns: `protect` places a stop for it and tells. "
         "`adopt`, `close` and `alert` come with a later release.",
     )
+
+    trailing: TrailRule | None = Field(default=None, description="Instead of `stops.trailing` for this account.")
+    breakeven: EvenRule | None = Field(default=None, description="Instead of `stops.breakeven` for this account.")
+    risk: AccountRiskSection = Field(default_factory=AccountRiskSection)
 
     @model_validator(mode="before")
     @classmethod
@@ -175,25 +176,6 @@ class AccountSection(Section):
         return None if secret is None else kinds.private_key(secret.get_secret_value())
 
 
-class RiskSection(Section):
-    """Refusals at the door; each holds per account. Absent = no limit of that kind."""
-
-    max_open_trades: Whole | None = Field(default=None, ge=1, description="Trades open at once.")
-    max_leverage: Whole | None = Field(default=None, ge=1, le=50, description="Greatest leverage of an entry.")
-    max_notional: Usd | None = Field(
-        default=None, gt=0, description="Greatest notional of all open trades together, USD."
-    )
-    max_daily_loss: Usd | None = Field(
-        default=None, gt=0, description="Loss of a UTC day after which entries stop, USD."
-    )
-    max_stop_distance: Percent | None = Field(
-        default=None, gt=0, lt=1, description="Greatest distance from entry to stop."
-    )
-    entry_worst: Percent = Field(
-        default=Decimal("0.02"), gt=0, lt=1, description="What a market entry may give up at most."
-    )
-
-
 class StopsSection(Section):
     """How stops are kept."""
 
@@ -214,17 +196,41 @@ class StopsSection(Section):
         default=Decimal("0.01"),
         gt=Decimal("0.005"),
         lt=1,
-        description="How far a fill may slip and still be its stop's.",
+        description="How much better than its trigger a fill may be and still be the stop's, where no id tells; on the "
+        "other side the stop's worst price bounds it.",
     )
     naked_limit: Duration = Field(
         default=timedelta(seconds=5),
         description="How long a position may be without cover before it is closed, 1 s to 60 s.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _not_yet(cls, data: Any) -> Any:
-        return kinds.refuse_absent_stops(data)
+    trailing: TrailRule = Field(
+        default=Trail(),
+        validate_default=True,
+        description="How the stop of a signal that says nothing itself trails: `off`, `2%`, `500` (USD), `atr:3`, "
+        "`atr:3:14:5m` (multiple, bars, interval), `step:1%`, `step:1R`; with `@1R` or `@2%` for the gain it starts "
+        "at.",
+    )
+    breakeven: EvenRule = Field(
+        default=BreakEven(),
+        validate_default=True,
+        description="When the stop goes to where nothing is lost, fees included: `off`, after a gain of `1R` or "
+        "`1.5%`, or `target` (after the first target).",
+    )
+    step: Percent = Field(
+        default=Decimal("0.0025"), gt=0, lt=1, description="The least a stop is moved by a rule, of its price."
+    )
+    interval: Duration = Field(
+        default=timedelta(seconds=30),
+        description="The least time between two moves by a rule, at least 5 s: each move is two actions of the venue's "
+        "budget.",
+    )
+    breach_margin: Percent = Field(
+        default=Decimal("0.002"),
+        gt=0,
+        lt=1,
+        description="How far beyond a stop that stands the price must be, by two sources, before the position is "
+        "closed without it.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -233,19 +239,49 @@ class StopsSection(Section):
             raise ValueError('refresh: must be more than "10s" and less than "60s"')
         if not timedelta(seconds=1) <= self.naked_limit <= timedelta(seconds=60):
             raise ValueError('naked_limit: must be from "1s" to "60s"')
+        if self.interval < timedelta(seconds=5):
+            raise ValueError('interval: must be at least "5s"')
         return self
 
 
 class AlertsSection(Section):
-    """Where alarms are sent. They come with the next release."""
+    """Where a person is told, through apprise. Alarms are always sent; a URL holds tokens, so it is a secret."""
 
-    urls: tuple[str, ...] = Field(default=(), description="Must be empty for now: alerts come with the next release.")
+    urls: AlertUrls = Field(
+        default=(),
+        description='Services to send to, as apprise writes them: `["tgram://TOKEN/CHAT", "json://HOST/PATH"]`.',
+    )
+    urls_file: Resolved | None = Field(default=None, description="File with one URL per line; better than `urls`.")
+    entries: Flag = Field(default=False, description="Whether entries are told too.")
+    exits: Flag = Field(default=False, description="Whether booked exits are told too.")
+    stop_moves: Flag = Field(default=False, description="Whether moves of a stop are told too.")
+    repeat: Duration = Field(
+        default=timedelta(minutes=15), description="After how long an alarm that goes on is told again, at least 1 m."
+    )
+    max_per_minute: Whole = Field(default=20, ge=1, le=60, description="Most messages of an account in a minute.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.urls:
-            raise ValueError("urls: alerts are not there yet, they come with the next release; leave urls empty")
+        if self.urls and self.urls_file is not None:
+            raise ValueError("urls: give urls or urls_file, not both")
+        if self.repeat < timedelta(minutes=1):
+            raise ValueError('repeat: must be at least "1m"')
+        key = "urls" if self.urls_file is None else "urls_file"
+        try:
+            found = self.all_urls()
+        except ValueError as wrong:
+            raise ValueError(f"{key}: {wrong}") from None
+        alert_urls.check(found, key)
         return self
+
+    def all_urls(self) -> tuple[SecretStr, ...]:
+        """Return the URLs given outright or in the file. Raises ValueError if its file is gone."""
+        return self.urls if self.urls_file is None else alert_urls.lines(kinds.read_secret(self.urls_file))
+
+    def wants(self) -> Wants:
+        """Return what is told beside alarms, and how often."""
+        repeat_ms = self.repeat // timedelta(milliseconds=1)
+        return Wants(self.entries, self.exits, self.stop_moves, repeat_ms, self.max_per_minute)
 
 
 class PaperSection(Section):

@@ -4,15 +4,19 @@ The sentence may quote the value only where it cannot be a secret.
 """
 
 import re
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from stopkeeper.core.policy import BreakEven, Trail
+from stopkeeper.engine import typed
+
+T = TypeVar("T")
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _SYMBOL = re.compile(r"([A-Za-z0-9]{1,20})(?:/([A-Z]{3,5}):([A-Z]{3,5}))?")
 _ACCOUNT = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -37,6 +41,18 @@ def duration(raw: object) -> timedelta:
     if match is None:
         raise ValueError('write a duration with its unit and in quotes, like "15s" (ms, s, m, h)')
     return timedelta(milliseconds=int(match[1]) * _UNITS[match[2]])
+
+
+def day(raw: object) -> date:
+    """Return a UTC day, a TOML date or its text. Raises ValueError."""
+    if isinstance(raw, date) and not isinstance(raw, datetime):
+        return raw
+    try:
+        if isinstance(raw, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", raw.strip()):
+            return date.fromisoformat(raw.strip())
+    except ValueError:
+        pass
+    raise ValueError('must be a day like "2026-11-01"; it begins at midnight UTC')
 
 
 def usd(raw: object) -> Decimal:
@@ -156,13 +172,23 @@ def refuse_absent_venue(data: Any) -> Any:
     return data
 
 
-def refuse_absent_stops(data: Any) -> Any:
-    """Say that trailing and break-even rules are not there yet. Raises ValueError."""
-    if isinstance(data, Mapping):
-        for name in ("trailing", "breakeven"):
-            if name in data:
-                raise ValueError(f"{name}: is not there yet, it comes with a later release")
-    return data
+def trail_rule(raw: object) -> Trail:
+    """Return a trailing rule such as "2%" or "atr:3@1R". Raises ValueError."""
+    return raw if isinstance(raw, Trail) else _rule(typed.trail, raw, typed.TRAIL_HINT)
+
+
+def even_rule(raw: object) -> BreakEven:
+    """Return a break-even rule such as "1R". Raises ValueError."""
+    return raw if isinstance(raw, BreakEven) else _rule(typed.breakeven, raw, typed.EVEN_HINT)
+
+
+def _rule(read: Callable[[str, str], T], raw: object, hint: str) -> T:
+    if not isinstance(raw, str):
+        raise ValueError(f"write a rule in quotes; {hint}")
+    try:
+        return read("rule", raw)
+    except typed.Refused as refused:
+        raise ValueError(f"{refused.reason}; {refused.hint}") from None
 
 
 def check_accounts(accounts: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ def _decimal(name: str, text: str) -> Decimal:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8899, show_default=True, help="0 = any free port")
 @click.option("--control-port", default=8898, show_default=True, help="loopback only; 0 = any free port")
-@click.option("--prices", default="walk", show_default=True, help="walk, still, FILE.csv or mirror:URL")
+@click.option("--prices", default="walk", show_default=True, help="walk, still, FILE.csv[@START] or mirror:URL")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--latency-ms", default=0, show_default=True)
 @click.option("--speed", default="1", show_default=True, help="scales walk and replay")

@@ -11,24 +11,10 @@ from typing import Any
 from exchange.paper import info, quotes
 from exchange.paper.candles import INTERVAL_MS
 from exchange.paper.model import AccountEvent, Event, Fill, FillEvent, OrderEvent
+from exchange.paper.topics import BY_COIN, BY_USER, STATES
 from exchange.paper.venue import Venue
 from exchange.paper.wire import WireError, address, clearinghouse, fill_row, number, update
 
-BY_COIN = ("activeAssetCtx", "l2Book", "bbo", "trades", "candle")
-BY_USER = (
-    "orderUpdates",
-    "userFills",
-    "userEvents",
-    "userFundings",
-    "userNonFundingLedgerUpdates",
-    "clearinghouseState",
-    "openOrders",
-    "webData2",
-    "webData3",
-    "spotState",
-    "notification",
-)
-STATES = ("clearinghouseState", "openOrders", "webData2", "webData3", "activeAssetData")  # a whole state on each change
 Subscription = Mapping[str, Any]
 Message = dict[str, Any]
 
@@ -77,14 +63,14 @@ def state(venue: Venue, sub: tuple[str, ...]) -> list[Message]:
     """Return the state a channel shows, as late as its reads are."""
     kind = sub[0]
     if kind == "activeAssetData":
-        return [_message(kind, info.asset_data(venue, {"user": sub[2], "coin": sub[1]}))]
+        return [_message(kind, info.asset_data(venue, {"user": sub[2], "coin": sub[1]}, "stream"))]
     body = {"user": sub[1]}
     if kind == "clearinghouseState":
         return [_message(kind, {"dex": "", "user": sub[1], "clearinghouseState": info.state(venue, body)})]
     if kind == "openOrders":
         return [_message(kind, {"dex": "", "user": sub[1], "orders": info.open_full(venue, body)})]
     if kind == "webData2":
-        return [_message(kind, info.web_data(venue, body))]
+        return [_message(kind, info.web_data(venue, body, "stream"))]
     account = venue.seen(sub[1])
     dex = {"totalVaultEquity": "0.0", "perpsAtOpenInterestCap": [], "leadingVaults": []}
     user = {"agentAddress": None, "agentValidUntil": None, "serverTime": venue.now_ms(), "isVault": False}
@@ -96,17 +82,18 @@ def price(venue: Venue, sub: tuple[str, ...], moved: frozenset[str] | None) -> l
     """Return what a price channel says after some coins moved (None: say it anyway)."""
     kind = sub[0]
     if kind == "allMids":
-        mids = quotes.mids(venue, {"dex": sub[1]})
+        mids = quotes.mids(venue, {"dex": sub[1]}, "stream")
         return [_message(kind, {"mids": mids} | ({"dex": sub[1]} if sub[1] else {}))] if moved is None or moved else []
     coin = sub[1]
     if moved is not None and coin not in moved:
         return []
-    if kind in ("activeAssetCtx", "l2Book"):
-        whole = kind == "l2Book"
-        book = quotes.book(venue, {"coin": coin}) if whole else {"coin": coin, "ctx": quotes.context(venue, coin)}
-        return [_message(kind, book)]
+    if kind == "activeAssetCtx":
+        shown = venue.shown("stream", sub, [coin])[coin]
+        return [_message(kind, {"coin": coin, "ctx": quotes.context(venue, coin, shown)})]
+    if kind == "l2Book":
+        return [_message(kind, quotes.book(venue, {"coin": coin}, "stream"))]
     if kind == "bbo":
-        book = quotes.book(venue, {"coin": coin})
+        book = quotes.book(venue, {"coin": coin}, "stream", kind)
         best = [side[0] if side else None for side in book["levels"]]
         return [_message(kind, {"coin": coin, "time": book["time"], "bbo": best})]
     if kind == "candle":
@@ -117,7 +104,8 @@ def price(venue: Venue, sub: tuple[str, ...], moved: frozenset[str] | None) -> l
 
 def _trade(venue: Venue, coin: str) -> list[Message]:
     """Invent the trade of others that moved the price."""
-    at, now_ms = venue.shown(coin), venue.now_ms()
+    now_ms = venue.now_ms()
+    at = venue.showcase.plain(coin, now_ms)
     if at.mark == 0:
         return []
     rose = at.ask >= venue.market.last_px[coin]

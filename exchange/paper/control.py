@@ -6,22 +6,19 @@ It listens on loopback only and is no part of the venue's wire. What it refuses 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
-from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from aiohttp import web
 
 from exchange.paper.errors import PaperError
 from exchange.paper.faults import Rule
-from exchange.paper.model import Account, NewOrder, Refused
+from exchange.paper.hand import FIELDS, Hand
+from exchange.paper.readings import account_address, account_of, body_of, coin_of, positive
 from exchange.paper.streams import Streams
 from exchange.paper.venue import Venue
-from exchange.paper.wire import WireError, address, number
+from exchange.paper.wire import number
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_SIDES = {"buy": True, "long": True, "sell": False, "short": False}
 
 
 @web.middleware
@@ -33,27 +30,13 @@ async def _one_line(request: web.Request, handler: Handler) -> web.StreamRespons
         return web.json_response({"error": str(error)}, status=400)
 
 
-async def _body(request: web.Request, *fields: str) -> dict[str, Any]:
-    """Read a JSON object with no other fields than these."""
-    try:
-        body = await request.json()
-    except json.JSONDecodeError as error:
-        raise PaperError(f"the body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        msg = "the body must be a JSON object"
-        raise PaperError(msg)
-    for name in body:
-        if fields and name not in fields:
-            raise PaperError(f"unknown field {name!r}: known are {', '.join(fields)}")
-    return body
-
-
 class Control:
     """The handlers over one venue."""
 
     def __init__(self, venue: Venue, streams: Streams) -> None:
         self.venue = venue
         self.streams = streams
+        self.person = Hand(venue)
 
     def app(self) -> web.Application:
         """Return the application with all routes."""
@@ -82,41 +65,10 @@ class Control:
         )
         return app
 
-    # readings of the body ---------------------------------------------------------------------------------------------
-    def _coin(self, value: object) -> str:
-        name = str(value).partition("/")[0]
-        if name not in self.venue.listing:
-            matches = [coin for coin in self.venue.listing if coin.upper() == name.upper()]
-            if not matches:
-                raise PaperError(f"symbol is {value!r}: listed are {', '.join(self.venue.listing)}")
-            return matches[0]
-        return name
-
-    def _address(self, field: str, value: object) -> str:
-        try:
-            return address(value)
-        except WireError as error:
-            raise PaperError(f"{field} is {value!r}: it must be 0x and 40 hex digits") from error
-
-    def _account(self, value: object) -> Account:
-        account = self.venue.market.accounts.get(self._address("account", value))
-        if account is None:
-            raise PaperError(f"account {value} is unknown: POST /accounts {{address, balance}} makes it")
-        return account
-
-    def _positive(self, field: str, value: object) -> Decimal:
-        try:
-            found = Decimal(str(value))
-        except InvalidOperation:
-            found = Decimal(-1)
-        if not found.is_finite() or found <= 0 or isinstance(value, bool):
-            raise PaperError(f"{field} is {value!r}: it must be a number above 0")
-        return found
-
     # faults -----------------------------------------------------------------------------------------------------------
     async def add_fault(self, request: web.Request) -> web.Response:
         """Take a fault; some strike at once."""
-        rule = self.venue.faults.add(await _body(request), self.venue.now_ms())
+        rule = self.venue.faults.add(await body_of(request), self.venue.now_ms())
         if rule.kind == "liquidation" and (rule.account is None or rule.symbol is None):
             self.venue.faults.drop(rule.id)
             msg = "a liquidation fault needs match.account and match.symbol"
@@ -153,8 +105,8 @@ class Control:
     # the world --------------------------------------------------------------------------------------------------------
     async def mark(self, request: web.Request) -> web.Response:
         """Push a mark."""
-        body = await _body(request, "symbol", "price", "hold_ms")
-        coin, price = self._coin(body.get("symbol")), self._positive("price", body.get("price"))
+        body = await body_of(request, "symbol", "price", "hold_ms")
+        coin, price = coin_of(self.venue, body.get("symbol")), positive("price", body.get("price"))
         hold = body.get("hold_ms", 0)
         if hold is not None and (isinstance(hold, bool) or not isinstance(hold, int) or hold < 0):
             raise PaperError(
@@ -169,44 +121,8 @@ class Control:
         return web.json_response({coin: number(mark) for coin, mark in self.venue.market.marks.items()})
 
     async def hand(self, request: web.Request) -> web.Response:
-        """Do what a person does in the venue's own interface: trade at market, close, cancel."""
-        body = await _body(request, "account", "symbol", "side", "size", "close", "cancel")
-        account = self._account(body.get("account"))
-        if "cancel" in body:
-            return web.json_response({"canceled": self._cancel_by_hand(account, body)})
-        coin = self._coin(body.get("symbol"))
-        if body.get("close") is True:
-            held = account.positions.get(coin)
-            if held is None:
-                raise PaperError(f"close: the account holds no {coin}")
-            order = NewOrder(coin, held.size < 0, Decimal(1), abs(held.size), reduce_only=True)
-        else:
-            if body.get("side") not in _SIDES:
-                raise PaperError(f"side is {body.get('side')!r}: it must be one of {', '.join(_SIDES)}")
-            size = self._positive("size", body.get("size"))
-            order = NewOrder(coin, _SIDES[body["side"]], Decimal(1), size, reduce_only=False)
-        placed = self.venue.market.hand(account.address, order, self.venue.now_ms())
-        self.venue.settle()
-        if isinstance(placed, Refused):
-            raise PaperError(f"the venue refuses: {placed.text}")
-        held = account.positions.get(coin)
-        return web.json_response({"oid": placed.order.oid, "position": number(held.size) if held else "0.0"})
-
-    def _cancel_by_hand(self, account: Account, body: dict[str, Any]) -> list[int]:
-        what = body["cancel"]
-        coin = self._coin(body["symbol"]) if body.get("symbol") is not None else None
-        live = [order for order in account.orders.values() if coin in (None, order.coin)]
-        if what == "stops":
-            live = [order for order in live if order.trigger is not None and order.trigger.tpsl == "sl"]
-        elif what != "all":
-            live = [order for order in live if str(order.oid) == str(what)]
-            if not live:
-                raise PaperError(f'cancel is {what!r}: it must be the id of a live order, "stops" or "all"')
-        now_ms = self.venue.now_ms()
-        for order in live:
-            self.venue.market.cancel(account.address, order.coin, order.oid, now_ms)
-        self.venue.settle()
-        return [order.oid for order in live]
+        """Do what a person does in the venue's own interface: trade at market, close, place, cancel."""
+        return web.json_response(self.person.move(await body_of(request, *FIELDS)))
 
     async def liquidate(self, request: web.Request) -> web.Response:
         """Liquidate a position now."""
@@ -217,8 +133,8 @@ class Control:
         return await self._force(request, "Auto-Deleveraging")
 
     async def _force(self, request: web.Request, words: str | None) -> web.Response:
-        body = await _body(request, "account", "symbol")
-        account, coin = self._account(body.get("account")), self._coin(body.get("symbol"))
+        body = await body_of(request, "account", "symbol")
+        account, coin = account_of(self.venue, body.get("account")), coin_of(self.venue, body.get("symbol"))
         if not self.venue.market.liquidate(account.address, coin, self.venue.now_ms(), words=words):
             raise PaperError(f"the account holds no {coin}")
         self.venue.settle()
@@ -227,9 +143,9 @@ class Control:
     # accounts ---------------------------------------------------------------------------------------------------------
     async def add_account(self, request: web.Request) -> web.Response:
         """Create an account, or set the cash of the one there is."""
-        body = await _body(request, "address", "balance")
-        where = self._address("address", body.get("address"))
-        balance = self._positive("balance", body.get("balance", self.venue.balance))
+        body = await body_of(request, "address", "balance")
+        where = account_address("address", body.get("address"))
+        balance = positive("balance", body.get("balance", self.venue.balance))
         account = self.venue.open_account(where, balance)
         account.cash = balance
         self.venue.market.changed(where)
@@ -238,9 +154,9 @@ class Control:
 
     async def add_agent(self, request: web.Request) -> web.Response:
         """Let an agent key sign for an account."""
-        body = await _body(request, "account", "agent", "valid_until_ms", "name")
-        where = self._address("account", body.get("account"))
-        agent = self._address("agent", body.get("agent"))
+        body = await body_of(request, "account", "agent", "valid_until_ms", "name")
+        where = account_address("account", body.get("account"))
+        agent = account_address("agent", body.get("agent"))
         until = body.get("valid_until_ms")
         if until is not None and (isinstance(until, bool) or not isinstance(until, int)):
             raise PaperError(f"valid_until_ms is {until!r}: it must be a time in milliseconds, or be left out")
@@ -250,10 +166,10 @@ class Control:
 
     async def add_sub_account(self, request: web.Request) -> web.Response:
         """Create a sub-account (or vault) that its master's signers may trade for with vaultAddress."""
-        body = await _body(request, "master", "address", "balance")
-        master = self._address("master", body.get("master"))
-        where = self._address("address", body.get("address"))
-        balance = self._positive("balance", body.get("balance", self.venue.balance))
+        body = await body_of(request, "master", "address", "balance")
+        master = account_address("master", body.get("master"))
+        where = account_address("address", body.get("address"))
+        balance = positive("balance", body.get("balance", self.venue.balance))
         self.venue.open_account(master, self.venue.balance)
         account = self.venue.open_account(where, balance, master=master)
         account.master, account.role = master, "subAccount"
@@ -285,7 +201,7 @@ class Control:
 
     async def settings(self, request: web.Request) -> web.Response:
         """Turn knobs."""
-        self.venue.knobs.turn(await _body(request))
+        self.venue.knobs.turn(await body_of(request))
         return web.json_response(self.venue.knobs.as_json())
 
     async def show_settings(self, _request: web.Request) -> web.Response:

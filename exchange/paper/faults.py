@@ -1,42 +1,37 @@
 """Faults on demand: rules that say which requests, orders, reads and feeds go wrong, how, and how often.
 
 A rule only answers questions ("does this request get lost?"); who asks decides what to do. State faults (`zero_price`,
-`freeze_price`, `ws_silence`, `clock_skew`) last `delay_ms`, or until deleted when that is 0.
+`freeze_price`, `bad_price`, `ws_silence`, `ws_deaf`, `drop_frames`, `repeat_frames`, `clock_skew`) last `delay_ms`, or
+until deleted when that is 0; for those that hide or are late, `delay_ms` is how late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container, Hashable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from exchange.paper.errors import PaperError
+from exchange.paper.topics import CHANNELS
 
 EDGE = ("refuse_before", "http_429", "http_502", "error", "late_processing", "late", "drop_answer")
 MATCHING = ("cancel_stop", "refuse_stop", "partial_fill", "stop_no_fill")
 VIEWS = ("hide_fills", "hide_position", "hide_orders")
-FEED = ("zero_price", "freeze_price")
-STREAMS = ("ws_drop", "ws_silence")
+FEED = ("zero_price", "freeze_price", "bad_price")
+FRAMES = ("ws_deaf", "drop_frames", "repeat_frames", "late_frames")
+STREAMS = ("ws_drop", "ws_silence", *FRAMES, "refuse_subscription")
 ACTS = ("liquidation", "clock_skew")
 KINDS = (*EDGE, *MATCHING, *VIEWS, *FEED, *STREAMS, *ACTS)
-LASTING = frozenset((*VIEWS, *FEED, "ws_silence", "clock_skew"))
+LASTING = frozenset((*VIEWS, *FEED, *FRAMES, "ws_silence", "clock_skew"))
+_LATE = frozenset((*VIEWS, "late_frames"))  # their delay_ms is how late, not how long
 _MATCH = ("account", "symbol", "action", "nth")
-_FIELDS = (
-    "kind",
-    "match",
-    "times",
-    "delay_ms",
-    "text",
-    "shape",
-    "fraction",
-    "announce",
-    "status",
-    "then",
-    "skew_ms",
-    "how",
-)
-ROLES = ("any", "info", "exchange", "entry", "stop", "target", "close", "post", "get")
+_MORE = ("text", "factor", "every", "shape", "fraction", "announce", "status", "then", "skew_ms", "how")
+_FIELDS = ("kind", "match", "times", "delay_ms", *_MORE)
+ROLES = ("any", "info", "exchange", "entry", "stop", "target", "close", "resting", "post", "get")
+_PLACES = ("any", "stream", "info", "position")
+_CHANNELS = ("any", "prices", "private", *CHANNELS)
 
 
 @dataclass
@@ -55,6 +50,7 @@ class Rule:
     created_ms: int = 0
     seen: int = 0
     used: int = 0
+    counts: Counter[Hashable] = field(default_factory=Counter)  # frames and answers met, by kind of them
 
     def as_json(self) -> dict[str, Any]:
         """Return the rule as it was asked for, with its counters."""
@@ -92,22 +88,22 @@ class Faults:
         kind = raw.get("kind")
         if kind not in KINDS:
             raise PaperError(f"unknown kind {kind!r}: known are {', '.join(KINDS)}")
-        match = self._match(raw.get("match") or {})
+        match = self._match(kind, raw.get("match") or {})
         default = None if kind in LASTING else 1
         times = raw.get("times", default)
-        if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
+        if times is not None and (not _is_whole(times) or times < 1):
             raise PaperError(f"times is {times!r}: it must be a whole number above 0, or null for every time")
         delay = raw.get("delay_ms", 0)
-        if isinstance(delay, bool) or not isinstance(delay, int) or delay < 0:
+        if not _is_whole(delay) or delay < 0:
             raise PaperError(f"delay_ms is {delay!r}: it must be a whole number of milliseconds, 0 or more")
-        more = {name: raw[name] for name in _FIELDS[4:] if name in raw}
+        more = {name: raw[name] for name in _MORE if name in raw}
         _check_more(kind, more)
         self.made += 1
         rule = Rule(f"f{self.made}", kind, times=times, delay_ms=delay, more=more, created_ms=now_ms, **match)
         self.rules[rule.id] = rule
         return rule
 
-    def _match(self, raw: Any) -> dict[str, Any]:
+    def _match(self, kind: str, raw: Any) -> dict[str, Any]:
         if not isinstance(raw, dict):
             raise PaperError(f"match is {raw!r}: it must be an object")
         for name in raw:
@@ -121,10 +117,12 @@ class Faults:
             found["symbol"] = "kPEPE" if found["symbol"] == "KPEPE" else found["symbol"]
             if found["symbol"] not in self.symbols:
                 raise PaperError(f"match.symbol is {found['symbol']!r}: listed are {', '.join(sorted(self.symbols))}")
-        if "action" in found and found["action"] not in self.actions:
-            raise PaperError(f"match.action is {found['action']!r}: known are {', '.join(sorted(self.actions))}")
+        channels = kind in FRAMES or kind == "refuse_subscription"
+        known = _CHANNELS if channels else _PLACES if kind == "bad_price" else sorted(self.actions)
+        if "action" in found and found["action"] not in known:
+            raise PaperError(f"match.action is {found['action']!r}: for {kind} known are {', '.join(known)}")
         nth = found.get("nth", 1)
-        if isinstance(nth, bool) or not isinstance(nth, int) or nth < 1:
+        if not _is_whole(nth) or nth < 1:
             raise PaperError(f"match.nth is {nth!r}: it must be a whole number above 0")
         return found
 
@@ -132,10 +130,15 @@ class Faults:
         """Take a rule out of force."""
         return self.rules.pop(rule_id, None) is not None
 
-    def take(self, kind: str, actions: Iterable[str], account: str | None, symbols: Iterable[str]) -> Rule | None:
-        """Use up one time of the first rule of a kind that meets this event, or return None."""
+    def take(
+        self, kind: str, actions: Container[str], account: str | None, symbols: Container[str], *, named: bool = False
+    ) -> Rule | None:
+        """Use up one time of the first rule of a kind that meets this event, or return None.
+
+        With `named`, only a rule that names the action does.
+        """
         for rule in self.rules.values():
-            if rule.kind != kind or not _meets(rule, actions, account, symbols):
+            if rule.kind != kind or not _meets(rule, actions, account, symbols, named=named):
                 continue
             if rule.times is not None and rule.used >= rule.times:
                 continue
@@ -152,36 +155,66 @@ class Faults:
             rule
             for rule in self.rules.values()
             if rule.kind == kind
-            and (kind in VIEWS or not rule.delay_ms or now_ms < rule.created_ms + rule.delay_ms)
+            and (kind in _LATE or not rule.delay_ms or now_ms < rule.created_ms + rule.delay_ms)
             and (rule.times is None or rule.used < rule.times)
         ]
 
+    def strike(
+        self,
+        kind: str,
+        key: Hashable,
+        actions: Container[str],
+        account: str | None,
+        symbols: Container[str],
+        now_ms: int,
+        *,
+        named: bool = False,
+    ) -> list[Rule]:
+        """Count one frame or answer of the kind `key`; return the lasting rules that strike it.
 
-def _meets(rule: Rule, actions: Iterable[str], account: str | None, symbols: Iterable[str]) -> bool:
+        From the `nth` on each `every`-th is struck, counted for each key on its own.
+        """
+        found: list[Rule] = []
+        for rule in self.lasting(kind, now_ms):
+            if not _meets(rule, actions, account, symbols, named=named):
+                continue
+            rule.seen += 1
+            rule.counts[key] += 1
+            number = rule.counts[key] - (rule.nth or 1) + 1
+            if number >= 1 and number % int(rule.more.get("every", 1)) == 0:
+                rule.used += 1
+                found.append(rule)
+        return found
+
+
+def _meets(
+    rule: Rule, actions: Container[str], account: str | None, symbols: Container[str], *, named: bool = False
+) -> bool:
     if rule.account is not None and rule.account != account:
         return False
     if rule.symbol is not None and rule.symbol not in symbols:
         return False
-    return rule.action in (None, "any") or rule.action in actions
+    return rule.action in actions or (not named and rule.action in (None, "any"))
 
 
 def _check_more(kind: str, more: dict[str, Any]) -> None:
     """Refuse details of the wrong kind now, instead of failing when the fault strikes."""
     if "fraction" in more:
-        try:
-            part = Decimal(str(more["fraction"]))
-        except InvalidOperation:
-            part = Decimal(-1)
+        part = _decimal(more["fraction"])
         if not 0 < part < 1:
             raise PaperError(f"fraction is {more['fraction']!r}: it must be a number between 0 and 1")
         more["fraction"] = str(part)
+    if kind == "bad_price":
+        _check_bad_price(more)
     choices = {"then": ("reject", "fill"), "shape": ("err", "statuses"), "how": ("close", "500", "502")}
     for name, allowed in choices.items():
         if name in more and more[name] not in allowed:
             raise PaperError(f"{name} is {more[name]!r}: it must be one of {', '.join(allowed)}")
     if "announce" in more and not isinstance(more["announce"], bool):
         raise PaperError(f"announce is {more['announce']!r}: it must be true or false")
-    if "skew_ms" in more and (isinstance(more["skew_ms"], bool) or not isinstance(more["skew_ms"], int)):
+    if not _is_whole(more.get("every", 1)) or more.get("every", 1) < 1:
+        raise PaperError(f"every is {more['every']!r}: it must be a whole number above 0; 2 = each second frame")
+    if not _is_whole(more.get("skew_ms", 0)):
         raise PaperError(f"skew_ms is {more['skew_ms']!r}: it must be a whole number, negative for a clock behind")
     if kind == "clock_skew" and "skew_ms" not in more:
         msg = "clock_skew needs skew_ms: by how much the venue's clock is ahead, negative for behind"
@@ -189,3 +222,27 @@ def _check_more(kind: str, more: dict[str, Any]) -> None:
     for name in ("text", "status"):
         if name in more and not isinstance(more[name], str):
             raise PaperError(f"{name} is {more[name]!r}: it must be a string")
+
+
+def _check_bad_price(more: dict[str, Any]) -> None:
+    if ("text" in more) == ("factor" in more):
+        msg = 'bad_price needs either text (what is shown, for example "NaN") or factor (times the true price)'
+        raise PaperError(msg)
+    if "factor" in more:
+        factor = _decimal(more["factor"])
+        if not factor > 0:
+            raise PaperError(f"factor is {more['factor']!r}: it must be a number above 0, or use text")
+        more["factor"] = str(factor)
+
+
+def _decimal(value: object) -> Decimal:
+    """Read a finite number; -1 for anything else."""
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return Decimal(-1)
+    return number if number.is_finite() and not isinstance(value, bool) else Decimal(-1)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -13,6 +13,7 @@ from typing import Any
 from exchange.paper.margin import free
 from exchange.paper.model import ZERO, Account, Order
 from exchange.paper.quotes import SPOT, book, candles, contexts, listed_coin, meta, mids
+from exchange.paper.shown import Where
 from exchange.paper.venue import HOUR_MS, Venue
 from exchange.paper.wire import (
     WireError,
@@ -40,7 +41,13 @@ def state(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
     shown, time_ms = venue.views.positions(_account(venue, body), venue.now_ms())
     if body.get("dex"):
         shown = Account(shown.address, ZERO)
-    return clearinghouse(shown, venue.market.marks, venue.listing, time_ms)
+    answer = clearinghouse(shown, venue.market.marks, venue.listing, time_ms)
+    struck = venue.showcase.strikes("position", shown.address, shown.positions, venue.now_ms(), shown.address)
+    for row in answer["assetPositions"] if struck else ():
+        held = shown.positions[row["position"]["coin"]]
+        seen = venue.showcase.struck(held.coin, venue.market.quote(held.coin), struck.get(held.coin))
+        row["position"]["positionValue"] = seen.px(abs(held.size) * seen.at.mark, 6)
+    return answer
 
 
 def _spot_state(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
@@ -163,12 +170,14 @@ def _sub_accounts(venue: Venue, body: dict[str, Any]) -> list[Any] | None:
     ] or None
 
 
-def asset_data(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
+def asset_data(venue: Venue, body: dict[str, Any], where: Where = "info") -> dict[str, Any]:
     """Return leverage and what an account could trade in a coin."""
     account = _account(venue, body)
     coin = listed_coin(venue, body.get("coin"))
     leverage, is_cross = venue.market.leverage_of(account, coin)
     mark = venue.market.marks[coin]
+    struck = venue.showcase.strikes(where, ("activeAssetData", coin), [coin], venue.now_ms())
+    seen = venue.showcase.struck(coin, venue.market.quote(coin), struck.get(coin))
     usdc = max(ZERO, free(account, venue.market.marks))
     size = number(usdc * leverage / mark, venue.listing[coin].sz_decimals)
     return {
@@ -177,7 +186,7 @@ def asset_data(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
         "leverage": {"type": "cross" if is_cross else "isolated", "value": leverage},
         "maxTradeSzs": [size, size],
         "availableToTrade": [number(usdc, 6), number(usdc, 6)],
-        "markPx": number(mark),
+        "markPx": seen.px(seen.at.mark),
     }
 
 
@@ -198,9 +207,9 @@ def _fees(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def web_data(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
+def web_data(venue: Venue, body: dict[str, Any], where: Where = "info") -> dict[str, Any]:
     """Return what the venue's own page shows of an account (`webData2`)."""
-    listed, rows = contexts(venue, {})
+    listed, rows = contexts(venue, {}, where)
     return {
         "clearinghouseState": state(venue, body),
         "leadingVaults": [],

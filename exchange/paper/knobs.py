@@ -48,6 +48,7 @@ class Knobs:
     failed_modify_keeps_order: bool = True  # does a failed modify leave the old order in place
     modify_trigger_needs_a: bool = False  # is a modify of a trigger order without `a: true` refused
     partial_parent_places_children: bool = False  # are normalTpsl children placed on a part fill of the parent
+    canceled_parent_cancels_children: bool = True  # are children canceled with a parent canceled after a part fill
     fired_trigger_keeps_oid: bool = True  # does a fired trigger keep its order id
     nonce_before_expiry: bool = True  # is the nonce looked at (and used up) before expiresAfter
 

@@ -17,6 +17,7 @@ from exchange.paper.model import (
     ZERO,
     Account,
     AccountEvent,
+    Cause,
     Event,
     Fill,
     FillEvent,
@@ -41,6 +42,9 @@ class Meddler(Protocol):
     def fraction(self, order: Order) -> Decimal | None:
         """Return the greatest part of the order that may fill at once, or None for all."""
 
+    def touch_fraction(self, order: Order) -> Decimal | None:
+        """Return the greatest part of a resting order that may fill as the market comes to it, or None for all."""
+
     def on_fire(self, order: Order) -> Literal["fill", "reject", "hold"]:
         """Say what becomes of a trigger that fires."""
 
@@ -53,6 +57,10 @@ class NoMeddler:
         return None
 
     def fraction(self, order: Order) -> Decimal | None:  # noqa: ARG002
+        """Limit nothing."""
+        return None
+
+    def touch_fraction(self, order: Order) -> Decimal | None:  # noqa: ARG002
         """Limit nothing."""
         return None
 
@@ -95,7 +103,7 @@ class Ledger:
         default = (min(DEFAULT_LEVERAGE, self.listing[coin].max_leverage), True)
         return account.leverage.setdefault(coin, default)
 
-    def put(self, order: Order, status: str, now_ms: int, *, silent: bool = False) -> Order:
+    def put(self, order: Order, status: str, now_ms: int, *, silent: bool = False, cause: Cause = "venue") -> Order:
         """Give an order a status, keep it on the book or take it off, and put it on record."""
         account = self.accounts[order.user]
         order = replace(order, status=status, status_ms=now_ms)
@@ -108,7 +116,7 @@ class Ledger:
         account.history.append(order)
         if len(account.history) > HISTORY_ROWS:
             del account.history[: HISTORY_ROWS // 4]
-        self.emit(OrderEvent(order, silent))
+        self.emit(OrderEvent(order, silent, cause))
         return order
 
     def resize(self, order: Order, size: Decimal) -> Order:

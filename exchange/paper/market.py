@@ -96,6 +96,7 @@ class Market(Desk):
         taken = sweep(coin, at, self.knobs, is_buy=order.is_buy, size=order.size, limit_px=order.limit_px)
         if not taken:
             return
+        taken = self.cut(order, taken, self.meddler.touch_fraction(order))
         account = self.accounts[order.user]
         if not order.reduce_only:
             # its own hold is released for the check, else an order would stand in its own way
@@ -126,7 +127,7 @@ class Market(Desk):
         if position is None:
             return False
         for order in [o for o in account.orders.values() if o.coin == coin and not o.reduce_only]:
-            self.put(order, "liquidatedCanceled", now_ms)
+            self.finish(order, "liquidatedCanceled", now_ms)
         mark = self.marks[coin]
         if words is None:
             mode, side = "Cross" if position.is_cross else "Isolated", "Long" if position.size > 0 else "Short"

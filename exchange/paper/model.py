@@ -13,6 +13,7 @@ from typing import Literal
 ZERO = Decimal(0)
 Tif = Literal["Gtc", "Ioc", "Alo", "FrontendMarket"]
 Tpsl = Literal["tp", "sl"]
+Cause = Literal["trader", "person", "venue"]  # who ended an order: a signed request, a hand, the venue or a fault
 Grouping = Literal["na", "normalTpsl", "positionTpsl"]
 LIVE = frozenset({"open", "waitingForFill"})
 
@@ -165,6 +166,7 @@ class OrderEvent:
 
     order: Order
     silent: bool = False  # a fault hid this from the streams
+    cause: Cause = "venue"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from exchange.paper.symbols import on_tick
 
 _YEAR_S = 365 * 24 * 3600
 _COLUMNS = ("timestamp", "open", "high", "low", "close")
+_Bar = tuple[float, list[Decimal]]  # closing time in epoch seconds; open, high, low, close
+_Path = tuple[list[float], list[Decimal]]  # seconds from the beginning of the file, ascending, and the prices then
 
 
 class Source(Protocol):
@@ -73,13 +75,25 @@ class Walk:
 
 class Replay:
     """Bars of a CSV file, walked open, low, high, close (or high first in a falling bar), then the last price for
-    ever."""
+    ever. A bar's timestamp is its close; `start` (ISO, UTC) begins within the file instead of at its first bar."""
 
-    def __init__(self, path: Path, listing: Mapping[str, Instrument], speed: Decimal) -> None:
+    def __init__(self, path: Path, listing: Mapping[str, Instrument], speed: Decimal, start: str | None = None) -> None:
         self.listing = listing
         self.speed = float(speed)
-        self.elapsed_s = 0.0
-        self.paths = _read_bars(path, listing)
+        self.first_s, self.paths = _read_bars(path, listing)
+        self.elapsed_s = 0.0 if start is None else self._offset(path, start)
+
+    def _offset(self, path: Path, start: str) -> float:
+        """Return the seconds from the file's beginning to a time within it."""
+        last_s = self.first_s + max(times[-1] for times, _ in self.paths.values())
+        span = f"{_iso(self.first_s)} to {_iso(last_s)} UTC"
+        try:
+            wanted = _seconds(start)
+        except ValueError as error:
+            raise PaperError(f"prices: start {start!r} is no time; write one within {span}, after {path}@") from error
+        if not self.first_s <= wanted <= last_s:
+            raise PaperError(f"prices: start {start} lies outside {path}, which runs from {span}")
+        return wanted - self.first_s
 
     def resume(self, marks: Mapping[str, Decimal]) -> None:
         """Go back to the file's prices: a file cannot go on from somewhere else."""
@@ -125,8 +139,11 @@ class Mirror:
         return found
 
 
-def _read_bars(path: Path, listing: Mapping[str, Instrument]) -> dict[str, tuple[list[float], list[Decimal]]]:
-    """Read bars into, per coin, seconds from the first bar and prices. Raise PaperError for what cannot be read."""
+def _read_bars(path: Path, listing: Mapping[str, Instrument]) -> tuple[float, dict[str, _Path]]:
+    """Read bars into the time the first one opened (epoch seconds) and, per coin, seconds from then and prices.
+
+    Raise PaperError for what cannot be read.
+    """
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -138,7 +155,7 @@ def _read_bars(path: Path, listing: Mapping[str, Instrument]) -> dict[str, tuple
     if missing:
         raise PaperError(f"prices file {path} lacks the column {missing[0]!r}: it needs {', '.join(_COLUMNS)}, volume")
     default = next(iter(listing))
-    bars: dict[str, list[tuple[float, list[Decimal]]]] = defaultdict(list)
+    bars: dict[str, list[_Bar]] = defaultdict(list)
     for number, row in enumerate(rows, start=2):
         coin = row.get("symbol") or default
         if coin not in listing:
@@ -149,8 +166,10 @@ def _read_bars(path: Path, listing: Mapping[str, Instrument]) -> dict[str, tuple
             raise PaperError(f"prices file {path} line {number} cannot be read: {error}") from error
         if any(not price.is_finite() or price <= 0 for price in bars[coin][-1][1]):
             raise PaperError(f"prices file {path} line {number}: every price must be a number above 0")
-    first = min(rows_of[0][0] for rows_of in bars.values())
-    return {coin: _path(rows_of, first) for coin, rows_of in bars.items()}
+    for rows_of in bars.values():
+        rows_of.sort(key=lambda bar: bar[0])
+    first = min(rows_of[0][0] - _width(rows_of) for rows_of in bars.values())
+    return first, {coin: _path(rows_of, first) for coin, rows_of in bars.items()}
 
 
 def _seconds(text: str) -> float:
@@ -163,16 +182,26 @@ def _seconds(text: str) -> float:
     return number / 1000 if number > 1e11 else number
 
 
-def _path(bars: list[tuple[float, list[Decimal]]], first: float) -> tuple[list[float], list[Decimal]]:
-    bars.sort(key=lambda bar: bar[0])
-    width = min((b[0] - a[0] for a, b in itertools.pairwise(bars) if b[0] > a[0]), default=60.0)
+def _iso(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _width(bars: list[_Bar]) -> float:
+    return min((b[0] - a[0] for a, b in itertools.pairwise(bars) if b[0] > a[0]), default=60.0)
+
+
+def _path(bars: list[_Bar], first: float) -> _Path:
+    width = _width(bars)
     times: list[float] = []
     prices: list[Decimal] = []
-    for start, (opened, high, low, close) in bars:
+    for ended, (opened, high, low, close) in bars:
+        start = ended - width
         inner = (low, high) if close >= opened else (high, low)
         for quarter, price in enumerate((opened, *inner)):
             times.append(start - first + width * quarter / 4)
             prices.append(price)
         times.append(start - first + width * 0.999)
         prices.append(close)
+    times.append(bars[-1][0] - first)
+    prices.append(prices[-1])
     return times, prices

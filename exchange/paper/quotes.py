@@ -8,6 +8,7 @@ from typing import Any
 
 from exchange.paper.book import levels
 from exchange.paper.candles import INTERVAL_MS
+from exchange.paper.shown import Shown, Where
 from exchange.paper.venue import Venue
 from exchange.paper.wire import WireError, number, table, whole
 
@@ -43,10 +44,9 @@ def meta(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
     return {"universe": [] if body.get("dex") else universe, "marginTables": margin, "collateralToken": 0}
 
 
-def context(venue: Venue, coin: str) -> dict[str, Any]:
+def context(venue: Venue, coin: str, shown: Shown) -> dict[str, Any]:
     """Return the asset context of a coin, as `metaAndAssetCtxs` and `activeAssetCtx` print it."""
-    at = venue.shown(coin)
-    mark = number(at.mark)
+    at = shown.at
     held = (a.positions.get(coin) for a in venue.market.accounts.values())
     interest = sum((abs(p.size) for p in held if p is not None), Decimal(1000))
     return {
@@ -55,35 +55,38 @@ def context(venue: Venue, coin: str) -> dict[str, Any]:
         "prevDayPx": number(venue.day_open[coin]),
         "dayNtlVlm": "100000000.0",
         "premium": "0.0",
-        "oraclePx": mark,
-        "markPx": mark,
-        "midPx": number(at.mid),
-        "impactPxs": [number(at.bid), number(at.ask)],
+        "oraclePx": shown.px(at.mark),
+        "markPx": shown.px(at.mark),
+        "midPx": shown.px(at.mid),
+        "impactPxs": [shown.px(at.bid), shown.px(at.ask)],
         "dayBaseVlm": "1000.0",
     }
 
 
-def contexts(venue: Venue, body: dict[str, Any]) -> list[Any]:
+def contexts(venue: Venue, body: dict[str, Any], where: Where = "info") -> list[Any]:
     """Return what is listed and the context of each."""
     listed = meta(venue, body)
-    return [listed, [context(venue, row["name"]) for row in listed["universe"]]]
+    shown = venue.shown(where, "metaAndAssetCtxs", [row["name"] for row in listed["universe"]])
+    return [listed, [context(venue, coin, seen) for coin, seen in shown.items()]]
 
 
-def mids(venue: Venue, body: dict[str, Any]) -> dict[str, str]:
+def mids(venue: Venue, body: dict[str, Any], where: Where = "info") -> dict[str, str | None]:
     """Return the middle prices by coin."""
-    return {} if body.get("dex") else {coin: number(venue.shown(coin).mid) for coin in venue.listing}
+    if body.get("dex"):
+        return {}
+    return {coin: seen.px(seen.at.mid) for coin, seen in venue.shown(where, "allMids", venue.listing).items()}
 
 
-def book(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
+def book(venue: Venue, body: dict[str, Any], where: Where = "info", key: str = "l2Book") -> dict[str, Any]:
     """Return twenty levels a side, bids first."""
     coin = listed_coin(venue, body.get("coin"))
-    at = venue.shown(coin)
+    shown = venue.shown(where, (key, coin), [coin])[coin]
     item = venue.listing[coin]
     sides: list[list[dict[str, Any]]] = [[], []]
-    if at.mark > 0:
+    if shown.at.mark > 0:
         for side, is_buy in enumerate((False, True)):
-            found = levels(item, at, venue.knobs, is_buy=is_buy, count=BOOK_ROWS)
-            sides[side] = [{"px": number(level.px), "sz": number(level.size), "n": 1} for level in found]
+            found = levels(item, shown.at, venue.knobs, is_buy=is_buy, count=BOOK_ROWS)
+            sides[side] = [{"px": shown.px(level.px), "sz": number(level.size), "n": 1} for level in found]
     return {"coin": coin, "time": venue.now_ms(), "levels": sides}
 
 

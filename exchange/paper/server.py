@@ -17,6 +17,7 @@ from exchange.paper import hyperliquid, info
 from exchange.paper.control import Control
 from exchange.paper.edge import Edge, Reply
 from exchange.paper.errors import PaperError
+from exchange.paper.faults import FEED
 from exchange.paper.knobs import Knobs
 from exchange.paper.model import Instrument
 from exchange.paper.options import PaperOptions, Where, check
@@ -24,7 +25,7 @@ from exchange.paper.prices import Mirror, Replay, Source, Still, Walk
 from exchange.paper.store import Store
 from exchange.paper.streams import Streams
 from exchange.paper.symbols import listing
-from exchange.paper.venue import Venue
+from exchange.paper.venue import Venue, real_us
 
 log = logging.getLogger("paper")
 SAVE_EVERY_S = 0.2
@@ -44,12 +45,15 @@ def price_source(options: PaperOptions, listed: dict[str, Instrument]) -> Source
                 f"prices is {text!r}: write mirror: and a url, for example mirror:https://api.hyperliquid.xyz"
             )
         return Mirror(listed)
-    if not text.lower().endswith(".csv") and not Path(text).exists():
-        raise PaperError(f"prices is {text!r}: it must be walk, still, a CSV file or mirror:URL")
-    return Replay(Path(text), listed, options.speed)
+    name, start = text, None
+    if "@" in text and not Path(text).exists():
+        name, _, start = text.rpartition("@")
+    if not name.lower().endswith(".csv") and not Path(name).exists():
+        raise PaperError(f"prices is {text!r}: it must be walk, still, a CSV file, FILE.csv@START or mirror:URL")
+    return Replay(Path(name), listed, options.speed, start)
 
 
-def build(options: PaperOptions) -> tuple[Venue, Store | None]:
+def build(options: PaperOptions, clock_us: Callable[[], int] = real_us) -> tuple[Venue, Store | None]:
     """Put a venue together, with its state from disk. Raise PaperError for options that cannot be used."""
     check(options)
     listed = listing(options.symbols)
@@ -57,8 +61,16 @@ def build(options: PaperOptions) -> tuple[Venue, Store | None]:
     knobs.turn(options.settings)
     names = frozenset((*info.ANSWERS, *hyperliquid.ACTIONS))
     source = price_source(options, listed)
-    venue = Venue(listed, knobs, source, names, balance=options.balance, faucet=options.faucet, seed=options.seed)
-    venue.meter.reset(venue.now_ms())
+    venue = Venue(
+        listed,
+        knobs,
+        source,
+        names,
+        balance=options.balance,
+        faucet=options.faucet,
+        seed=options.seed,
+        clock_us=clock_us,
+    )
     store = Store(Path(options.state)) if options.state is not None else None
     if store is not None:
         store.load(venue)
@@ -147,7 +159,7 @@ class Server:
             now = time.monotonic()
             moved = self.venue.tick(now - before)
             before = now
-            if any(rule.kind in ("zero_price", "freeze_price") for rule in self.venue.faults.rules.values()):
+            if any(rule.kind in FEED for rule in self.venue.faults.rules.values()):
                 moved = list(self.venue.listing)
             self.streams.tick(frozenset(moved))
 

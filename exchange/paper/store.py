@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +21,7 @@ from exchange.paper.venue import Venue
 from exchange.paper.witness import Book, Interval
 
 VERSION = 1
-_CLASSES: dict[str, Callable[..., Any]] = {
+_CLASSES: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Account, Fill, Funding, Order, Position, Trigger, Book, Interval)
 }
 
@@ -50,7 +49,9 @@ def unpack(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "$" in value:
-        return _CLASSES[value["$"]](**{name: unpack(item) for name, item in value.items() if name != "$"})
+        kind = _CLASSES[value["$"]]
+        known = {item.name for item in fields(kind)}  # what an older version kept and this one does not need is left
+        return kind(**{name: unpack(item) for name, item in value.items() if name in known})
     if "d" in value:
         return Decimal(value["d"])
     if "t" in value:
@@ -155,6 +156,9 @@ def _fill(venue: Venue, state: dict[str, Any]) -> None:
     venue.agents = state["agents"]
     venue.nonces.used = state["nonces"]
     venue.witness.books = state["witness"]
+    for account in state["accounts"]:
+        for coin, held in account.positions.items():
+            venue.witness.book(account.address, coin).held = held.size
     venue.funded_hour = state["funded_hour"]
     venue.source.resume(market.marks)
     venue.day_open = dict(market.marks)

@@ -14,13 +14,16 @@ from aiohttp import WSMsgType, web
 from exchange.paper import channels
 from exchange.paper.channels import Message
 from exchange.paper.edge import Edge
+from exchange.paper.frames import Frames
 from exchange.paper.model import Event
+from exchange.paper.topics import BY_COIN, BY_USER, STATES
 from exchange.paper.venue import Venue
 from exchange.paper.views import Kind
 from exchange.paper.wire import WireError
 
 IDLE_S = 60.0  # the venue closes a connection it has sent nothing for a minute (docs: websocket/timeouts)
 STATES_EVERY_S = 5.0
+CONTEXT_EVERY_S = 1.0  # open interest, premium and day volume change all the time: a market is never silent there
 BACKLOG = 20_000
 _HIDING: dict[str, Kind] = {"userFills": "fill", "userEvents": "fill", "orderUpdates": "order"}
 _STATE_KIND: dict[str, Kind] = {"clearinghouseState": "position", "openOrders": "order"}
@@ -29,16 +32,18 @@ _STATE_KIND: dict[str, Kind] = {"clearinghouseState": "position", "openOrders": 
 class Connection:
     """One client: its subscriptions and what waits to be sent to it."""
 
-    def __init__(self, socket: web.WebSocketResponse, client: str) -> None:
+    def __init__(self, socket: web.WebSocketResponse, client: str, number: int) -> None:
         self.socket = socket
+        self.number = number
         self.client = client
         self.subs: dict[tuple[str, ...], dict[str, Any]] = {}
+        self.told: dict[tuple[str, ...], float] = {}  # when something was last said of a context
         self.queue: asyncio.Queue[str | None] = asyncio.Queue(BACKLOG)
         self.last_sent = time.monotonic()
 
     def users(self) -> frozenset[str]:
         """Return the accounts it listens to."""
-        return frozenset(sub[1] for sub in self.subs if sub[0] in channels.BY_USER)
+        return frozenset(sub[1] for sub in self.subs if sub[0] in BY_USER)
 
     def push(self, message: Message | str) -> None:
         """Queue a message; a client that does not read is dropped."""
@@ -61,7 +66,9 @@ class Streams:
     def __init__(self, venue: Venue, edge: Edge) -> None:
         self.venue = venue
         self.edge = edge
+        self.frames = Frames(venue.faults, venue.now_ms)
         self.connections: set[Connection] = set()
+        self.served = 0
         self.states_at = 0.0
         venue.outlets.append(self.publish)
 
@@ -69,7 +76,8 @@ class Streams:
         """Serve one client until it goes."""
         socket = web.WebSocketResponse(max_msg_size=1 << 22, compress=False)
         await socket.prepare(request)
-        connection = Connection(socket, request.remote or "?")
+        self.served += 1
+        connection = Connection(socket, request.remote or "?", self.served)
         self.connections.add(connection)
         writer = asyncio.ensure_future(self._write(connection))
         try:
@@ -118,10 +126,15 @@ class Streams:
         if sub in connection.subs:
             connection.push({"channel": "error", "data": f"Already subscribed: {json.dumps(raw)}"})
             return
+        refused = self.frames.refusal(sub)
+        if refused is not None:
+            words = str(refused.more.get("text", "Cannot subscribe to this channel now"))
+            connection.push({"channel": "error", "data": f"{words}: {json.dumps(raw)}"})
+            return
         connection.subs[sub] = raw
         connection.push({"channel": "subscriptionResponse", "data": {"method": "subscribe", "subscription": raw}})
         for message in channels.first(self.venue, sub):
-            connection.push(message)
+            self._deliver(connection, sub, message)
 
     def _unsubscribe(self, connection: Connection, raw: Any) -> None:
         sub = channels.key(self.venue, raw)
@@ -157,7 +170,7 @@ class Streams:
                 for message in channels.happened(sub, events):
                     self._send(connection, sub, message)
                 about = sub[2] if sub[0] == "activeAssetData" else sub[1]
-                if sub[0] in channels.STATES and about in users:
+                if sub[0] in STATES and about in users:
                     self._send_state(connection, sub)
 
     def _lag(self, sub: tuple[str, ...], kind: Kind | None) -> int:
@@ -171,9 +184,20 @@ class Streams:
     def _send(self, connection: Connection, sub: tuple[str, ...], message: Message) -> None:
         lag = self._lag(sub, _HIDING.get(sub[0]))
         if lag:
-            self.venue.later(lag, partial(connection.push, message))
+            self.venue.later(lag, partial(self._deliver, connection, sub, message))
         else:
-            connection.push(message)
+            self._deliver(connection, sub, message)
+
+    def _deliver(self, connection: Connection, sub: tuple[str, ...], message: Message | str) -> None:
+        """Queue a frame of a subscription, if faults let it through, as often and as late as they say."""
+        if sub[0] == "activeAssetCtx":
+            connection.told[sub] = time.monotonic()
+        fate = self.frames.fate(connection.number, sub)
+        for _ in range(fate.copies):
+            if fate.delay_ms:
+                self.venue.later(fate.delay_ms, partial(connection.push, message))
+            else:
+                connection.push(message)
 
     def _send_state(self, connection: Connection, sub: tuple[str, ...]) -> None:
         knobs = self.venue.knobs
@@ -187,23 +211,27 @@ class Streams:
     def _push_state(self, connection: Connection, sub: tuple[str, ...]) -> None:
         if sub in connection.subs:
             for message in channels.state(self.venue, sub):
-                connection.push(message)
+                self._deliver(connection, sub, message)
 
     def tick(self, moved: frozenset[str]) -> None:
-        """Say the moved prices, states of held positions every 5 s, and close who has heard nothing for a minute."""
+        """Say the moved prices and each context at least once a second, states of held positions every 5 s, and close
+        who has heard nothing for a minute."""
         texts: dict[tuple[str, ...], list[str]] = {}
         now = time.monotonic()
         states = now - self.states_at >= STATES_EVERY_S
         self.states_at = now if states else self.states_at
         for connection in list(self.connections):
             for sub in list(connection.subs):
-                if sub[0] == "allMids" or sub[0] in channels.BY_COIN:
+                if sub[0] == "allMids" or sub[0] in BY_COIN:
+                    still = sub[0] == "activeAssetCtx" and sub[1] not in moved
+                    if still and now - connection.told.get(sub, 0.0) < CONTEXT_EVERY_S:
+                        continue
                     if sub not in texts:
-                        found = channels.price(self.venue, sub, moved)
+                        found = channels.price(self.venue, sub, None if still else moved)
                         texts[sub] = [json.dumps(message, separators=(",", ":")) for message in found]
                     for text in texts[sub]:
-                        connection.push(text)
-                elif states and sub[0] in channels.STATES and self._holds(sub):
+                        self._deliver(connection, sub, text)
+                elif states and sub[0] in STATES and self._holds(sub):
                     self._push_state(connection, sub)
             if now - connection.last_sent > IDLE_S:
                 connection.drop()

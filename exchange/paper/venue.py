@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
-from functools import partial
-from typing import Literal
 
-from exchange.paper.book import Quote, quote
 from exchange.paper.budget import Meter
 from exchange.paper.candles import Candles
-from exchange.paper.faults import Faults, Rule
+from exchange.paper.faults import Faults
 from exchange.paper.knobs import Knobs
 from exchange.paper.market import Market
-from exchange.paper.model import ZERO, Account, Event, FillEvent, Instrument, NewOrder, Order, OrderEvent
+from exchange.paper.mischief import Mischief
+from exchange.paper.model import ZERO, Account, Event, FillEvent, Instrument, OrderEvent
 from exchange.paper.nonces import Nonces
 from exchange.paper.prices import Source
+from exchange.paper.shown import Showcase, Shown, Where
 from exchange.paper.views import Kind, Views
 from exchange.paper.witness import Witness
 
@@ -29,8 +28,17 @@ _HIDES: dict[Kind, str] = {
 }
 
 
+def real_us() -> int:
+    """Return the machine's time, microseconds UTC."""
+    return time.time_ns() // 1000
+
+
 class Venue:
-    """Everything behind the wire. Synchronous: each call is one atomic step of the venue."""
+    """Everything behind the wire. Synchronous: each call is one atomic step of the venue.
+
+    `clock_us` (microseconds UTC) is the only clock in it. Who gives another one also sets `later`, calls `tick` as its
+    time goes on and runs what `later` was given, each when its milliseconds are over.
+    """
 
     def __init__(
         self,
@@ -42,10 +50,12 @@ class Venue:
         balance: Decimal = Decimal(10_000),
         faucet: bool = True,
         seed: int = 1,
+        clock_us: Callable[[], int] = real_us,
     ) -> None:
         self.listing = listing
         self.coins = {item.asset: name for name, item in listing.items()}
         self.knobs = knobs
+        self.clock_us = clock_us
         self.source = source
         self.balance = balance
         self.faucet = faucet
@@ -58,25 +68,27 @@ class Venue:
         self.views = Views(knobs, self._hidden, seed)
         self.agents: dict[str, str] = {}
         self.pinned: dict[str, tuple[Decimal, int | None]] = {}
-        self.frozen: dict[str, Decimal] = {}
+        self.showcase = Showcase(listing, knobs, self.faults, self.market.quote)
         self.day_open: dict[str, Decimal] = dict(self.market.marks)
         self.touched: set[str] = set()
         self.dirty = False
         self.later: Callable[[int, Callable[[], None]], None] = lambda _delay, _act: None  # set by the server's loop
         self.outlets: list[Callable[[list[Event]], None]] = []  # the streams, after each step
         self.fresh: list[Event] = []
-        self.funded_hour = self.now_ms() // HOUR_MS
-        self.market.meddler = self
+        self.meter.reset(self.now_ms())
+        self.funded_hour = self.now_us() // 1000 // HOUR_MS
+        self.mischief = Mischief(self)
+        self.market.meddler = self.mischief
         self.market.listeners += [self.witness.hear, self._hear]
 
     # clock ------------------------------------------------------------------------------------------------------------
     def now_us(self) -> int:
-        """Return real time in microseconds."""
-        return time.time_ns() // 1000
+        """Return the given clock's time in microseconds, which no fault skews."""
+        return self.clock_us()
 
     def now_ms(self) -> int:
         """Return the venue's time, which a fault may skew."""
-        real = time.time_ns() // 1_000_000
+        real = self.clock_us() // 1000
         return real + sum(int(rule.more["skew_ms"]) for rule in self.faults.lasting("clock_skew", real))
 
     # steps ------------------------------------------------------------------------------------------------------------
@@ -100,7 +112,7 @@ class Venue:
         self.touched.clear()
         self.dirty = True
         events, self.fresh = self.fresh, []
-        self._plot_against_stops(events)
+        self.mischief.plot(events)
         for outlet in self.outlets:
             outlet(events)
 
@@ -123,14 +135,16 @@ class Venue:
         return changed
 
     def _hourly(self, now_ms: int) -> None:
-        if now_ms // HOUR_MS > self.funded_hour:
-            self.funded_hour = now_ms // HOUR_MS
-            self.market.fund(now_ms)
+        hour = self.now_us() // 1000 // HOUR_MS  # a skewed clock must not move money
+        for due in range(self.funded_hour + 1, hour + 1):  # several after a long step or a time switched off
+            self.market.fund(now_ms - (hour - due) * HOUR_MS)
+        self.funded_hour = max(self.funded_hour, hour)
         for account in self.market.accounts.values():
             if account.schedule_ms is not None and now_ms >= account.schedule_ms:
                 account.schedule_ms = None
                 for order in list(account.orders.values()):
-                    self.market.put(order, "scheduledCancel", now_ms)
+                    if order.oid in account.orders:  # the children of a canceled parent are gone with it
+                        self.market.finish(order, "scheduledCancel", now_ms)
 
     def push_mark(self, coin: str, price: Decimal, hold_ms: int | None) -> None:
         """Set a mark by hand: held for so many ms, for ever with None, with 0 the source goes on from there at once."""
@@ -182,74 +196,10 @@ class Venue:
         return self.market.accounts.get(signer)
 
     # what is shown ----------------------------------------------------------------------------------------------------
-    def shown(self, coin: str) -> Quote:
-        """Return the market of a coin as feeds show it: faults may freeze it or show 0, matching does not believe
-        them."""
-        now_ms = self.now_ms()
-        real = self.market.quote(coin)
-        for rule in self.faults.lasting("zero_price", now_ms):
-            if rule.symbol in (None, coin):
-                return Quote(ZERO, ZERO, ZERO, ZERO)
-        if any(rule.symbol in (None, coin) for rule in self.faults.lasting("freeze_price", now_ms)):
-            return quote(self.listing[coin], self.frozen.setdefault(coin, real.mark), self.knobs)
-        self.frozen.pop(coin, None)
-        return real
+    def shown(self, where: Where, key: Hashable, coins: Iterable[str]) -> dict[str, Shown]:
+        """Return the markets of coins as one frame or answer of the kind `key` shows them."""
+        return self.showcase.board(where, key, coins, self.now_ms())
 
     def _hidden(self, kind: Kind, address: str) -> dict[str | None, int]:
         rules = self.faults.lasting(_HIDES[kind], self.now_ms()) if kind != "status" else []
         return {rule.symbol: rule.delay_ms for rule in rules if rule.account in (None, address)}
-
-    # faults inside matching -------------------------------------------------------------------------------------------
-    def refusal(self, user: str, order: NewOrder) -> str | None:
-        """Refuse a stop in the words of a `refuse_stop` fault."""
-        if order.trigger is None or order.trigger.tpsl != "sl" or not order.reduce_only:
-            return None
-        rule = self.faults.take("refuse_stop", ("exchange", "order", "stop"), user, (order.coin,))
-        return (
-            str(rule.more.get("text", f"Invalid TP/SL price. asset={self.listing[order.coin].asset}")) if rule else None
-        )
-
-    def fraction(self, order: Order) -> Decimal | None:
-        """Cut an entry to the part a `partial_fill` fault allows."""
-        if order.trigger is not None:
-            return None
-        names = ("exchange", "order", "close" if order.reduce_only else "entry")
-        if order.reduce_only and not any(r.action == "close" for r in self.faults.rules.values()):
-            return None
-        rule = self.faults.take("partial_fill", names, order.user, (order.coin,))
-        return Decimal(str(rule.more.get("fraction", "0.5"))) if rule else None
-
-    def on_fire(self, order: Order) -> Literal["fill", "reject", "hold"]:
-        """Let a fired trigger find nobody to trade with, at once or after a while."""
-        rule = self.faults.take("stop_no_fill", ("exchange", "order", "stop"), order.user, (order.coin,))
-        if rule is None:
-            return "fill"
-        if not rule.delay_ms:
-            return "fill" if rule.more.get("then") == "fill" else "reject"
-        fills = rule.more.get("then") == "fill"
-        self.later(rule.delay_ms, partial(self._settle_fired, order.user, order.oid, fills=fills))
-        return "hold"
-
-    def _settle_fired(self, user: str, oid: int, *, fills: bool) -> None:
-        self.market.settle_fired(user, oid, self.now_ms(), fills=fills)
-        self.settle()
-
-    def _plot_against_stops(self, events: list[Event]) -> None:
-        """Arrange for the stops that a `cancel_stop` fault is to take away."""
-        for event in events:
-            if not isinstance(event, OrderEvent):
-                continue
-            order = event.order
-            is_stop = order.trigger is not None and order.trigger.tpsl == "sl" and order.reduce_only
-            if not is_stop or order.status != "open" or order.fired_ms is not None:
-                continue
-            rule = self.faults.take("cancel_stop", ("exchange", "order", "stop"), order.user, (order.coin,))
-            if rule is not None:
-                self.later(rule.delay_ms, partial(self._take_away, rule, order))
-
-    def _take_away(self, rule: Rule, order: Order) -> None:
-        live = self.market.accounts[order.user].orders.get(order.oid)
-        if live is not None:
-            silent = not rule.more.get("announce", False)
-            self.market.put(live, str(rule.more.get("status", "canceled")), self.now_ms(), silent=silent)
-            self.settle()

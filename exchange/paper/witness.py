@@ -2,7 +2,8 @@
 
 Naked: a position is larger than the live (resting, not fired) reduce-only market stops on its closing side. It is
 judged
-after every change, so an entry and its stop of one action leave no naked time. Times here are microseconds of the real
+after every change, so an entry and its stop of one action leave no naked time. Moved and loosened stops are judged at
+the event itself, against the position as the fills left it. Times here are microseconds of the real
 clock, whatever skew a fault gives the venue; they leave as milliseconds with three decimals.
 """
 
@@ -43,7 +44,9 @@ class Book:
     fees: Decimal = ZERO
     exits: list[dict[str, Any]] = field(default_factory=list)
     seen: dict[int, Order] = field(default_factory=dict)  # live or just ended orders, for the fills that follow
-    fills_of_liquidations: int = 0
+    held: Decimal = ZERO  # the signed position, as the fills left it
+    stop_moves: int = 0
+    loosened: list[dict[str, Any]] = field(default_factory=list)
 
 
 def signal_of(order: Order) -> tuple[str | None, bool]:
@@ -70,13 +73,15 @@ class Witness:
     def hear(self, event: Event) -> None:
         """Note an event of the market."""
         if isinstance(event, OrderEvent):
-            self._order(event.order)
+            self._order(event)
         elif isinstance(event, FillEvent):
             self._fill(event.fill)
 
-    def _order(self, order: Order) -> None:
+    def _order(self, event: OrderEvent) -> None:
+        order = event.order
         self.touched.add((order.user, order.coin))
         book = self.book(order.user, order.coin)
+        _stops(book, event)
         if order.oid not in book.seen and not order.reduce_only and not signal_of(order)[1]:
             book.loose.append(order.oid)
         book.seen[order.oid] = order
@@ -88,7 +93,7 @@ class Witness:
         book.pnl += fill.closed_pnl
         book.fees += fill.fee
         signed = fill.size if fill.is_buy else -fill.size
-        after = fill.start_position + signed
+        after = book.held = fill.start_position + signed
         if fill.start_position * after < 0:
             book.flips += 1
         order = book.seen.get(fill.oid)
@@ -170,6 +175,33 @@ def _sum(stops: Iterable[Order], position: Decimal) -> Decimal:
     return sum((position if s.is_position_tpsl and s.orig_size == 0 else s.size for s in stops), ZERO)
 
 
+def _stops(book: Book, event: OrderEvent) -> None:
+    """Note what an event does to the cover of a held position: a stop moved, or a cover loosened by its trader."""
+    order, before = event.order, book.seen.get(event.order.oid)
+    if book.held == 0:
+        return
+    was = before is not None and covers(before, is_buy=book.held < 0)
+    others = [o for o in book.seen.values() if o.oid != order.oid and covers(o, is_buy=book.held < 0)]
+    if not was and others and covers(order, is_buy=book.held < 0):
+        book.stop_moves += 1
+    if not was or before is None or event.cause != "trader" or order.live:
+        return
+    old, new = whole_cover_px([*others, before], book.held), whole_cover_px(others, book.held)
+    if old is not None and new is not None and (new < old if book.held > 0 else new > old):
+        book.loosened.append({"oid": order.oid, "from": number(old), "to": number(new)})
+
+
+def whole_cover_px(stops: Iterable[Order], held: Decimal) -> Decimal | None:
+    """Return the trigger at which the last part of a position is covered, nearest stops first; None if some is not."""
+    left = abs(held)
+    triggers = [(stop.trigger.px, stop) for stop in stops if stop.trigger is not None]
+    for px, stop in sorted(triggers, key=lambda pair: -pair[0] if held > 0 else pair[0]):
+        left -= _sum([stop], abs(held))
+        if left <= 0:
+            return px
+    return None
+
+
 def _ms(at_us: int | None) -> float | None:
     return None if at_us is None else at_us / 1000
 
@@ -190,4 +222,6 @@ def _book_json(book: Book, at_us: int) -> dict[str, Any]:
         "realized_pnl": number(book.pnl, 6),
         "fees": number(book.fees, 6),
         "exits": book.exits,
+        "stop_moves": book.stop_moves,
+        "loosened": book.loosened,
     }

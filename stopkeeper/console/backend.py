@@ -27,6 +27,16 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertTry:
+    """What came of a test message to one alert URL: its position, all of it that may be shown, why it failed."""
+
+    number: int
+    url: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """A process of this installation and how long ago it last said that it lives."""
 
@@ -134,6 +144,9 @@ class House(Protocol):
 
     def examine(self) -> Sequence[Check]:
         """Return doctor's rows on what only the outside can see: durability, keys, permissions, agents."""
+
+    def try_alerts(self) -> Sequence[AlertTry]:
+        """Send a test message through every alert URL and return what came of each; none = none is configured."""
 
     def run_worker(self, wish: WorkerWish) -> int: ...
     def run_beat(self) -> int: ...

@@ -12,6 +12,7 @@ from stopkeeper.engine.ports import Ports, StoreGone, Times, Urgency
 
 OFFSET_WARN_MS = 1_000
 OFFSET_FAIL_MS = 60_000
+LONGEST_LAG_MS = 5_000  # of any venue: OKX
 
 
 def run(house: House) -> list[Check]:
@@ -42,6 +43,7 @@ def _account(house: House, name: str) -> Iterator[Check]:
     yield _clock(ports)
     yield _markets(house, ports)
     yield _switches(ports)
+    yield from _limits(house.accounts[name].mode, ports)
 
 
 def _times(times: Times) -> Check:
@@ -55,6 +57,12 @@ def _times(times: Times) -> Check:
     )
     chain = " < ".join(f"{word} {ms / 1000:g} s" for word, ms in table)
     rising = all(left[1] < right[1] for left, right in pairwise(table))
+    over_ms = times.deadline_ms + LONGEST_LAG_MS
+    if rising and times.guardian_ms <= over_ms:
+        # what a worker sent before it lost Redis must be over and seen when the guardian begins
+        detail = f"guardian {times.guardian_ms / 1000:g} s is not above deadline + lag, {over_ms / 1000:g} s"
+        return Check("table of times", "fail", detail)
+    chain = f"{chain}; guardian after {times.guardian_ms / 1000:g} s"
     return Check("table of times", "ok" if rising else "fail", chain if rising else f"not rising: {chain}")
 
 
@@ -103,3 +111,18 @@ def _switches(ports: Ports) -> Check:
     if switches.halted or switches.paused:
         return Check(name, "warn", "halted: nothing is opened" if switches.halted else "paused: nothing is opened")
     return Check(name, "ok", "trading")
+
+
+def _limits(mode: str, ports: Ports) -> Iterator[Check]:
+    limits, name = ports.rules.limits, f"{ports.account} limits"
+    wrong = []
+    if mode == "live":
+        wanted = {"max_notional": limits.max_notional, "max_daily_loss": limits.max_daily_loss}
+        wrong = [f"risk.{key} is not set" for key, value in wanted.items() if value is None]
+    if limits.drawdown_since_ms is not None and limits.drawdown_since_ms > ports.venue.now_ms():
+        wrong.append("risk.drawdown_since is still to come: until then max_drawdown counts nothing booked")
+    if wrong:
+        yield Check(name, "warn", "; ".join(wrong))
+    elif mode == "live":
+        detail = f"notional {money(limits.max_notional)} USD, loss of a day {money(limits.max_daily_loss)} USD"
+        yield Check(name, "ok", detail)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 POLL_S = 0.1
-ENDED = frozenset({Phase.PROTECTED, Phase.CLOSED, Phase.REFUSED})
+ENDED = frozenset({Phase.PROTECTED, Phase.ENTRY_RESTING, Phase.CLOSED, Phase.REFUSED})
 BARE = frozenset({Phase.NAKED, Phase.UNSAFE})
 
 
@@ -36,7 +36,7 @@ def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
 def ended(signal: Signal, trade_id: str, ports: "Ports") -> tuple[PositionRow, str] | None:
     """Return the row of a trade that is protected, closed or refused, with the sentence of a refusal; else None."""
     row = desk.position(trade_id, ports)
-    if row is not None and row.phase is Phase.PROTECTED:
+    if row is not None and row.phase in (Phase.PROTECTED, Phase.ENTRY_RESTING):
         return row, ""
     state = ports.records.signal(trade_id)
     if state is not None and state.state == "refused":
@@ -96,13 +96,14 @@ _POSITION = (
     "trade_id", "account", "symbol", "side", "phase", "size", "entry_price", "stop_price", "stop_order_id",
     "stop_verified_at_ms", "target_price", "naked_ms", "unrealized_pnl",
 )  # fmt: skip
+_HELD = ("targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until_ms")
 _TRADE = ("exit_price", "exit_reason", "exit_evidence", "realized_pnl", "fees", "opened_at_ms", "closed_at_ms")
 _CORRECTION = ("revision", "complete")
 
 
 def position_json(row: PositionRow) -> dict[str, Any]:
     """Return a row of ``positions`` for programs."""
-    return _picked(row, _POSITION)
+    return _picked(row, (*_POSITION, *_HELD))
 
 
 def trade_json(row: TradeRow) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-_TIMES = {"since_ms": "since", "booked_ms": "booked_at", "at_ms": "at"}
+_TIMES = {
+    "since_ms": "since", "booked_ms": "booked_at", "at_ms": "at", "stop_off_until_ms": "stop_off_until",
+}  # fmt: skip
 
 
 def plain(value: Decimal) -> str:

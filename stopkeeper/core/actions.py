@@ -33,7 +33,7 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """Send entry and stop (and target) as one action, with the trade's nonce for this attempt."""
+    """Send entry and stop (and targets) as one action, with the trade's nonce for this attempt."""
 
     attempt: int
     terms: Terms
@@ -141,13 +141,14 @@ Action = Prepare | Enter | PlaceStop | PlaceTarget | Cancel | Flatten | Found | 
 
 
 class RestKind(StrEnum):
-    """The ways a key can be at rest. Naked is not one of them."""
+    """The ways a key can be at rest. Naked is not one of them, unless a person said so."""
 
     FLAT = "flat"
     ENTRY_RESTING = "entry_resting"
     PROTECTED = "protected"
     UNPROVEN = "unproven"
     BLIND = "blind"
+    LIFTED = "lifted"  # a person took the stop away until a time, and an alarm stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ Verdict = list[Action] | Wait
 class Alarm:
     """Something a person should know; rides beside a plan and never fills a turn."""
 
-    kind: Literal["naked", "barred", "blind", "orphan", "halt", "unsafe", "foreign_installation"]
+    kind: Literal["naked", "barred", "blind", "orphan", "halt", "unsafe", "off", "price", "foreign_installation"]
     text: str
 
 

@@ -10,6 +10,7 @@ from stopkeeper.core.model import AccountSeen, Seen
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import KeyRecord, Origin
 from stopkeeper.core.report import Phase, phase_of
+from stopkeeper.core.targets import is_target, wanted_targets
 
 OTHER_LIVE = "other_installation_live"
 FOREIGN_LIVE_MS = 120_000  # an order of another installation younger than this means it is running
@@ -73,10 +74,10 @@ def _of_key(account: str, case: Case) -> list[Breach]:
             found.append(Breach(account, symbol, "margin_mode", f"{what} is {position.margin_mode}, not {asked}"))
         if case.trade is None:
             found.append(Breach(account, symbol, "unowned", f"{what} has no trade"))
-        elif case.trade.target is not None and not _has_target(case):
-            found.append(
-                Breach(account, symbol, "no_target", f"{what}: its target at {case.trade.target:f} is not live")
-            )
+        else:
+            found += [
+                Breach(account, symbol, "no_target", f"{what}: {missing}") for missing in _missing(case, case.belief)
+            ]
     elif isinstance(case.belief, Unknown) and not isinstance(case.seen.position, Unknown):
         found.append(Breach(account, symbol, "unknown", case.belief.why))
     elif case.ours and case.trade is None:
@@ -85,8 +86,14 @@ def _of_key(account: str, case: Case) -> list[Breach]:
     return found + _foreign(account, case)
 
 
-def _has_target(case: Case) -> bool:
-    return any(client.role.value == "target" for _, client in case.ours)
+def _missing(case: Case, held: Held) -> list[str]:
+    """Say which targets of a trade are not live."""
+    live = {order.trigger for order in case.live if is_target(order, held)}
+    return [
+        f"its target of {size:f} at {goal.price:f} is not live"
+        for goal, size in wanted_targets(case, held)
+        if goal.price not in live
+    ]
 
 
 def _foreign(account: str, case: Case) -> list[Breach]:

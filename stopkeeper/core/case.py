@@ -6,9 +6,9 @@ from decimal import Decimal
 from stopkeeper.core.believe import Belief, Cover, CoverKind, Held, believe, cover
 from stopkeeper.core.evidence import Chain, follow
 from stopkeeper.core.ids import ClientId, decode, encode
-from stopkeeper.core.model import ZERO, Market, Order, Role, Seen
+from stopkeeper.core.model import ZERO, Market, Order, OrderKind, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Unknown
-from stopkeeper.core.record import KeyRecord, Origin, Placed, Trade
+from stopkeeper.core.record import KeyRecord, Origin, Placed, Sent, Trade
 from stopkeeper.core.rules import Ability, Rules, Switches
 from stopkeeper.core.sizing import nearer, on_grid, safe_edge
 
@@ -20,7 +20,10 @@ NONE = Cover(CoverKind.NONE, ZERO, ())
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The circumstances of a decision. ``now_ms`` is venue time; ``clock_age_ms`` how old the measured offset is."""
+    """The circumstances of a decision. ``now_ms`` is venue time; ``clock_age_ms`` how old the measured offset is.
+
+    ``feed_age_ms`` is how long ago the feed last said that the account's streams live; None = never, or not asked.
+    """
 
     now_ms: int
     clock_age_ms: int | None
@@ -29,6 +32,12 @@ class Frame:
     market: Market
     switches: Switches
     installation: str
+    feed_age_ms: int | None = None
+
+    @property
+    def fed(self) -> bool:
+        """Return whether the account's streams are known to live."""
+        return self.feed_age_ms is not None and self.feed_age_ms < self.rules.feed_lost_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,12 @@ class Case:
 
     @property
     def naked(self) -> bool:
-        return isinstance(self.belief, Held) and not self.whole
+        return isinstance(self.belief, Held) and not self.whole and not self.lifted
+
+    @property
+    def lifted(self) -> bool:
+        """Return whether a person took the stop away, and the time said is not up."""
+        return self.trade is not None and self.now < self.trade.off_until_ms
 
     @property
     def mark(self) -> Decimal | None:
@@ -75,6 +89,17 @@ class Case:
         if isinstance(self.belief, Held) and self.belief.position and self.belief.position.mark:
             return self.belief.position.mark
         return self.seen.mark.value if self.seen.mark else None
+
+    @property
+    def entries(self) -> tuple[Order, ...]:
+        """Return the live entry orders of the trade."""
+        trade = self.trade
+        return tuple(o for o, k in self.ours if k.role is Role.ENTRY and trade is not None and k.trade == trade.id)
+
+    @property
+    def going(self) -> frozenset[str]:
+        """Return the ids of orders whose cancel was sent and may still not show."""
+        return frozenset(order for order, _ in self.record.canceled)
 
     @property
     def entered(self) -> bool:
@@ -131,8 +156,60 @@ class Case:
         return safe_edge(base, liquidation, self.rules)
 
     def beyond(self, level: Decimal, held: Held) -> bool:
-        """Return whether the mark stands at or beyond a stop level."""
-        return self.mark is not None and (self.mark - level) * held.side.sign <= 0
+        """Return whether the mark stands at or beyond a stop level, by one source: enough to wait, not to close."""
+        return self.mark is not None and passed(self.mark, level, held.side)
+
+    def surely_beyond(self, level: Decimal, held: Held) -> bool:
+        """Return whether two sources that agree show the mark at or beyond a stop level."""
+        second = self.seen.second
+        if second is None or not self.sure or not self.beyond(level, held):
+            return False
+        return second.age_ms <= self.rules.mark_age_ms and passed(second.value, level, held.side)
+
+    def surely_reached(self, level: Decimal, held: Held) -> bool:
+        """Return whether two sources that agree show the mark at or beyond a target's level."""
+        second = self.seen.second
+        if second is None or self.mark is None or not self.sure or second.age_ms > self.rules.mark_age_ms:
+            return False
+        return all((price - level) * held.side.sign >= 0 for price in (self.mark, second.value))
+
+    @property
+    def sure(self) -> bool:
+        """Return whether no other source contradicts the mark."""
+        second = self.seen.second
+        return self.mark is not None and (second is None or agree(self.mark, second.value, self.rules.marks_apart))
+
+
+def passed(mark: Decimal, level: Decimal, held: Side) -> bool:
+    """Return whether a mark stands at or beyond the level of a stop of a position of this side."""
+    return (mark - level) * held.sign <= 0
+
+
+def agree(one: Decimal, other: Decimal, apart: Decimal) -> bool:
+    """Return whether two prices are the same but for a fraction."""
+    return abs(one - other) <= apart * other
+
+
+def doubtful(record: KeyRecord, seen: Seen, rules: Rules) -> bool:
+    """Return whether the mark of this look must be confirmed by another source before anything may hang on it.
+
+    That is where it stands at or beyond a stop or a target, or far better than the best price so far.
+    """
+    trade, read = record.trade, seen.position
+    if trade is None or isinstance(read, Unknown) or read.value is None or read.value.mark is None:
+        return False
+    position, mark = read.value, read.value.mark
+    if seen.second is not None and agree(mark, seen.second.value, rules.marks_apart):
+        return False
+    orders = () if isinstance(seen.orders, Unknown) else seen.orders.value
+    levels = [trade.stop, *(o.trigger for o in orders if o.kind is OrderKind.STOP_MARKET)]
+    if position.liquidation_price:
+        levels.append(safe_edge(position.entry_price, position.liquidation_price, rules))
+    near = any(level is not None and passed(mark, level, position.side) for level in levels)
+    peak = trade.peak
+    far = peak is not None and not passed(mark, peak, position.side) and not agree(mark, peak, rules.price_jump)
+    missed = any(not passed(mark, goal.price, position.side) for goal in trade.targets)
+    return near or far or missed
 
 
 def has_entered(trade: Trade | None, chain: Chain) -> bool:
@@ -178,13 +255,24 @@ def looked_up(trade: Trade, attempt: int, seen: Seen, installation: str) -> bool
     return min(seen.orders.at_ms, seen.fills.at_ms) > after and seen.fills.value.since_ms <= trade.created_ms
 
 
+def _shown(sent: Sent, seen: Seen) -> bool:
+    """Return whether an entry that rests is among the live orders; what cannot be read counts as shown."""
+    outcome = sent.outcome
+    if isinstance(seen.orders, Unknown) or not isinstance(outcome, Accepted):
+        return True
+    return any(order.id == outcome.order_id for order in seen.orders.value)
+
+
 def stop_id(trade: Trade, placed: Placed, installation: str) -> str:
     """Return the client id of an acked stop of a trade."""
     return encode(ClientId(installation, Role.STOP, placed.n, trade.id))
 
 
 def questions(record: KeyRecord, seen: Seen, installation: str) -> tuple[str, ...]:
-    """Return the client ids to look up: a young stop that is not shown, unproven attempts, the next before its send."""
+    """Return the client ids to look up: a young stop that is not shown, unproven attempts, the next before its send.
+
+    And an entry that rested and is not shown any more: whether it filled or was cancelled is told by its id.
+    """
     trade = record.trade
     if trade is None:
         return ()
@@ -204,7 +292,7 @@ def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ..
 def _attempts(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
     if trade.origin is Origin.FOUND or trade.entered_ms is not None:
         return ()
-    ask = [s.attempt for s in trade.sent if s.unproven]
+    ask = [s.attempt for s in trade.sent if s.unproven or (s.rests and not _shown(s, seen))]
     coming = len(trade.sent)
     if not ask and coming < len(trade.nonces) and not looked_up(trade, coming, seen, installation):
         ask = [coming]

@@ -1,5 +1,7 @@
 """From a case to a plan. The order of ORDER is the policy; the table in docs/policy is generated from it."""
 
+from collections.abc import Callable
+
 from stopkeeper.core.actions import Action, Again, Alarm, Plan, Rest, RestKind, Wait
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, Frame, build
@@ -7,31 +9,44 @@ from stopkeeper.core.concerns import (
     Concern,
     booking,
     closing,
-    danger,
     ending,
+    move_due_ms,
     protection,
-    targets,
     time_up_ms,
     trailing,
 )
+from stopkeeper.core.danger import danger
 from stopkeeper.core.entering import entry
 from stopkeeper.core.guard import never_lower
 from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.model import Role, Seen
+from stopkeeper.core.moving import pause_ends_ms, wish_of
 from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.targets import targets
 
 ORDER: tuple[Concern, ...] = (ending, danger, protection, closing, entry, trailing, targets, hygiene, booking)
 
 
-def decide(record: KeyRecord, seen: Seen, frame: Frame) -> Plan:
-    """Ask each concern in order; the first whose actions survive the guard wins, a Wait ends the turn."""
+Allows = Callable[[str, Action, Case], bool]
+
+
+def anything(_concern: str, _action: Action, _case: Case) -> bool:
+    """Allow every action: what a drive decides by."""
+    return True
+
+
+def decide(record: KeyRecord, seen: Seen, frame: Frame, allows: Allows = anything) -> Plan:
+    """Ask each concern in order; the first whose actions survive the guard wins, a Wait ends the turn.
+
+    ``allows`` says which of a concern's actions may be done at all by whoever asks; the rest is as if never wished for.
+    """
     case = build(record, seen, frame)
     alarms = _alarms(case)
     for concern in ORDER:
         verdict = concern(case)
         if isinstance(verdict, Wait):
             return Plan(concern.__name__, ends=_waiting(case, verdict), alarms=alarms)
-        actions: list[Action] = never_lower(verdict, case)
+        actions: list[Action] = never_lower([a for a in verdict if allows(concern.__name__, a, case)], case)
         if actions:
             return Plan(concern.__name__, tuple(actions), alarms=alarms)
     return Plan("rest", ends=rest(case), alarms=alarms)
@@ -50,6 +65,9 @@ def rest(case: Case) -> Rest | Again:
     if isinstance(belief, Held):
         if not case.orders_known and case.trade is not None and case.trade.covered:
             return Rest(RestKind.BLIND, case.now + 2 * LOOK_AGAIN_MS, "open orders could not be read")
+        if case.lifted and case.trade is not None:
+            due = min(case.trade.off_until_ms + 1, case.now + case.rules.lifted_look_ms)
+            return Rest(RestKind.LIFTED, due, "a person lifted the stop; the alarm stays")
         if not case.whole:
             return Again(soon, "a position is held and its cover is not seen")
         if belief.by == "ack":
@@ -57,10 +75,21 @@ def rest(case: Case) -> Rest | Again:
                 RestKind.PROTECTED, case.now + case.rules.confirm_ms[0], "the stop is seen; the position is next"
             )
         why = f"{belief.size:f} {belief.side} covered by {_stops(case)}"
-        return Rest(RestKind.PROTECTED, soon if _under_way(case) else time_up_ms(case.trade), why)
+        return Rest(RestKind.PROTECTED, soon if _under_way(case) else _next_look(case, belief), why)
     if isinstance(belief, Flat):
         return Rest(RestKind.FLAT, soon if case.ours else None, belief.why)
     return Rest(RestKind.BLIND, case.now + 2 * LOOK_AGAIN_MS, belief.why)
+
+
+def _next_look(case: Case, held: Held) -> int | None:
+    """Return when something is to be done by itself: the time is up, the stop may move again, its size has stood."""
+    trade = case.trade
+    if trade is None:
+        return None
+    moments = [time_up_ms(trade), move_due_ms(case, held)]
+    if wish_of(trade, held, case) is not None:
+        moments.append(pause_ends_ms(trade, case) + 1)
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _under_way(case: Case) -> bool:
@@ -81,6 +110,15 @@ def _alarms(case: Case) -> tuple[Alarm, ...]:
         alarms.append(Alarm("naked", f"{key}: naked for {case.now - trade.naked_since_ms} ms"))
     if isinstance(case.belief, Held) and trade is None:
         alarms.append(Alarm("orphan", f"{key}: a position is held that no trade owns"))
+    if isinstance(case.belief, Held) and trade and case.lifted:
+        alarms.append(Alarm("off", f"{key}: held without a stop for {trade.off_until_ms - case.now} ms more, as asked"))
+    if trade and trade.unsafe is not None:
+        alarms.append(Alarm("unsafe", f"{key}: the liquidation price lies in front of the stop"))
+    if isinstance(case.belief, Held) and not case.sure and case.seen.second is not None:
+        marks = f"{case.mark} by the position, {case.seen.second.value} by the {case.seen.second.source}"
+        alarms.append(Alarm("price", f"{key}: the sources of its mark contradict each other: {marks}"))
+    if case.record.blind_since_ms and case.now - case.record.blind_since_ms > case.rules.blind_alarm_ms:
+        alarms.append(Alarm("blind", f"{key}: not readable for {case.now - case.record.blind_since_ms} ms"))
     if case.frame.switches.barred:
         alarms.append(Alarm("barred", f"{key.account}: {case.frame.switches.barred}"))
     return tuple(alarms)

@@ -6,11 +6,13 @@ What later turns must know of a send stands in the record, never in a process.
 from dataclasses import replace
 from decimal import Decimal
 
-from stopkeeper.core.actions import Action, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
+from stopkeeper.core.actions import Action, Book, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.learn import with_role, with_sent
-from stopkeeper.core.model import ZERO, Role
+from stopkeeper.core.model import ZERO, Resting, Role
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
-from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sent, Trade
+from stopkeeper.core.policy import Policy
+from stopkeeper.core.record import CloseAsk, Cursor, KeyRecord, Placed, Sent, Trade
+from stopkeeper.core.trailing import of_the_last_hour
 
 WIDENINGS = 3  # so often a close that found nothing to match is sent again at once
 REPEATS = (Reason.STALE_NONCE, Reason.DUPLICATE_ID)
@@ -32,11 +34,11 @@ def announce(record: KeyRecord, action: Action, deadline_ms: int, nonce: int, no
                 action.attempt, action.attempt, nonce, deadline_ms, now_ms, action.terms, Unknown("no answer yet")
             )
             others = tuple(s for s in trade.sent if s.attempt != action.attempt)
-            trade = replace(trade, sent=(*others, sent), stop=action.terms.stop, target=action.terms.target)
+            terms = action.terms
+            trade = replace(trade, sent=(*others, sent), stop=terms.stop, first_stop=terms.stop, targets=terms.goals)
             # what was refused to an earlier attempt says nothing of this one
-            trade = replace(trade, crossed=False, oversize=False, stop_answers=0, target_refused="")
-            legs = 1 if action.terms.target is None else 2
-            return replace(record, n=record.n + legs, trade=trade)
+            trade = replace(trade, crossed=False, oversize=False, stop_answers=0, goals_refused=())
+            return replace(record, n=record.n + 1 + len(terms.targets), trade=trade)
         case PlaceStop():
             return replace(record, n=record.n + 1, trade=trade and replace(trade, stop_tried_ms=now_ms))
         case PlaceTarget():
@@ -66,7 +68,7 @@ def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome,
     elif isinstance(action, PlaceStop):
         trade = _conclude_stop(trade, action, outcome, record.n, now_ms)
     elif isinstance(action, PlaceTarget):
-        trade = _conclude_target(trade, outcome, record.n, now_ms)
+        trade = _conclude_target(trade, action.trigger, outcome, record.n, now_ms)
     elif isinstance(action, Prepare) and isinstance(outcome, Rejected) and outcome.reason not in MENDS_ITSELF:
         trade = replace(trade, refusal=f"the venue refused the leverage: {outcome.text}")
     elif isinstance(action, Flatten):
@@ -87,7 +89,7 @@ def _appears_until(outcome: Outcome, deadline_ms: int, now_ms: int, lag_ms: int)
 
 def _answers(outcome: Outcome | EntryOutcome) -> tuple[Outcome, ...]:
     if isinstance(outcome, EntryOutcome):
-        return tuple(o for o in (outcome.entry, outcome.stop, outcome.target) if o is not None)
+        return (outcome.entry, outcome.stop, *outcome.targets)
     return (outcome,)
 
 
@@ -96,7 +98,7 @@ def _acked(trade: Trade, role: Role, outcome: Outcome | None, n: int, now_ms: in
         return trade
     if outcome.order_id:
         trade = with_role(trade, outcome.order_id, reason)
-    others = tuple(p for p in trade.placed if p.role is not role)
+    others = tuple(p for p in trade.placed if p.role is not role or role is Role.TARGET)  # targets stand side by side
     return replace(trade, placed=(*others, Placed(role, outcome.order_id, n, now_ms)))
 
 
@@ -106,20 +108,22 @@ def _conclude_entry(trade: Trade, action: Enter, outcome: EntryOutcome, n: int, 
     if isinstance(entry, Rejected) and entry.reason in REPEATS:
         # A used nonce or id may be this very attempt's, sent before the store went back in time: look, then know.
         entry = Unknown(f"refused as {entry.reason}: {entry.text}")
+    terms = action.terms
     trade = with_sent(trade, replace(sent, outcome=entry))
-    legs = 1 if action.terms.target is None else 2
-    stop_n = n - legs + 1
+    stop_n = n - len(terms.targets)
     if isinstance(entry, Accepted):
         if entry.order_id:
             trade = with_role(trade, entry.order_id, "entry")
         if entry.filled > 0:
-            trade = replace(trade, held=entry.filled, entered_ms=trade.entered_ms or now_ms)
-    trade = _acked(trade, Role.STOP, outcome.stop, stop_n, now_ms, "stop_loss")
+            filled = entry.filled
+            trade = replace(trade, held=filled, entry_filled=filled, traded=filled, explained=filled, sized_ms=now_ms)
+            trade = replace(trade, entered_ms=trade.entered_ms or now_ms)
+    if terms.resting is Resting.NO:  # the stop of an entry that rests is no order yet: nobody is to wait for it
+        trade = _acked(trade, Role.STOP, outcome.stop, stop_n, now_ms, "stop_loss")
     if isinstance(outcome.stop, Rejected):
         trade = _refused_stop(trade, outcome.stop)
-    trade = _acked(trade, Role.TARGET, outcome.target, n, now_ms, "take_profit")
-    if isinstance(outcome.target, Rejected):
-        trade = replace(trade, target_refused=outcome.target.reason)
+    for index, (asked, answer) in enumerate(zip(terms.targets, outcome.targets, strict=False), 1):
+        trade = _conclude_target(trade, asked.trigger, answer, stop_n + index, now_ms)
     return trade
 
 
@@ -134,20 +138,26 @@ def _refused_stop(trade: Trade, outcome: Rejected) -> Trade:
 
 def _conclude_stop(trade: Trade, action: PlaceStop, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
     reason = "trailing_stop" if action.moved_by == "policy" else "stop_loss"
+    seen = trade.stop_seen
+    if trade.covered and not isinstance(outcome, Accepted):
+        trade = replace(trade, moves_refused=trade.moves_refused + 1)
     if isinstance(outcome, Accepted):
+        if action.moved_by in ("policy", "person") and seen is not None and seen.trigger != action.trigger:
+            trade = replace(trade, moves_ms=(*of_the_last_hour(trade.moves_ms, now_ms), now_ms))
         trade = _acked(trade, Role.STOP, outcome, n, now_ms, reason)
         stop = (
             trade.stop if trade.stop is not None else action.trigger
         )  # a found trade's stop is where it was first put
-        return replace(trade, stop=stop, stop_answers=trade.stop_answers + 1)
+        return replace(trade, stop=stop, stop_answers=trade.stop_answers + 1, moves_refused=0)
     if isinstance(outcome, Rejected):
         return _refused_stop(trade, outcome)
     return replace(trade, stop_answers=trade.stop_answers + 1) if isinstance(outcome, Unknown) else trade
 
 
-def _conclude_target(trade: Trade, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
+def _conclude_target(trade: Trade, price: Decimal, outcome: Outcome | EntryOutcome, n: int, now_ms: int) -> Trade:
     if isinstance(outcome, Rejected):
-        return replace(trade, target_refused=outcome.reason)
+        others = tuple(refused for refused in trade.goals_refused if refused[0] != price)
+        return replace(trade, goals_refused=(*others, (price, str(outcome.reason))))
     return _acked(trade, Role.TARGET, outcome, n, now_ms, "take_profit") if isinstance(outcome, Accepted) else trade
 
 
@@ -163,6 +173,19 @@ def _conclude_flatten(trade: Trade, action: Flatten, outcome: Outcome | EntryOut
     return trade
 
 
+def booked(record: KeyRecord, action: Book) -> KeyRecord:
+    """Take a booked trade off its record, or hand it to its successor; one booked as incomplete goes on settling."""
+    trade, exit_ = action.trade, action.exit
+    settling = tuple(t for t in record.settling if t.id != trade.id)
+    if not exit_.complete:
+        settling = (*settling, replace(trade, revision=trade.revision + 1))[-8:]
+    going = record.trade is not None and record.trade.id == trade.id
+    if not going:
+        return replace(record, settling=settling)
+    cursor = Cursor(exit_.closed_ms, tuple(f.id for f in action.used)[-32:])
+    return replace(record, trade=action.successor, settling=settling, cursor=cursor)
+
+
 # --- wishes of a person ----------------------------------------------------------------------------------------
 
 
@@ -174,9 +197,27 @@ def ask_close(record: KeyRecord, ask: CloseAsk) -> KeyRecord:
     return replace(record, trade=replace(trade, close=ask))
 
 
-def move_stop(record: KeyRecord, trigger: Decimal, now_ms: int) -> KeyRecord:
-    """Note a person's wish for another stop trigger."""
+def move_stop(record: KeyRecord, *, trigger: Decimal, now_ms: int, loosened: bool) -> KeyRecord:
+    """Note a person's wish for another stop trigger; ``loosened`` allows it to go away from the price."""
     if record.trade is None:
         return record
-    trade = replace(record.trade, stop=trigger, stop_moved_by="person", stop_moved_ms=now_ms)
+    trade = replace(
+        record.trade,
+        stop=trigger,
+        stop_moved_by="person",
+        stop_moved_ms=now_ms,
+        stop_why="",
+        loosened=loosened,
+        off_until_ms=0,
+    )
     return replace(record, trade=trade)
+
+
+def lift_stop(record: KeyRecord, until_ms: int) -> KeyRecord:
+    """Note a person's wish to hold without a stop until a time; 0 = the stop is wanted again."""
+    return record if record.trade is None else replace(record, trade=replace(record.trade, off_until_ms=until_ms))
+
+
+def set_policy(record: KeyRecord, policy: Policy) -> KeyRecord:
+    """Note a person's wish for another way in which the stop moves."""
+    return record if record.trade is None else replace(record, trade=replace(record.trade, policy=policy))

@@ -5,11 +5,12 @@ Wait for entries, never for stops: a second entry is a loss. The concern ``entry
 
 from decimal import Decimal
 
-from stopkeeper.core.actions import Enter, Prepare, Refuse, RestKind, Verdict, Wait
+from stopkeeper.core.actions import Cancel, Enter, Prepare, Refuse, RestKind, Verdict, Wait
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
+from stopkeeper.core.model import Resting, Role
 from stopkeeper.core.orphans import found_trade
-from stopkeeper.core.outcomes import Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.record import Origin, Sent, Terms, Trade
 from stopkeeper.core.sizing import Refusal, leverage_of, work_out
 
@@ -17,9 +18,13 @@ from stopkeeper.core.sizing import Refusal, leverage_of, work_out
 def entry(c: Case) -> Verdict:
     """Send an entry once and with its stop, or wait until its absence is proved; a second entry is a loss."""
     trade = c.trade
-    if trade is None or trade.origin is not Origin.SIGNAL or trade.signal is None or c.entered:
+    if trade is None or trade.origin is not Origin.SIGNAL or trade.signal is None:
         return []
     last = trade.sent[-1] if trade.sent else None
+    if last and (last.rests or c.entries):
+        return _resting(c, trade, last)
+    if c.entered:
+        return []
     if last and last.unproven:
         return Wait(
             _next_look(c, last), f"attempt {last.attempt + 1} was not answered: waiting for proof", RestKind.UNPROVEN
@@ -42,6 +47,38 @@ def entry(c: Case) -> Verdict:
     if terms is None:
         return Wait(c.now + LOOK_AGAIN_MS, "no mark price is known", RestKind.BLIND)
     return [Enter(len(trade.sent), terms, f"signal {trade.signal.id}")]
+
+
+def _resting(c: Case, trade: Trade, last: Sent) -> Verdict:
+    """An entry that rests may fill at any moment: it stands while it is wanted, can be watched, and nothing has ended.
+
+    A part of it that filled is held and covered like any position; the concerns that follow do that.
+    """
+    why = _not_wanted(c, trade)
+    if why is not None:
+        cancels = [Cancel(o.id, Role.ENTRY, why) for o in c.entries if o.id not in c.going]
+        if cancels:
+            return [*cancels]
+    if c.entered:
+        return []
+    if c.entries and why is None:
+        assert trade.signal is not None
+        return Wait(
+            trade.signal.expires_ms + 1, f"the entry rests at {last.terms.worst_price:f}", RestKind.ENTRY_RESTING
+        )
+    return Wait(c.now + LOOK_AGAIN_MS, "what became of the resting entry is being asked", RestKind.ENTRY_RESTING)
+
+
+def _not_wanted(c: Case, trade: Trade) -> str | None:
+    """Say why an entry must not rest any longer, or None."""
+    why = _no_more_entries(c, trade)
+    if why is None and c.now > (trade.signal.expires_ms if trade.signal else 0):
+        why = "the entry rested until the signal expired"
+    if why is None and any(fill.side is not trade.side for fill in c.chain.used):
+        why = "the trade is being closed"
+    if why is None and not c.frame.fed:
+        why = "the account's streams are silent: a fill would not be seen at once"
+    return why
 
 
 def _unprepared(c: Case, trade: Trade) -> Verdict:
@@ -79,14 +116,13 @@ def _may_retry(last: Sent) -> bool:
 
 def _no_longer(c: Case, trade: Trade) -> str | None:
     """Say why a signal that has not entered never will, or None."""
-    switches, signal = c.frame.switches, trade.signal
+    signal = trade.signal
     assert signal is not None
-    if switches.halted or switches.paused:
-        return f"the account is {'halted' if switches.halted else 'paused'}: no new entries"
-    if switches.barred:
-        return f"the venue bars the account: {switches.barred}"
-    if trade.close is not None:
-        return "it was closed before it entered"
+    refused = _no_more_entries(c, trade)
+    if refused is not None:
+        return refused
+    if signal.resting is not Resting.NO and not c.frame.fed:
+        return "the account's streams are silent, and a resting entry would not be watched: start stopkeeper feed"
     if c.now > signal.expires_ms:
         return "the signal expired before it could be sent"
     if trade.refusal:
@@ -96,6 +132,16 @@ def _no_longer(c: Case, trade: Trade) -> str | None:
     if isinstance(c.belief, Held):
         return "a position that this signal did not open is held on the symbol"
     return None
+
+
+def _no_more_entries(c: Case, trade: Trade) -> str | None:
+    """Say what keeps every entry of the account, or this one, from standing or leaving; None = nothing."""
+    switches = c.frame.switches
+    if switches.halted or switches.paused:
+        return f"the account is {'halted' if switches.halted else 'paused'}: no new entries"
+    if switches.barred:
+        return f"the venue bars the account: {switches.barred}"
+    return "it was closed before it entered" if trade.close is not None and trade.close.keep_fraction == 0 else None
 
 
 def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
@@ -140,4 +186,6 @@ def why_refused(c: Case, trade: Trade) -> str:
             return f"the venue bars the account: {sent.outcome.text}"
         if isinstance(sent.outcome, Throttled):
             return f"not sent: {sent.outcome.text}"
+        if sent.terms.resting is not Resting.NO and isinstance(sent.outcome, Accepted):
+            return _not_wanted(c, trade) or "the resting entry was cancelled before it filled, and not by us"
     return _no_longer(c, trade) or "the entry did not fill"

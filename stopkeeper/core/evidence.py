@@ -5,13 +5,18 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from stopkeeper.core.actions import Exit
-from stopkeeper.core.ids import decode
+from stopkeeper.core.ids import ClientId, close_reason, decode
 from stopkeeper.core.model import ZERO, Fill, FillPage, Known, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.rules import Rules
 
 ROLE_REASON = {Role.ENTRY: "entry", Role.STOP: "stop_loss", Role.TARGET: "take_profit", Role.FLATTEN: "manual_close"}
+STOPS = frozenset({"stop_loss", "trailing_stop"})
+LEAST_TOLERANCE = Decimal("0.005")  # an exit rule that looked no farther called slipped stops unknown (audit, fault 7)
+ROUNDING = Decimal(
+    "0.0001"
+)  # a worst price of five significant figures lies up to so much farther than it was worked out
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +24,8 @@ class Chain:
     """A trade's own fills in order, from its first entry fill until the position crossed zero.
 
     ``net`` is the signed position they add up to, ``closed`` whether they reached zero, ``remainder`` the signed rest
-    of a fill that crossed it, ``whole`` whether no fill between them is missing. ``opening`` is the signed position
-    before the first, ``after`` the fills on the symbol that follow the close.
+    of a fill that crossed it and ``remainder_fee`` its part of that fill's fee, ``whole`` whether no fill between them
+    is missing. ``opening`` is the signed position before the first, ``after`` the fills that follow the close.
     """
 
     used: tuple[Fill, ...] = ()
@@ -29,6 +34,7 @@ class Chain:
     closed: bool = False
     closed_ms: int = 0
     remainder: Decimal = ZERO
+    remainder_fee: Decimal = ZERO
     whole: bool = True
     opening: Decimal = ZERO
     after: tuple[Fill, ...] = ()
@@ -49,11 +55,13 @@ class Chain:
         fills = self.after or self.used
         return fills[-1].time_ms if fills else self.closed_ms
 
-    def carried(self) -> tuple[Decimal, Decimal | None]:
-        """Return what the moment of the close itself left over for a successor: signed size and average price."""
+    def carried(self) -> tuple[Decimal, Decimal | None, Decimal]:
+        """Return what the moment of the close itself left over for a successor: signed size, average price, fees."""
+        same = [f for f in self.after if f.time_ms == self.closed_ms]
         parts = [(self.remainder, self.used[-1].price)] if self.used else []
-        parts += [(f.signed, f.price) for f in self.after if f.time_ms == self.closed_ms]
-        return sum((s for s, _ in parts), ZERO), _average(parts)
+        parts += [(f.signed, f.price) for f in same]
+        fees = self.remainder_fee + sum((f.fee for f in same), ZERO)
+        return sum((s for s, _ in parts), ZERO), _average(parts), fees
 
 
 def reason_of(fill: Fill, trade: Trade, installation: str) -> str | None:
@@ -64,9 +72,20 @@ def reason_of(fill: Fill, trade: Trade, installation: str) -> str | None:
     client = decode(fill.client_id)
     if client is None or client.installation != installation or client.trade != trade.id:
         return None
+    return reason_of_client(client, trade)
+
+
+def reason_of_client(client: ClientId, trade: Trade) -> str:
+    """Return what an order of a trade counts for by its client id alone, where its venue id was never learned."""
+    if client.role is Role.STOP:
+        return _stop_reason(trade)
     if client.role is Role.FLATTEN:  # only closes are noted by number: an entry's counts its attempts
-        return roles.get(f"n{client.n}", ROLE_REASON[client.role])
+        return dict(trade.order_roles).get(f"n{client.n}") or close_reason(client.n) or ROLE_REASON[client.role]
     return ROLE_REASON[client.role]
+
+
+def _stop_reason(trade: Trade) -> str:
+    return "trailing_stop" if trade.stop_moved_by == "policy" else "stop_loss"
 
 
 def _in_order(fills: Iterable[Fill], net: Decimal) -> list[Fill]:
@@ -112,13 +131,15 @@ def _walk(ordered: Sequence[Fill], opening: Decimal, *, found: bool) -> Chain:
                 whole = False
         after = net + fill.signed
         if net != 0 and (after == 0 or (after > 0) != (net > 0)):
-            used.append(replace(fill, size=abs(net), fee=fill.fee * abs(net) / fill.size) if after else fill)
+            fee = fill.fee * abs(net) / fill.size if after else fill.fee
+            used.append(replace(fill, size=abs(net), fee=fee) if after else fill)
             return Chain(
                 used=tuple(used),
                 started=True,
                 closed=True,
                 closed_ms=fill.time_ms,
                 remainder=after,
+                remainder_fee=fill.fee - fee,
                 whole=whole,
                 opening=opening,
                 after=tuple(ordered[index + 1 :]),
@@ -142,12 +163,32 @@ def classify(fill: Fill, trade: Trade, rules: Rules, installation: str) -> str:
     reason = reason_of(fill, trade, installation)
     if reason is not None:
         return "external" if reason == "entry" else reason
+    return _by_price(fill, trade, rules) or "external"
+
+
+def _by_price(fill: Fill, trade: Trade, rules: Rules) -> str | None:
+    """Price speaks only where the id of such an order was never learned: ids are better evidence. The nearest wins."""
     known = {why for _, why in trade.order_roles}
-    for wanted, why in ((trade.stop, "stop_loss"), (trade.target, "take_profit")):
-        # Price speaks only where the id of such an order was never learned: ids are better evidence.
-        if wanted and why not in known and abs(fill.price - wanted) <= wanted * rules.exit_tolerance:
-            return why
-    return "external"
+    stops = () if trade.stop is None or known & STOPS else (trade.stop,)
+    targets = () if "take_profit" in known else _target_prices(trade)
+    triggers = [(t, _stop_reason(trade)) for t in stops] + [(t, "take_profit") for t in targets]
+    reached = [(abs(fill.price - t), why) for t, why in triggers if _may_fill_at(fill.price, t, trade.side, rules)]
+    return min(reached, key=lambda found: found[0])[1] if reached else None
+
+
+def _target_prices(trade: Trade) -> tuple[Decimal, ...]:
+    return tuple(goal.price for goal in trade.targets)
+
+
+def _may_fill_at(price: Decimal, trigger: Decimal, side: Side, rules: Rules) -> bool:
+    """Return whether a market trigger of a position of this side may fill so: as bad as its worst price, a bit better.
+
+    Both a stop and a target sell a long, so the bad side is the same: below for a long, above for a short.
+    """
+    gain = (price - trigger) * side.sign
+    good = max(rules.exit_tolerance, LEAST_TOLERANCE)
+    bad = max(rules.stop_worst + ROUNDING, LEAST_TOLERANCE)
+    return -trigger * bad <= gain <= trigger * good
 
 
 def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding: Decimal = ZERO) -> Exit:
@@ -167,7 +208,7 @@ def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding
     # Cash tells the truth only where every price in it is known; else the venue's own sum does.
     priced = chain.opening == 0 or (trade.opening_price is not None and abs(chain.opening) == trade.opening_size)
     gross = cash * side.sign if complete and priced else sum((f.closed_pnl for f in chain.used), ZERO)
-    fees = sum((f.fee for f in chain.used), ZERO)
+    fees = trade.opening_fee + sum((f.fee for f in chain.used), ZERO)
     reason = max(shares, key=lambda why: shares[why]) if shares else "unknown"
     return Exit(
         reason=reason,
@@ -194,10 +235,14 @@ def _evidence(chain: Chain, shares: dict[str, Decimal], trade: Trade) -> str:
     parts = []
     for fill in outs[:8]:
         by = "our order" if fill.order_id in roles or decode(fill.client_id) else "order"
-        what = " by liquidation" if fill.liquidation else " by ADL" if fill.adl else ""
+        what = " by liquidation" if fill.liquidation else " by ADL" if fill.adl else _said(fill)
         parts.append(f"fill {fill.id} of {by} {fill.order_id}: {fill.size} at {fill.price}{what}")
     more = [f"{len(outs) - 8} more fills"] if len(outs) > 8 else []
     return "; ".join(parts + more)
+
+
+def _said(fill: Fill) -> str:
+    return f', "{fill.words}" in the venue\'s words' if fill.words else ""
 
 
 def side_of(signed: Decimal) -> Side:

@@ -12,8 +12,8 @@ def never_lower(actions: Sequence[Action], case: Case) -> list[Action]:
     """Drop every action that could leave a position without whole cover.
 
     A Cancel survives only if the position is believed flat, or the orders *seen live in this very observation* cover
-    the position without it and without all cancelled before it. Nothing is cancelled on Unknown but an entry; nothing
-    is booked on Unknown, nor on Held without a successor.
+    the position without it and without all cancelled before it, or a person lifted the stop until a time that is not
+    up. Nothing is cancelled on Unknown but an entry; nothing is booked on Unknown, nor on Held without a successor.
     """
     kept: list[Action] = []
     going = {order for order, _ in case.record.canceled}
@@ -35,6 +35,8 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
         return True
     if not case.orders_known:
         return False
+    if case.lifted and any(order.id == action.order_id for order, _ in case.ours):
+        return True
     match case.belief:
         case Flat():
             return True

@@ -3,25 +3,19 @@
 from stopkeeper.core.actions import Action, Cancel, Verdict
 from stopkeeper.core.believe import Flat, Held, covers_alone
 from stopkeeper.core.case import Case
-from stopkeeper.core.model import Order, OrderKind, Role
+from stopkeeper.core.model import Order, Role
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.targets import is_target, superfluous
 from stopkeeper.core.trailing import improves
-
-TARGET_KINDS = (OrderKind.TARGET_MARKET, OrderKind.TARGET_LIMIT)
-
-
-def is_target(order: Order, held: Held) -> bool:
-    """Return whether an order takes profit of a position of this side and has not fired."""
-    return order.kind in TARGET_KINDS and order.side is held.side.opposite and order.reduce_only and not order.fired
 
 
 def hygiene(c: Case) -> Verdict:
     """Take away what no live or unproven entry and no position needs; only orders of this installation."""
     if not c.orders_known or isinstance(c.belief, Unknown):
         return []
-    going = {order for order, _ in c.record.canceled}
+    going = c.going
     if isinstance(c.belief, Flat):
-        if c.trade and not c.entered and any(s.unproven for s in c.trade.sent):
+        if c.trade and not c.entered and any(s.unproven or s.rests for s in c.trade.sent):
             return []
         return [
             Cancel(o.id, k.role, "nothing is held that needs it")
@@ -36,10 +30,21 @@ def hygiene(c: Case) -> Verdict:
         for o, k in c.ours
         if o.reduce_only and o.side is held.side and o.id not in going
     ]
-    stops = [(k.n, o) for o, k in c.ours if k.role is Role.STOP and o in c.cover.stops]
-    litter += _older(stops, held, going, "a newer stop covers the position alone")
-    live_targets = [(k.n, o) for o, k in c.ours if k.role is Role.TARGET and is_target(o, held)]
-    return litter + _older(live_targets, held, going, "a newer target covers the position alone")
+    litter += [
+        Cancel(o.id, k.role, "it is the entry of a trade that has ended")
+        for o, k in c.ours
+        if k.role is Role.ENTRY and o not in c.entries and o.id not in going
+    ]
+    if c.lifted:
+        why = "a person lifted the stop"
+        return litter + [Cancel(o.id, k.role, why) for o, k in c.ours if k.role is Role.STOP and o.id not in going]
+    litter += _older_stops(c, held)
+    return litter + (superfluous(c, held, c.trade) if c.trade and c.trade.targets else _stray_targets(c, held))
+
+
+def _stray_targets(c: Case, held: Held) -> list[Action]:
+    """A trade without targets of its own keeps the newest that takes the whole position, of those we find."""
+    return _older([(k.n, o) for o, k in c.ours if k.role is Role.TARGET and is_target(o, held)], held, c)
 
 
 def _outlived(order: Order, c: Case) -> bool:
@@ -48,21 +53,41 @@ def _outlived(order: Order, c: Case) -> bool:
     return not isinstance(read, Unknown) and read.at_ms > order.placed_ms + c.frame.can.lag_ms
 
 
-def _older(orders: list[tuple[int, Order]], held: Held, going: set[str], why: str) -> list[Action]:
-    """Cancel what is older than the newest order that covers the position alone."""
+def _older_stops(c: Case, held: Held) -> list[Action]:
+    """Cancel stops that are older than the newest that covers alone, unless they are nearer to the price.
+
+    A record that went back may have placed the newer one too far. Where a person loosened the stop, the newest at the
+    price asked for is kept, and the nearer ones go.
+    """
+    stops = [(k.n, o) for o, k in c.ours if k.role is Role.STOP and o in c.cover.stops]
+    if c.trade is None or not c.trade.loosened:
+        return _older(stops, held, c)
+    wanted = c.wanted_stop(held)
+    if not any(o.trigger == wanted and covers_alone(o, held) for _, o in stops):
+        return []
+    return [
+        Cancel(o.id, Role.STOP, "a person wants the stop farther away")
+        for _, o in stops
+        if o.trigger != wanted and o.id not in c.going
+    ]
+
+
+def _older(orders: list[tuple[int, Order]], held: Held, c: Case) -> list[Action]:
+    """Cancel what is older than the newest order that takes or covers the position alone."""
     alone = [(n, o) for n, o in orders if covers_alone(o, held)]
     if not alone:
         return []
     keeper, best = max(alone, key=lambda pair: pair[0])
+    role = {o.id: k.role for o, k in c.ours}
     return [
-        Cancel(o.id, Role.STOP if o.kind is OrderKind.STOP_MARKET else Role.TARGET, why)
+        Cancel(o.id, role[o.id], "a newer one covers the position alone")
         for n, o in orders
-        if n < keeper and o.id not in going and not _better(o, best, held)
+        if n < keeper and o.id not in c.going and not _better(o, best, held, role[o.id])
     ]
 
 
-def _better(older: Order, keeper: Order, held: Held) -> bool:
-    """Return whether an older stop is the nearer one: a record that went back may have placed the newer too far."""
-    if older.kind in TARGET_KINDS or older.trigger is None or keeper.trigger is None:
+def _better(older: Order, keeper: Order, held: Held, role: Role) -> bool:
+    """Return whether an older stop is the nearer one."""
+    if role is not Role.STOP or older.trigger is None or keeper.trigger is None:
         return False
     return covers_alone(older, held) and improves(older.trigger, keeper.trigger, held.side)

@@ -12,6 +12,9 @@ MAGIC = "57b"
 _ROLE_DIGIT = {Role.ENTRY: "1", Role.STOP: "2", Role.TARGET: "3", Role.FLATTEN: "4"}
 _DIGIT_ROLE = {digit: role for role, digit in _ROLE_DIGIT.items()}
 N_MAX = 0xFFFFF
+# These stand in ids at venues: their order is for ever, and there is room for eight.
+CLOSE_REASONS = ("manual_close", "emergency_exit", "time_limit", "stop_loss", "take_profit")
+_TELLS, _DIGITS = 0x80000, 16  # a close's number: a bit that says it tells its reason, three for the reason, the count
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,19 @@ def decode(raw: str | None) -> ClientId | None:
     if role is None:
         return None
     return ClientId(text[3:8], role, int(text[9:14], 16), text[14:26])
+
+
+def close_number(n: int, reason: str) -> int:
+    """Return the number in a close's id: with its reason in it, which is then known also where no record noted it."""
+    if reason not in CLOSE_REASONS:
+        return n
+    return _TELLS | CLOSE_REASONS.index(reason) << _DIGITS | n & (1 << _DIGITS) - 1
+
+
+def close_reason(number: int) -> str | None:
+    """Return the reason in the number of a close's id, or None where it tells none."""
+    index = (number & ~_TELLS) >> _DIGITS
+    return CLOSE_REASONS[index] if number & _TELLS and index < len(CLOSE_REASONS) else None
 
 
 def trade_id(installation: str, account: str, signal_id: str) -> str:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from stopkeeper.core.believe import Flat, Held, Proof, absence
 from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered, stop_id
-from stopkeeper.core.evidence import ROLE_REASON, Chain, follow
+from stopkeeper.core.evidence import Chain, follow, reason_of, reason_of_client
 from stopkeeper.core.ids import ClientId, decode
-from stopkeeper.core.model import ZERO, Order, OrderState, Role, Seen
+from stopkeeper.core.model import ZERO, Lookup, Order, OrderState, Resting, Role, Seen
+from stopkeeper.core.moving import follow_price
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.prices import Toward, to_step
-from stopkeeper.core.record import KeyRecord, Placed, Sent, StopSeen, Terms, Trade
+from stopkeeper.core.record import KeyRecord, Placed, Sent, Sighting, StopSeen, Terms, Trade
 
 ROLES_KEPT = 64
 
@@ -22,12 +23,13 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     """Fold an observation into a record, before anything is decided."""
     record = _fold_pending(record, frame)
     record = _fold_orders(record, seen, frame)
+    record = _fold_sight(record, seen, frame)
     if record.trade is None:
         return record
     known = record.trade
     record = replace(record, trade=_fold_entry(known, seen, frame))
-    if record.trade is not None and len(record.trade.sent) > len(known.sent):
-        # it was sent by a record that is lost: how long ago is lost with it
+    if record.trade is not None and (len(record.trade.sent) > len(known.sent) or _ended(record.trade) > _ended(known)):
+        # it was sent by a record that is lost, or ended unseen in the book: how long ago is not known
         record = replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + frame.can.lag_ms))
     return _fold_belief(build(record, seen, frame))
 
@@ -46,6 +48,17 @@ def _fold_pending(record: KeyRecord, frame: Frame) -> KeyRecord:
     return record
 
 
+def _fold_sight(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
+    """Note since when positions or orders could not be read."""
+    blind = isinstance(seen.position, Unknown) or isinstance(seen.orders, Unknown)
+    since = (record.blind_since_ms or frame.now_ms) if blind else 0
+    return record if since == record.blind_since_ms else replace(record, blind_since_ms=since)
+
+
+def _ended(trade: Trade) -> int:
+    return sum(sent.over for sent in trade.sent)
+
+
 def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     if isinstance(seen.orders, Unknown):
         return record
@@ -57,7 +70,7 @@ def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
         if client.role is not Role.ENTRY:
             n = max(n, client.n)
         if trade and client.trade == trade.id:
-            trade = _with_placed(with_role(trade, order.id, ROLE_REASON[client.role]), order, client, frame)
+            trade = _with_placed(with_role(trade, order.id, reason_of_client(client, trade)), order, client, frame)
     if trade:
         young = (p for p in trade.placed if frame.now_ms < p.acked_ms + frame.can.lag_ms)
         placed = tuple(p for p in young if not _is_over(trade, p, seen, frame))
@@ -78,7 +91,7 @@ def _with_placed(trade: Trade, order: Order, client: ClientId, frame: Frame) -> 
         return trade
     if any(p.role is client.role and p.n >= client.n for p in trade.placed):
         return trade
-    others = tuple(p for p in trade.placed if p.role is not client.role)
+    others = tuple(p for p in trade.placed if p.role is not client.role or client.role is Role.TARGET)
     return replace(trade, placed=(*others, Placed(client.role, order.id, client.n, order.placed_ms)))
 
 
@@ -105,6 +118,9 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
                 sent = trade.sent[-1]
             else:
                 continue
+        if sent.rests:
+            trade = _fold_resting(trade, sent, known)
+            continue
         if not sent.unproven:
             continue
         if known.filled > 0 or known.state is OrderState.FILLED:
@@ -115,9 +131,32 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
         elif isinstance(absence(sent, client_id, seen, chain, frame.can.lag_ms), Proof):
             trade = with_sent(trade, replace(sent, absent=True))
     trade = _proved_by_fills(trade, chain, frame)
+    trade = _proved_by_orders(trade, seen, frame)
     if trade.entered_ms is None and has_entered(trade, chain):
         first = min((f.time_ms for f in chain.used), default=frame.now_ms)
         trade = replace(trade, entered_ms=first)
+    return trade
+
+
+def _fold_resting(trade: Trade, sent: Sent, known: Lookup) -> Trade:
+    """An entry that rested and is not shown any more: its id tells whether it is over, and what of it filled."""
+    assert isinstance(sent.outcome, Accepted)
+    over = known.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED)
+    filled = max(sent.outcome.filled, known.filled)
+    done = replace(sent.outcome, filled=filled, live=not over)
+    return with_sent(replace(trade, held=max(trade.held, filled)), replace(sent, outcome=done, over=over))
+
+
+def _proved_by_orders(trade: Trade, seen: Seen, frame: Frame) -> Trade:
+    """An unanswered entry that stands in the book was accepted."""
+    for sent in trade.sent:
+        if not sent.unproven or isinstance(seen.orders, Unknown):
+            continue
+        name = decode(entry_id(trade, sent.attempt, frame.installation))
+        live = next((o for o in seen.orders.value if decode(o.client_id) == name), None)
+        if live is not None:
+            trade = with_sent(trade, replace(sent, outcome=Accepted(live.id, live=True)))
+            trade = with_role(trade, live.id, "entry")
     return trade
 
 
@@ -142,7 +181,8 @@ def _forgotten(trade: Trade, attempt: int, frame: Frame) -> Sent:
         terms = trade.sent[-1].terms
     else:
         stop = trade.stop or ZERO
-        terms = Terms(ZERO, ZERO, stop, ZERO, trade.target, None, ZERO)
+        resting = trade.signal.resting if trade.signal else Resting.NO
+        terms = Terms(ZERO, ZERO, stop, ZERO, ZERO, goals=trade.targets, resting=resting)
     return Sent(attempt, attempt, trade.nonces[attempt], frame.now_ms, frame.now_ms, terms, Unknown("record lost"))
 
 
@@ -155,10 +195,13 @@ def _fold_belief(case: Case) -> KeyRecord:
     record, trade, now = case.record, case.trade, case.now
     assert trade is not None
     belief = case.belief
+    trade = _fold_fills(trade, case.chain, case.frame.installation)
     if isinstance(belief, Held):
         trade = _fold_cover(replace(trade, flat_since_ms=None), belief, case, now)
         if belief.by == "venue":
             trade = _fold_position(trade, belief, case)
+            trade = follow_price(trade, belief, case)
+            trade = _fold_dangers(trade, belief, case)
     elif isinstance(belief, Flat):
         trade = _close_naked(replace(trade, covered=False, held=ZERO), now)
         if trade.flat_since_ms is None:
@@ -177,7 +220,8 @@ def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
     if not case.orders_known and (trade.covered or any(p.role is Role.STOP for p in trade.placed)):
         return trade  # seen or acked once, and nothing is read that denies it
     lost = trade.lost_ms
-    if trade.covered and held.size <= trade.held:  # a position enlarged by hand has not lost the cover it had
+    # a position enlarged by hand has not lost the cover it had, and one whose stop a person lifted was not robbed of it
+    if trade.covered and held.size <= trade.held and not case.lifted:
         horizon = now - case.rules.lost_cover_window_ms
         lost = (*(t for t in lost if t > horizon), now)
     since = trade.naked_since_ms if trade.naked_since_ms is not None else now
@@ -202,8 +246,8 @@ def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
     position = held.position
     assert position is not None
     fresh = not isinstance(case.seen.position, Unknown) and case.seen.position.at_ms > case.record.quiet_ms
-    if fresh or held.size <= trade.held:
-        trade = replace(trade, held=held.size)
+    if (fresh or held.size <= trade.held) and held.size != trade.held:
+        trade = replace(trade, held=held.size, sized_ms=case.now)
     close = trade.close
     if close and close.keep_fraction > 0 and close.keep_size is None and fresh:
         keep = to_step(held.size * close.keep_fraction, case.frame.market.size_step, Toward.UP)
@@ -211,3 +255,40 @@ def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
     elif close and close.keep_size is not None and held.size <= close.keep_size:
         trade = replace(trade, close=None, widen=0)
     return trade
+
+
+def _fold_fills(trade: Trade, chain: Chain, installation: str) -> Trade:
+    """Note what the trade's fills tell of its size; a page that is older than what was known already tells nothing."""
+    traded = sum((fill.size for fill in chain.used), ZERO)
+    if not chain.whole or not chain.used or chain.closed or traded < trade.traded:
+        return trade
+    of = {fill.id: reason_of(fill, trade, installation) for fill in chain.used}
+    entered = sum((f.size for f in chain.used if of[f.id] == "entry"), ZERO)
+    taken = sum((f.size for f in chain.used if of[f.id] == "take_profit"), ZERO)
+    return replace(
+        trade,
+        traded=traded,
+        explained=abs(chain.net),
+        entry_filled=max(trade.entry_filled, entered),
+        taken=max(trade.taken, taken),
+    )
+
+
+def _fold_dangers(trade: Trade, held: Held, case: Case) -> Trade:
+    """Count the readings that show the price beyond a stop that stands, or the liquidation in front of it."""
+    read = case.seen.position
+    best = best_trigger(case, held) if case.whole else None
+    if best is None or isinstance(read, Unknown):
+        return replace(trade, beyond=None, unsafe=None)
+    margin = best * (1 - held.side.sign * case.rules.breach_margin)
+    liquidation = held.position.liquidation_price if held.position else None
+    ahead = liquidation is not None and (best - liquidation) * held.side.sign <= 0
+    beyond = _sighted(trade.beyond, read.at_ms, case.now) if case.surely_beyond(margin, held) else None
+    unsafe = _sighted(trade.unsafe, read.at_ms, case.now) if ahead else None
+    return replace(trade, beyond=beyond, unsafe=unsafe)
+
+
+def _sighted(before: Sighting | None, reading_ms: int, now: int) -> Sighting:
+    if before is None:
+        return Sighting(now, 1, reading_ms)
+    return before if reading_ms <= before.reading_ms else Sighting(before.first_ms, before.readings + 1, reading_ms)

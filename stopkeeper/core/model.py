@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Generic, Literal, TypeVar
 
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.policy import BreakEven, Trail
 from stopkeeper.core.prices import Price
 
 T = TypeVar("T")
@@ -117,7 +118,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. ``fee`` > 0 is paid, in the settle currency; ``start`` is the signed position before it."""
+    """One execution. ``fee`` > 0 is paid, in the settle currency; ``start`` is the signed position before it.
+
+    ``words`` is what the venue calls it where that is no ordinary opening or closing.
+    """
 
     id: str
     symbol: str
@@ -132,6 +136,7 @@ class Fill:
     start: Decimal | None = None
     liquidation: bool = False
     adl: bool = False
+    words: str = ""
 
     @property
     def signed(self) -> Decimal:
@@ -197,12 +202,17 @@ class AccountSeen:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One observation of one key: the account's, cut to the symbol, with its mark and the look-ups asked for."""
+    """One observation of one key: the account's, cut to the symbol, with its mark and the look-ups asked for.
+
+    ``second`` is a mark from another source than ``mark``, where there is one; ``atr`` the average true range.
+    """
 
     position: Known[Position | None] | Unknown = Unknown("not read")
     orders: Known[tuple[Order, ...]] | Unknown = Unknown("not read")
     fills: Known[FillPage] | Unknown = Unknown("not read")
     mark: Price | None = None
+    second: Price | None = None
+    atr: Decimal | None = None
     funds: Funds | None = None
     lookups: Mapping[str, Known[Lookup] | Unknown] = field(default_factory=dict)
 
@@ -234,6 +244,32 @@ class Distance:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetWish:
+    """A take-profit asked for, and the fraction of the position it takes (None = an equal share of what is left)."""
+
+    at: Distance
+    fraction: Decimal | None = None
+
+
+class Resting(StrEnum):
+    """What a limit entry does with what does not fill at once."""
+
+    NO = "no"  # it is dropped (IOC)
+    GTC = "gtc"  # it rests until the signal expires
+    POST_ONLY = "post_only"  # it rests, and is refused if it would fill at once
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """A bar of the venue: its opening time and prices."""
+
+    opened_ms: int
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Amount:
     """How much: units of the coin, or USD of notional, or USD lost at the stop. Exactly one is set."""
 
@@ -244,17 +280,23 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Somebody's wish to enter. ``expires_ms`` is the venue time after which no entry leaves."""
+    """Somebody's wish to enter. ``expires_ms`` is the venue time after which no entry leaves, and none rests.
+
+    ``trail`` and ``breakeven`` None = the account's own.
+    """
 
     id: str
     key: Key
     side: Side
     amount: Amount
     stop: Distance
-    target: Distance | None = None
+    targets: tuple[TargetWish, ...] = ()
     limit: Decimal | None = None
+    resting: Resting = Resting.NO
     leverage: int | None = None
     time_limit_ms: int | None = None
     expires_ms: int = 0
     price: Decimal | None = None
     max_deviation: Decimal | None = None
+    trail: Trail | None = None
+    breakeven: BreakEven | None = None

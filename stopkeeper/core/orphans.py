@@ -5,7 +5,7 @@ from decimal import Decimal
 from stopkeeper.core.believe import Held, covers_alone
 from stopkeeper.core.case import Case
 from stopkeeper.core.ids import found_id
-from stopkeeper.core.model import Side
+from stopkeeper.core.model import ZERO, Side
 from stopkeeper.core.record import Origin, Trade
 
 
@@ -16,9 +16,18 @@ def best_trigger(c: Case, held: Held) -> Decimal | None:
 
 
 def found_trade(
-    c: Case, held: Held, seen_ms: int, opening: Decimal, price: Decimal | None, side: Side | None = None
+    c: Case,
+    held: Held,
+    seen_ms: int,
+    opening: Decimal,
+    price: Decimal | None,
+    side: Side | None = None,
+    fee: Decimal = ZERO,
 ) -> Trade:
-    """Return a trade of origin found that begins with ``opening`` at ``price`` and takes over the stop that stands."""
+    """Return a trade of origin found that begins with ``opening`` at ``price`` and takes over the stop that stands.
+
+    ``fee`` was paid for the opening before any fill that will be counted as its own.
+    """
     side = side or held.side
     standing = best_trigger(c, held)
     stop = None
@@ -33,6 +42,7 @@ def found_trade(
         entered_ms=seen_ms,
         opening_size=abs(opening),
         opening_price=price,
+        opening_fee=fee,
         held=held.size,
         stop=stop,
     )

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     GONE = "gone"  # the order to cancel or amend is not live: it may have filled
     NO_LIQUIDITY = "no_liquidity"  # nothing to match within the worst price
     BAD_PRICE = "bad_price"  # tick, lot or band
+    WOULD_MATCH = "would_match"  # a post-only order that would have filled at once
     EXPIRED = "expired"  # refused by its own deadline, on a first send
     STALE_NONCE = "stale_nonce"  # too low or already used, on a first send
 
@@ -79,7 +80,7 @@ class EntryOutcome:
 
     entry: Outcome
     stop: Outcome
-    target: Outcome | None = None
+    targets: tuple[Outcome, ...] = ()
 
 
 def settle(first: Outcome, resend: Outcome) -> Outcome:

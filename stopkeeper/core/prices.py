@@ -13,17 +13,33 @@ class Source(StrEnum):
     STREAM = "stream"  # the mark pushed by the venue's feed
 
 
+class Flaw(StrEnum):
+    """Why a number that came as a price is none, or is not believed: nothing is ever closed on it."""
+
+    NOTHING = "nothing"  # missing, or no number at all
+    NOT_FINITE = "not_finite"  # NaN or infinite
+    ZERO = "zero"
+    NEGATIVE = "negative"
+    FAR_OFF = "far_off"  # far from the last good one, and not confirmed yet
+    STALE = "stale"  # too old to act on
+    ONE_SOURCE = "one_source"  # another source says otherwise
+
+
 class NotAPrice(ValueError):
     """A number that cannot be a price: zero, negative, NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A finite price > 0 with its source and its age. Raises NotAPrice at birth otherwise."""
+    """A finite price > 0 with its source and its age. Raises NotAPrice at birth otherwise.
+
+    ``age_ms`` counts from when it was received, ``venue_ms`` is the venue's own time of it where it told one.
+    """
 
     value: Decimal
     source: Source
     age_ms: int
+    venue_ms: int | None = None
 
     def __post_init__(self) -> None:
         if not self.value.is_finite() or self.value <= 0:
@@ -39,6 +55,45 @@ def parse_price(raw: object) -> Decimal | None:
     except InvalidOperation:
         return None
     return value if value.is_finite() and value > 0 else None
+
+
+def flaw_of(raw: object) -> Flaw | None:
+    """Return what keeps a raw value from being a price, or None."""
+    try:
+        value = Decimal(str(raw).strip())
+    except InvalidOperation:
+        return Flaw.NOTHING
+    if not value.is_finite():
+        return Flaw.NOT_FINITE
+    if value == 0:
+        return Flaw.ZERO
+    return Flaw.NEGATIVE if value < 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """The last good price of one symbol on one stream, and a far-off one that waits to be confirmed by others."""
+
+    good: Decimal | None = None
+    good_ms: int = 0
+    other: Decimal | None = None
+    others: int = 0
+
+    def take(self, price: Decimal, at_ms: int, jump: Decimal, calm_ms: int) -> "tuple[Tape, Flaw | None]":
+        """Take a price in: good if near the last good one, or if ``CONFIRMATIONS`` in a row say the same.
+
+        ``jump`` is the fraction that counts as far; after ``calm_ms`` without a good price any price may be far.
+        """
+        if self.good is None or at_ms - self.good_ms > calm_ms or abs(price - self.good) <= jump * self.good:
+            return Tape(price, at_ms), None
+        again = self.other is not None and abs(price - self.other) <= jump * self.other
+        others = self.others + 1 if again else 1
+        if others >= CONFIRMATIONS:
+            return Tape(price, at_ms), None
+        return Tape(self.good, self.good_ms, price, others), Flaw.FAR_OFF
+
+
+CONFIRMATIONS = 3
 
 
 class Toward(StrEnum):

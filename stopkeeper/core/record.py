@@ -5,26 +5,51 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from stopkeeper.core.model import ZERO, Key, MarginMode, Role, Side, Signal
-from stopkeeper.core.outcomes import Outcome, Unknown
+from stopkeeper.core.model import ZERO, Key, MarginMode, Resting, Role, Side, Signal
+from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
+from stopkeeper.core.policy import FIXED, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A target of a trade: at ``price``, ``fraction`` of what was entered is taken."""
+
+    price: Decimal
+    fraction: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTerms:
+    """A target worked out: a reduce-only trigger order of this size."""
+
+    size: Decimal
+    trigger: Decimal
+    worst: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A signal worked out at the moment of send, rounded to the venue's grid: what is actually asked of it."""
+    """A signal worked out at the moment of send, rounded to the venue's grid: what is actually asked of it.
+
+    ``goals`` are all its targets; ``targets`` those that leave together with the entry, in the order of ``goals``.
+    """
 
     size: Decimal
     worst_price: Decimal
     stop: Decimal
     stop_worst: Decimal
-    target: Decimal | None
-    target_worst: Decimal | None
     mark: Decimal
+    goals: tuple[Goal, ...] = ()
+    targets: tuple[TargetTerms, ...] = ()
+    resting: Resting = Resting.NO
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An entry attempt, written before it is sent. Its outcome is Unknown until the venue's own answer says else."""
+    """An entry attempt, written before it is sent. Its outcome is Unknown until the venue's own answer says else.
+
+    ``over`` = the venue said by its id that it is no longer live; an entry that does not rest is over with its answer.
+    """
 
     attempt: int
     n: int
@@ -34,11 +59,17 @@ class Sent:
     terms: Terms
     outcome: Outcome
     absent: bool = False
+    over: bool = False
 
     @property
     def unproven(self) -> bool:
         """True while nothing tells whether this attempt exists at the venue."""
         return isinstance(self.outcome, Unknown) and not self.absent
+
+    @property
+    def rests(self) -> bool:
+        """True while this attempt may stand in the book and fill at any moment."""
+        return self.terms.resting is not Resting.NO and isinstance(self.outcome, Accepted) and not self.over
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +101,15 @@ class CloseAsk:
     keep_size: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Something that is not believed at once: when it was first seen, by how many readings, and the last one's time."""
+
+    first_ms: int
+    readings: int
+    reading_ms: int
+
+
 class Origin(StrEnum):
     """Where a trade came from: a signal, or a position found on the venue that no trade owned."""
 
@@ -85,7 +125,13 @@ class Trade:
     four, minted at admission. ``held`` is the size our acks and the last read say. ``placed`` are the youngest acks,
     ``lost_ms`` when cover was lost and not by us, ``order_roles`` what each order of ours was for, by venue id or by
     "n" and number, ``*_tried_ms`` when such an effect was last sent, ``refusal`` why it will never enter. A found trade
-    begins with ``opening_size`` at ``opening_price``.
+    begins with ``opening_size`` at ``opening_price``; ``opening_fee`` is what it paid of a fill that ended another.
+
+    Of moving stops: ``first_stop`` is the first trigger (risk is counted from it), ``peak`` the best mark read since
+    the entry or since a person last moved the stop, ``moves_ms`` when it was moved within the last hour, ``loosened``
+    that a person allowed it to go away from the price, ``off_until_ms`` until when a person lifted it.
+    Of targets: ``entry_filled`` is what they take their fractions of, ``taken`` what they have closed, ``traded`` how
+    much all its fills moved and ``explained`` the size they add up to, ``sized_ms`` when the size last changed.
     """
 
     id: str
@@ -99,7 +145,11 @@ class Trade:
     stop: Decimal | None = None
     stop_moved_by: Literal["entry", "person", "policy", "venue"] = "entry"
     stop_moved_ms: int = 0
-    target: Decimal | None = None
+    stop_why: str = ""
+    targets: tuple[Goal, ...] = ()
+    policy: Policy = FIXED
+    loosened: bool = False
+    off_until_ms: int = 0
     close: CloseAsk | None = None
     placed: tuple[Placed, ...] = ()
     entered_ms: int | None = None
@@ -118,12 +168,27 @@ class Trade:
     widen: int = 0
     crossed: bool = False
     oversize: bool = False
-    target_refused: str = ""
+    goals_refused: tuple[tuple[Decimal, str], ...] = ()
     order_roles: tuple[tuple[str, str], ...] = ()
     refusal: str = ""
     opening_size: Decimal = ZERO
     opening_price: Decimal | None = None
     revision: int = 0
+    first_stop: Decimal | None = None
+    peak: Decimal | None = None
+    peak_from: Decimal | None = None
+    peak_ms: int = 0
+    atr: Decimal | None = None
+    moves_ms: tuple[int, ...] = ()
+    moves_refused: int = 0
+    entry_filled: Decimal = ZERO
+    taken: Decimal = ZERO
+    traded: Decimal = ZERO
+    explained: Decimal = ZERO
+    sized_ms: int = 0
+    beyond: Sighting | None = None
+    unsafe: Sighting | None = None
+    opening_fee: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +215,7 @@ class KeyRecord:
     ``n`` numbers our orders on the key; ``quiet_ms`` is the venue time after which nothing of ours can still appear: it
     outlives the trade. ``pending_ms`` is the deadline of the effect being sent, 0 once its outcome is noted.
     ``canceled`` are (order id, ack time, or deadline while unanswered) of cancels not yet seen; ``settling`` trades
-    booked as incomplete.
+    booked as incomplete. ``blind_since_ms`` is since when positions or orders could not be read, 0 while they can.
     """
 
     key: Key
@@ -163,3 +228,4 @@ class KeyRecord:
     trade: Trade | None = None
     settling: tuple[Trade, ...] = ()
     prepared: Prepared | None = None
+    blind_since_ms: int = 0

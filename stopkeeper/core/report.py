@@ -10,7 +10,9 @@ from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Role, Seen, Side
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, Rejected, Throttled, Unknown
-from stopkeeper.core.record import KeyRecord, Origin, StopSeen
+from stopkeeper.core.record import Goal, KeyRecord, Origin, StopSeen
+from stopkeeper.core.targets import wanted_targets
+from stopkeeper.core.trailing import of_the_last_hour
 
 
 class Phase(StrEnum):
@@ -46,6 +48,11 @@ class PositionRow:
     target_price: Decimal | None
     naked_ms: int
     unrealized_pnl: Decimal | None
+    targets: tuple[Goal, ...] = ()
+    trail: str = "off"
+    breakeven: str = "off"
+    stop_moves_last_hour: int = 0
+    stop_off_until_ms: int | None = None
     why: str = ""
 
 
@@ -86,7 +93,7 @@ def trade_row(line: LedgerLine) -> TradeRow:
         size=done.size,
         entry_price=done.entry_price,
         stop_price=trade.stop,
-        target_price=trade.target,
+        target_price=next((goal.price for goal in trade.targets), None),
         naked_ms=trade.naked_ms,
         exit_price=done.exit_price,
         exit_reason=done.reason,
@@ -116,6 +123,8 @@ def phase_of(case: Case) -> Phase:
     last = trade.sent[-1] if trade.sent else None
     if last is None:
         return Phase.ADMITTED
+    if last.rests:
+        return Phase.ENTRY_RESTING
     if isinstance(last.outcome, Rejected | Throttled) or last.absent:
         return Phase.ENTERING
     return Phase.ENTERING if isinstance(last.outcome, Accepted) else Phase.UNPROVEN
@@ -161,6 +170,7 @@ def position_row(record: KeyRecord, seen: Seen, frame: Frame) -> PositionRow | N
     verified = shown.at_ms if shown else None
     if stop is not None and not isinstance(seen.orders, Unknown):
         verified = max(seen.orders.at_ms, stop.placed_ms)
+    targets = _targets(case, held)
     if best is None:
         best = shown.trigger if shown else trade.stop if trade else None
     return PositionRow(
@@ -174,10 +184,22 @@ def position_row(record: KeyRecord, seen: Seen, frame: Frame) -> PositionRow | N
         stop_price=best,
         stop_order_id=stop.id if stop else shown.order_id if shown else None,
         stop_verified_at_ms=verified,
-        target_price=trade.target if trade else None,
+        target_price=next((goal.price for goal in targets), None),
         naked_ms=naked,
         unrealized_pnl=_unrealized(case, held),
+        targets=targets,
+        trail=str(trade.policy.trail) if trade else "off",
+        breakeven=str(trade.policy.breakeven) if trade else "off",
+        stop_moves_last_hour=len(of_the_last_hour(trade.moves_ms, case.now)) if trade else 0,
+        stop_off_until_ms=trade.off_until_ms if trade and case.lifted else None,
     )
+
+
+def _targets(case: Case, held: Held | None) -> tuple[Goal, ...]:
+    """Return the targets that are still to be taken."""
+    if case.trade is None:
+        return ()
+    return case.trade.targets if held is None else tuple(goal for goal, _ in wanted_targets(case, held))
 
 
 def _ack_price(case: Case) -> Decimal | None:

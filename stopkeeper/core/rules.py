@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from stopkeeper.core.model import MarginMode
+from stopkeeper.core.policy import FIXED, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,16 @@ class OrphanPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Refusals at the door. None = no limit of that kind."""
+    """Refusals at the door. None = no limit of that kind. Money is USD; the rules over it stand in core/limits.py."""
 
     max_open_trades: int | None = None
     max_leverage: int | None = None
     max_notional: Decimal | None = None
     max_daily_loss: Decimal | None = None
+    max_drawdown: Decimal | None = None
+    drawdown_since_ms: int | None = None
+    cooldown_after: int | None = None
+    cooldown_ms: int | None = None
     max_stop_distance: Decimal | None = None
 
 
@@ -62,7 +67,16 @@ class Rules:
     incomplete_after_ms: int = 60_000
     settling_kept_ms: int = 86_400_000
     retry_ms: int = 10_000
+    policy: Policy = FIXED
     stop_step: Decimal = Decimal("0.0025")
+    stop_interval_ms: int = 30_000
+    breach_margin: Decimal = Decimal("0.002")
+    marks_apart: Decimal = Decimal("0.01")
+    mark_age_ms: int = 5_000
+    price_jump: Decimal = Decimal("0.05")
+    feed_lost_ms: int = 5_000
+    blind_alarm_ms: int = 10_000
+    lifted_look_ms: int = 60_000
     offset_max_age_ms: int = 60_000
     limits: Limits = Limits()
 

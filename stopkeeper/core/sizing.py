@@ -6,10 +6,11 @@ And the door: each reason a signal cannot be accepted, as a sentence.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from stopkeeper.core.model import ZERO, Amount, Distance, Funds, MarginMode, Market, Side, Signal
+from stopkeeper.core.model import ZERO, Amount, Distance, Funds, MarginMode, Market, Resting, Side, Signal
 from stopkeeper.core.prices import Toward, to_grid, to_step
-from stopkeeper.core.record import Terms
+from stopkeeper.core.record import Goal, TargetTerms, Terms
 from stopkeeper.core.rules import Rules
+from stopkeeper.core.slices import ordered, slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,9 @@ def work_out(signal: Signal, market: Market, mark: Decimal, rules: Rules, funds:
     reference = signal.limit if signal.limit is not None else mark
     raw_worst = signal.limit if signal.limit is not None else mark * (1 + sign * rules.entry_worst)
     worst = on_grid(raw_worst, market, farther(side))
-    raw_stop = _distance(signal.stop, mark, -sign)
+    # what rests is far from the mark: its distances count from where it will fill
+    base = mark if signal.resting is Resting.NO else reference
+    raw_stop = _distance(signal.stop, base, -sign)
     if raw_stop <= 0:
         return Refusal(
             "stop", _said(signal.stop), "a stop must be a price above 0", "give a price or a percentage below 100"
@@ -123,30 +126,56 @@ def work_out(signal: Signal, market: Market, mark: Decimal, rules: Rules, funds:
             f"the stop of a {side} must be {where} {_named(reference, mark)}",
             f"give a stop {where} it",
         )
-    target = None
-    if signal.target is not None:
-        target = on_grid(_distance(signal.target, mark, sign), market, farther(side))
-        if (target - mark) * sign <= 0 or (target - reference) * sign <= 0 or target <= 0:
-            where = "above" if side is Side.LONG else "below"
-            return Refusal(
-                "target",
-                _said(signal.target, target),
-                f"the target of a {side} must be {where} the price {mark:f}",
-                f"give one {where} it",
-            )
+    goals = _goals(signal, market, base, reference)
+    if isinstance(goals, Refusal):
+        return goals
     size = _size(signal, market, reference, stop)
     refusal = _door(signal, market, rules, funds, reference, stop, size)
     if refusal is not None:
         return refusal
+    sizes = slices(goals, size, ZERO, size, market)
+    if goals and not any(sizes):
+        return _too_small(goals, size, market)
+    leaving = zip(goals, sizes, strict=True) if signal.resting is Resting.NO else ()
     return Terms(
         size=size,
         worst_price=worst,
         stop=stop,
         stop_worst=worst_of_stop(stop, side, rules, market),
-        target=target,
-        target_worst=None if target is None else worst_of_stop(target, side, rules, market),
         mark=mark,
+        goals=goals,
+        targets=tuple(
+            TargetTerms(part, goal.price, worst_of_stop(goal.price, side, rules, market))
+            for goal, part in leaving
+            if part
+        ),
+        resting=signal.resting,
     )
+
+
+def _goals(signal: Signal, market: Market, base: Decimal, reference: Decimal) -> tuple[Goal, ...] | Refusal:
+    """Return the targets on the grid, nearest first; those without a part share equally what the others leave."""
+    side, sign = signal.side, signal.side.sign
+    said = [wish.fraction for wish in signal.targets if wish.fraction is not None]
+    rest, silent = 1 - sum(said, ZERO), len(signal.targets) - len(said)
+    if rest < 0 or (silent and rest <= 0):
+        parts = ", ".join(f"{part * 100:f}%" for part in said)
+        return Refusal("target", parts, "the targets take more than the whole position", "let the parts add up to 100%")
+    goals = []
+    for wish in signal.targets:
+        price = on_grid(_distance(wish.at, base, sign), market, farther(side))
+        if (price - base) * sign <= 0 or (price - reference) * sign <= 0 or price <= 0:
+            where = "above" if side is Side.LONG else "below"
+            reason = f"the target of a {side} must be {where} the price {base:f}"
+            return Refusal("target", _said(wish.at, price), reason, f"give one {where} it")
+        goals.append(Goal(price, rest / silent if wish.fraction is None else wish.fraction))
+    return ordered(goals, sign)
+
+
+def _too_small(goals: tuple[Goal, ...], size: Decimal, market: Market) -> Refusal:
+    part = f"{goals[0].fraction * 100:f}% of {size:f}"
+    reason = f"no target is worth the venue's minimum of {market.min_notional} USD"
+    return Refusal("target", part, reason, "let a target take a larger part, or ask for more")
 
 
 def _door(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stopkeeper.core.actions import Again, RestKind
-from stopkeeper.core.case import Frame
+from stopkeeper.core.case import Frame, doubtful
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, FillPage, Key, Known, Lookup, Seen
@@ -58,4 +58,6 @@ def differences(cases: Iterable[tuple[KeyRecord, Seen, Frame]]) -> tuple[Wake, .
         elif isinstance(plan.ends, Again) or (plan.ends and plan.ends.kind is RestKind.UNPROVEN):
             # an unproven entry has a due time of its own, which a store that went back may have forgotten
             wakes.append(Wake(record.key, plan.ends.why))
+        elif doubtful(record, seen, frame.rules):
+            wakes.append(Wake(record.key, "its mark is at a stop or target and must be confirmed"))
     return tuple(wakes)

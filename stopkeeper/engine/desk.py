@@ -14,29 +14,26 @@ from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_of
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, build
 from stopkeeper.core.ids import trade_id
-from stopkeeper.core.model import AccountSeen, Funds, Key, Market, Signal
+from stopkeeper.core.model import AccountSeen, Key, Side, Signal
 from stopkeeper.core.outcomes import Unknown
-from stopkeeper.core.prices import Price
-from stopkeeper.core.record import CloseAsk, Origin, Terms, Trade
+from stopkeeper.core.policy import BreakEven, Policy, Trail
+from stopkeeper.core.record import CloseAsk, Origin, Trade
 from stopkeeper.core.report import Phase, PositionRow, position_row
-from stopkeeper.core.sizing import Refusal, nearer, on_grid, work_out
+from stopkeeper.core.sizing import nearer, on_grid
+from stopkeeper.engine.door import DOOR_AGE_MS, VenueAway, mark_at_door, market_of, pass_door, room_for_nonces
 from stopkeeper.engine.drive import drive
-from stopkeeper.engine.observe import cached, look, mark_of
+from stopkeeper.engine.observe import cached, look
 from stopkeeper.engine.ports import AdmitResult, Ports, Urgency
 from stopkeeper.engine.sweep import cases, sweep
-from stopkeeper.engine.words import Refused, parse_signal
+from stopkeeper.engine.typed import Refused
+from stopkeeper.engine.words import parse_signal
 
 __all__ = ["Refused", "Submitted", "VenueAway", "parse_signal"]
 
 ATTEMPTS = 4
-MAX_WAITING = 50  # entries minted and unanswered; Hyperliquid keeps a signer's 100 highest nonces (venue docs)
-DAY_MS = 86_400_000
-DOOR_AGE_MS = 15_000
-ENTRY_PHASES = (Phase.ADMITTED, Phase.ENTERING, Phase.UNPROVEN)  # no position yet, and one may come of it
-
-
-class VenueAway(Exception):
-    """The venue did not answer what must be known first: exit code 1."""
+LIFTED_AT_MOST_MS = 24 * 3_600_000
+# no position yet, and one may come of it
+ENTRY_PHASES = (Phase.ADMITTED, Phase.ENTERING, Phase.UNPROVEN, Phase.ENTRY_RESTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +45,14 @@ class Submitted:
     state: str
 
 
-def market_of(symbol: str, ports: Ports) -> Market:
-    """Return the market of a symbol, or refuse it."""
-    markets = ports.venue.markets()
-    if symbol not in markets:
-        near = sorted(s for s in markets if s.lower() == symbol.lower()) or sorted(ports.symbols)
-        raise Refused("symbol", symbol, "the venue lists no such perpetual", f"try {', '.join(near[:5])}")
-    return markets[symbol]
-
-
 def submit(signal: Signal, ports: Ports) -> Submitted:
     """Check a signal at the door and put it on disk. Raises Refused, VenueAway, StoreGone."""
     signal = replace(signal, id=signal.id or uuid4().hex)
     trade = _trade_of(signal, ports)
     known = ports.records.signal(trade.id)
     if not known:
-        _room_for_nonces(ports)
-    terms = None if known else _door(signal, ports)
+        room_for_nonces(ports)
+    terms = None if known else pass_door(signal, ports)
     notional = terms.size * terms.mark if terms else Decimal(0)
     nonces = ports.venue.reserve_nonces(ATTEMPTS) if terms else ()
     result = ports.records.admit(replace(trade, nonces=nonces), _digest(signal), notional, ports.rules.limits)
@@ -98,79 +86,16 @@ def _trade_of(signal: Signal, ports: Ports) -> Trade:
         side=signal.side,
         created_ms=ports.venue.now_ms() - ADMISSION_MARGIN_MS,
         signal=signal,
+        policy=Policy(
+            ports.rules.policy.trail if signal.trail is None else signal.trail,
+            ports.rules.policy.breakeven if signal.breakeven is None else signal.breakeven,
+        ),
     )
 
 
 def _digest(signal: Signal) -> str:
     """Tell a repeated signal from another under the same id: all but its expiry, which counts from when it was made."""
     return sha256(repr(asdict(replace(signal, expires_ms=0))).encode()).hexdigest()
-
-
-def _door(signal: Signal, ports: Ports) -> Terms:
-    switches, symbol = ports.flags.read(ports.account), signal.key.symbol
-    if switches.halted or switches.paused:
-        word = "halted" if switches.halted else "paused"
-        raise Refused("account", ports.account, f"the account is {word}: no new entries", "run stopkeeper resume")
-    if switches.barred:
-        reason = f"the venue bars the account: {switches.barred}"
-        raise Refused("account", ports.account, reason, "mend the key or agent, then run stopkeeper resume")
-    market = market_of(symbol, ports)
-    if symbol not in ports.symbols:
-        reason = "the symbol is not among the account's symbols, so nothing would guard it"
-        raise Refused("symbol", symbol, reason, f"add it to accounts.{ports.account}.symbols")
-    _daily_loss(ports)
-    funds, held = _account(symbol, ports)
-    if held:
-        reason = "a position is held on this symbol"
-        raise Refused("symbol", symbol, reason, "close it first: one trade per symbol and account")
-    mark = _mark(symbol, ports)
-    terms = work_out(signal, market, mark.value, ports.rules, funds)
-    if isinstance(terms, Refusal):
-        raise Refused(terms.field, terms.value, terms.reason, terms.hint)
-    return terms
-
-
-def _room_for_nonces(ports: Ports) -> None:
-    waiting = sum(1 for r in ports.records.all(ports.account) if r.trade and r.trade.nonces and not r.trade.entered_ms)
-    if waiting >= MAX_WAITING:
-        hint = "wait until some have entered: a venue forgets old nonces, and theirs would go stale"
-        raise Refused("account", ports.account, f"{waiting} signals wait to enter", hint)
-
-
-def _daily_loss(ports: Ports) -> None:
-    limit = ports.rules.limits.max_daily_loss
-    if limit is None:
-        return
-    today = ports.venue.now_ms() // DAY_MS
-    lost = -sum(
-        (
-            line.exit.realized_pnl
-            for line in ports.ledger.lines(ports.account)
-            if line.exit.closed_ms // DAY_MS == today
-        ),
-        Decimal(0),
-    )
-    if lost >= limit:
-        reason = f"{lost:.2f} USD were lost today (UTC), the account's limit is {limit:f}"
-        raise Refused("account", ports.account, reason, "wait for the next day, or raise risk.max_daily_loss")
-
-
-def _account(symbol: str, ports: Ports) -> tuple[Funds, bool]:
-    """Return the account's money and whether a position is held on a symbol, from a look of the last seconds."""
-    ages = {Field.HOLDINGS: DOOR_AGE_MS, Field.ORDERS: DAY_MS, Field.FILLS: DAY_MS}
-    seen, stale = cached(ports, ages)
-    seen = look(ports, stale & {Field.HOLDINGS}, seen, Urgency.ORDINARY)
-    if isinstance(seen.holdings, Unknown):
-        raise VenueAway(f"the account could not be read at the venue: {seen.holdings.why}")
-    return seen.holdings.value.funds, symbol in seen.holdings.value.positions
-
-
-def _mark(symbol: str, ports: Ports) -> Price:
-    mark = mark_of(symbol, ports, ask=True)
-    if mark is None:
-        raise VenueAway(f"no mark price of {symbol} is known: the venue named none")
-    ports.prices.put(ports.account, {symbol: mark.value})
-    return mark
 
 
 # --- wishes about a position -----------------------------------------------------------------------------------
@@ -192,27 +117,60 @@ def ask_close(key: Key, ports: Ports, *, reason: str = "manual_close", keep_frac
     ports.journal.write(ports.account, key.symbol, "asked", what)
 
 
-def move_stop(key: Key, price: Decimal, ports: Ports) -> PositionRow:
-    """Move a position's stop nearer to the price. Raises Refused on the wrong side, or where it would be loosened."""
+def move_stop(key: Key, price: Decimal, ports: Ports, *, loosen: bool = False) -> PositionRow:
+    """Move a position's stop. Raises Refused on the wrong side, or where it would be loosened and nobody said so."""
     market = market_of(key.symbol, ports)
+    row, side = _driven(key, ports)
+    trigger, mark = on_grid(price, market, nearer(side)), mark_at_door(key.symbol, ports).value
+    if (mark - trigger) * side.sign <= 0:
+        where = "below" if side.sign > 0 else "above"
+        reason = f"the stop of a {side} must be {where} the price {mark:f}"
+        raise Refused("to", f"{price:f}", reason, f"give a stop {where} it, or close the position")
+    if not loosen and row.stop_price is not None and (trigger - row.stop_price) * side.sign < 0:
+        reason = f"that would loosen the stop, which stands at {row.stop_price:f}"
+        raise Refused("to", f"{price:f}", reason, "a stop only moves towards the price, unless you add --loosen")
+    change = partial(effects.move_stop, trigger=trigger, now_ms=ports.venue.now_ms(), loosened=loosen)
+    ports.records.request(key, change)
+    ports.journal.write(ports.account, key.symbol, "asked", f"stop to {trigger:f}{', loosened' if loosen else ''}")
+    return replace(row, stop_price=trigger)
+
+
+def lift_stop(key: Key, for_ms: int, ports: Ports) -> PositionRow:
+    """Hold a position without a stop for a while, at most a day; 0 = the stop is wanted again. Raises Refused."""
+    if for_ms > LIFTED_AT_MOST_MS:
+        raise Refused("until", f"{for_ms} ms", "a stop is lifted for a day at most", "give a duration up to 24h")
+    row, _ = _driven(key, ports)
+    until = ports.venue.now_ms() + for_ms if for_ms else 0
+    ports.records.request(key, partial(effects.lift_stop, until_ms=until))
+    if for_ms:
+        text = f"{key}: a person lifted the stop for {for_ms} ms"
+        ports.journal.write(ports.account, key.symbol, "alarm:off", text)
+    else:
+        ports.journal.write(ports.account, key.symbol, "asked", "the stop is wanted again")
+    return replace(row, stop_off_until_ms=until or None)
+
+
+def set_policy(key: Key, ports: Ports, *, trail: Trail | None, breakeven: BreakEven | None) -> PositionRow:
+    """Change how a position's stop moves by itself; None leaves that rule as it is. Raises Refused."""
+    row, _ = _driven(key, ports)
+    trade = ports.records.load(key).trade
+    before = trade.policy if trade else Policy()
+    policy = Policy(before.trail if trail is None else trail, before.breakeven if breakeven is None else breakeven)
+    ports.records.request(key, partial(effects.set_policy, policy=policy))
+    said = f"trail {policy.trail}, break-even {policy.breakeven}"
+    ports.journal.write(ports.account, key.symbol, "asked", said)
+    return replace(row, trail=str(policy.trail), breakeven=str(policy.breakeven))
+
+
+def _driven(key: Key, ports: Ports) -> tuple[PositionRow, Side]:
+    """Return the row of a position that a trade drives, and its side. Raises Refused."""
     row = _row(key, ports)
     if row is None or row.size is None:
         raise Refused("symbol", key.symbol, "no position is held on it", "see stopkeeper positions")
-    case = _case(key, ports)
-    held_side = case.trade.side if case.trade else None
-    if held_side is None or held_side != row.side:
+    trade = _case(key, ports).trade
+    if trade is None or trade.side != row.side:
         raise Refused("symbol", key.symbol, "the position is not driven by a trade yet", "try again in a moment")
-    trigger, mark = on_grid(price, market, nearer(held_side)), _mark(key.symbol, ports).value
-    if (mark - trigger) * held_side.sign <= 0:
-        where = "below" if held_side.sign > 0 else "above"
-        reason = f"the stop of a {held_side} must be {where} the price {mark:f}"
-        raise Refused("to", f"{price:f}", reason, f"give a stop {where} it, or close the position")
-    if row.stop_price is not None and (trigger - row.stop_price) * held_side.sign < 0:
-        reason = f"that would loosen the stop, which stands at {row.stop_price:f}"
-        raise Refused("to", f"{price:f}", reason, "a stop only moves towards the price")
-    ports.records.request(key, partial(effects.move_stop, trigger=trigger, now_ms=ports.venue.now_ms()))
-    ports.journal.write(ports.account, key.symbol, "asked", f"stop to {trigger:f}")
-    return replace(row, stop_price=trigger)
+    return row, trade.side
 
 
 def pause(ports: Ports) -> None:
@@ -231,6 +189,7 @@ def halt(ports: Ports) -> tuple[Key, ...]:
     """Record the halt, then wake every key: each cancels its entry, flattens, and looks again by itself."""
     ports.flags.change(ports.account, halted=True)
     ports.journal.write(ports.account, "", "switch", "halted: entries are cancelled, all is closed")
+    ports.journal.write(ports.account, "", "alarm:halt", f"{ports.account} is halted until stopkeeper resume")
     return _wake_all(ports, "halt")
 
 

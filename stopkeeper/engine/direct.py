@@ -7,9 +7,8 @@ from stopkeeper.core.ids import ClientId, encode
 from stopkeeper.core.model import Role
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.rules import Rules
-from stopkeeper.core.sizing import farther, on_grid
-from stopkeeper.engine.perform import NOBODY, say
 from stopkeeper.engine.ports import Urgency, Venue
+from stopkeeper.engine.sending import NOBODY, closing_price, say
 
 DIRECT_TRIES = 12
 
@@ -35,10 +34,8 @@ def flatten_direct(
             say_("flat")
             return True
         for position in open_:
-            market = venue.markets()[position.symbol]
             give = rules.flatten_worst[min(widen, len(rules.flatten_worst) - 1)]
-            mark = position.mark or position.entry_price
-            worst = on_grid(mark * (1 - position.side.sign * give), market, farther(position.side))
+            worst = closing_price(position, give, venue.markets()[position.symbol])
             name = encode(ClientId("00000", Role.FLATTEN, n, NOBODY))
             permit = venue.permit(Urgency.PROTECTIVE, venue.now_ms() + 10_000)
             if isinstance(permit, Throttled):

@@ -26,10 +26,12 @@ from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, Key, Known, Lookup, Role
 from stopkeeper.core.outcomes import Accepted, Unknown
+from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.engine.observe import first_look, frame, look, narrow, stop_by_id, with_order
-from stopkeeper.engine.perform import perform, say
+from stopkeeper.engine.perform import perform
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
+from stopkeeper.engine.sending import say
 
 MAX_TURNS = 12
 DANGEROUS = (Prepare, Enter, PlaceTarget, Cancel, Flatten)  # what a late deadline of another must not cross
@@ -120,13 +122,15 @@ def _turn(run: _Drive) -> Plan:
     run.stale = frozenset()
     _keep(run)
     seen = narrow(record, run.seen, ports, run.asked)
-    now = frame(ports, run.key.symbol)
+    now = frame(ports, record)
     learned = learn(record, seen, now)
     if learned != record:
         record, run.news = ports.records.save(learned, run.lease), True
     plan = decide(record, seen, now)
     for alarm in plan.alarms:
         ports.journal.write(run.key.account, run.key.symbol, f"alarm:{alarm.kind}", alarm.text)
+        if alarm.kind == "price":
+            ports.prices.count(run.key.account, {Flaw.ONE_SOURCE: 1})
     for action in plan.actions:
         if _must_wait(action, run):
             return Plan(plan.concern, ends=Again(run.lease.inherited_ms + 1, "a deadline of the last holder is open"))
@@ -158,7 +162,7 @@ def read_back(record: KeyRecord, run: _Drive, ports: Ports) -> frozenset[Field]:
     rest = run.stale - {Field.PLACED}
     placed = next((p for p in record.trade.placed if p.role is Role.STOP), None) if record.trade else None
     if placed is None or record.trade is None:
-        return rest
+        return rest | {Field.HOLDINGS, Field.ORDERS}
     order = stop_by_id(record.key.symbol, record.trade, placed, ports)
     if order is None or run.seen is None or isinstance(run.seen.orders, Unknown):
         return rest | {Field.ORDERS}

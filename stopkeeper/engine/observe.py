@@ -3,32 +3,39 @@
 Positions come first because a stale position beside newer orders errs towards a false naked, which is harmless.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.case import Frame, questions, stop_id
-from stopkeeper.core.model import AccountSeen, FillPage, Known, Lookup, Order, Position, Seen
+from stopkeeper.core.case import Frame, doubtful, questions, stop_id
+from stopkeeper.core.model import AccountSeen, FillPage, Known, Lookup, Order, Position, Resting, Seen
+from stopkeeper.core.moving import needs_candles
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Trade
+from stopkeeper.core.rules import Rules
 from stopkeeper.core.sweep import project
-from stopkeeper.engine.ports import Ports, Urgency
+from stopkeeper.core.trailing import average_true_range
+from stopkeeper.engine.ports import Ports, Urgency, Venue
 
 FILLS_BEFORE_MS = 60_000  # how far back fills are read when no trade is open
 FILLS_AGAIN_MS = 60_000  # how much of a page that was read before is read again: more than any view may lag
 
 
-def frame(ports: Ports, symbol: str) -> Frame:
+def frame(ports: Ports, record: KeyRecord) -> Frame:
     """Return the circumstances of a decision now. Raises KeyError for a symbol the venue does not list."""
+    signal = record.trade.signal if record.trade else None
+    watched = signal is not None and signal.resting is not Resting.NO  # only an entry that rests asks for the feed
     return Frame(
         now_ms=ports.venue.now_ms(),
         clock_age_ms=ports.venue.clock_age_ms(),
         rules=ports.rules,
         can=ports.venue.can,
-        market=ports.venue.markets()[symbol],
+        market=ports.venue.markets()[record.key.symbol],
         switches=ports.flags.read(ports.account),
         installation=ports.installation,
+        feed_age_ms=ports.prices.heard_ms(ports.account) if watched else None,
     )
 
 
@@ -48,39 +55,63 @@ def look(
     All of them or none: many keys that each read the half of a short budget would keep each other blind for ever.
     ``between`` is called before the orders and before the fills are read.
     """
-    wait_ms = ports.venue.wait_ms(fields, urgency) if fields else 0
+    if not fields:
+        return known
+
+    def records() -> Sequence[KeyRecord]:
+        return ports.records.all(ports.account)
+
+    read = read_account(ports.venue, fields, known.fills, urgency, records, between)
+    if isinstance(read, AccountSeen):  # only what was read: saving the rest would make it look younger than it is
+        ports.looks.save(ports.account, read)
+    return merged(known, read, fields)
+
+
+def read_account(
+    venue: Venue,
+    fields: frozenset[Field],
+    known: Known[FillPage] | Unknown,
+    urgency: Urgency,
+    records: Callable[[], Sequence[KeyRecord]],
+    between: Callable[[], None] = at_once,
+) -> AccountSeen | Unknown:
+    """Read fields of an account, in order; Unknown where the own rate budget grants no look at all of them."""
+    wait_ms = venue.wait_ms(fields, urgency)
     if wait_ms:
-        short = Unknown(f"own rate budget: a look in {wait_ms} ms")
-        return replace(known, **{field.value: short for field in fields})
+        return Unknown(f"own rate budget: a look in {wait_ms} ms")
     read = AccountSeen()
     if Field.HOLDINGS in fields:
-        read = replace(read, holdings=ports.venue.holdings(urgency))
+        read = replace(read, holdings=venue.holdings(urgency))
     if Field.ORDERS in fields:
         between()
-        read = replace(read, orders=ports.venue.orders(urgency))
+        read = replace(read, orders=venue.orders(urgency))
     if Field.FILLS in fields:
         between()
-        read = replace(read, fills=_fills(ports, known.fills, urgency))
-    if fields:  # only what was read: saving the rest again would make it look younger than it is
-        ports.looks.save(ports.account, read)
-    return replace(known, **{field.value: getattr(read, field.value) for field in fields})
+        read = replace(read, fills=_fills(venue, fills_since(records(), venue.now_ms()), known, urgency))
+    return read
 
 
-def _fills(ports: Ports, known: Known[FillPage] | Unknown, urgency: Urgency) -> Known[FillPage] | Unknown:
+def merged(known: AccountSeen, read: AccountSeen | Unknown, fields: frozenset[Field]) -> AccountSeen:
+    """Put what was read, or why it could not be, into what is known."""
+    new = {field.value: read if isinstance(read, Unknown) else getattr(read, field.value) for field in fields}
+    return replace(known, **new)
+
+
+def _fills(venue: Venue, since: int, known: Known[FillPage] | Unknown, urgency: Urgency) -> Known[FillPage] | Unknown:
     """Read the fills of all open trades; of a page known from before only its newest part is read again."""
-    since = _fills_since(ports)
     if isinstance(known, Unknown) or known.value.since_ms > since:
-        return ports.venue.fills(since, urgency)
-    newest = ports.venue.fills(max(since, known.at_ms - FILLS_AGAIN_MS), urgency)
+        return venue.fills(since, urgency)
+    newest = venue.fills(max(since, known.at_ms - FILLS_AGAIN_MS), urgency)
     if isinstance(newest, Unknown):
         return newest
-    merged = {f.id: f for f in (*known.value.fills, *newest.value.fills) if f.time_ms >= since}
-    return Known(FillPage(since, tuple(sorted(merged.values(), key=lambda f: f.time_ms))), newest.at_ms)
+    both = {f.id: f for f in (*known.value.fills, *newest.value.fills) if f.time_ms >= since}
+    return Known(FillPage(since, tuple(sorted(both.values(), key=lambda f: f.time_ms))), newest.at_ms)
 
 
-def _fills_since(ports: Ports) -> int:
-    trades = [t for r in ports.records.all(ports.account) for t in (r.trade, *r.settling) if t is not None]
-    return min((t.created_ms for t in trades), default=ports.venue.now_ms() - FILLS_BEFORE_MS)
+def fills_since(records: Sequence[KeyRecord], now_ms: int) -> int:
+    """Return from when on fills are read: since the oldest trade that is open or settles."""
+    trades = [t for r in records for t in (r.trade, *r.settling) if t is not None]
+    return min((t.created_ms for t in trades), default=now_ms - FILLS_BEFORE_MS)
 
 
 def cached(ports: Ports, max_age_ms: Mapping[Field, int]) -> tuple[AccountSeen, frozenset[Field]]:
@@ -100,10 +131,10 @@ def first_look(record: KeyRecord, ports: Ports, between: Callable[[], None] = at
         seen, stale = cached(ports, ages)
         return look(ports, stale | _unfit(record, seen), seen, Urgency.ORDINARY, between)
     seen, _ = cached(ports, {})
-    if _awaits_fills(record):
+    if awaits_fills(record):
         return look(ports, ALL_FIELDS, seen, Urgency.PROTECTIVE, between)
     seen = look(ports, frozenset({Field.HOLDINGS, Field.ORDERS}), seen, Urgency.PROTECTIVE, between)
-    if not _asks_fills(record, seen):
+    if not asks_fills(record, seen):
         return seen
     return look(ports, frozenset({Field.FILLS}), seen, Urgency.PROTECTIVE, between)
 
@@ -122,20 +153,20 @@ def _unfit(record: KeyRecord, seen: AccountSeen) -> frozenset[Field]:
     return frozenset()
 
 
-def _awaits_fills(record: KeyRecord) -> bool:
+def awaits_fills(record: KeyRecord) -> bool:
     """Return whether fills are asked for whatever is held: an entry without proof, an exit that is not booked."""
     trade = record.trade
     unbooked = trade is not None and (trade.flat_since_ms is not None or any(s.unproven for s in trade.sent))
     return unbooked or bool(record.settling)
 
 
-def _asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
+def asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
     """Fills are read where something changed: a position that is not what we last knew."""
     trade = record.trade
     if trade is None or isinstance(seen.holdings, Unknown):
         return False
     position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
-    return position is None or position.side is not trade.side or position.size != trade.held
+    return position is None or position.side is not trade.side or position.size != trade.explained
 
 
 def stop_by_id(symbol: str, trade: Trade, placed: Placed, ports: Ports) -> Order | None:
@@ -158,17 +189,55 @@ def narrow(record: KeyRecord, account: AccountSeen, ports: Ports, asked: dict[st
     """
     symbol = record.key.symbol
     seen = project(account, symbol, lookups=dict(asked))
+    answers = look_ups(record, seen, ports.venue, ports.installation, asked)
+    seen = replace(seen, lookups=answers, atr=atr_of(record, ports))
+    if seen.mark:
+        return with_second(record, seen, ports)
+    return replace(seen, mark=mark_of(symbol, ports, ask=needs_mark(record)))
+
+
+def look_ups(
+    record: KeyRecord, seen: Seen, venue: Venue, installation: str, asked: dict[str, Known[Lookup]]
+) -> dict[str, Known[Lookup] | Unknown]:
+    """Look up the ids that are open, and return all answers; those that are known are put into ``asked`` too."""
     urgency = Urgency.ORDINARY if awaiting_entry(record) else Urgency.PROTECTIVE
     answers: dict[str, Known[Lookup] | Unknown] = dict(asked)
-    for client_id in questions(record, seen, ports.installation):
+    for client_id in questions(record, seen, installation):
         if client_id in asked and urgency is Urgency.ORDINARY:
             continue
-        answer = ports.venue.lookup(symbol, client_id, urgency)
+        answer = venue.lookup(record.key.symbol, client_id, urgency)
         answers[client_id] = answer
         if isinstance(answer, Known):
             asked[client_id] = answer
-    seen = replace(seen, lookups=answers)
-    return seen if seen.mark else replace(seen, mark=mark_of(symbol, ports, ask=needs_mark(record)))
+    return answers
+
+
+def with_second(record: KeyRecord, seen: Seen, ports: Ports) -> Seen:
+    """Add a mark of another source to that of the position; asked for where one reading must not decide alone."""
+    streamed = ports.prices.get(ports.account, record.key.symbol)
+    if streamed and streamed.age_ms <= ports.times.look_fresh_ms:
+        seen = replace(seen, second=streamed)
+    return confirmed(record, seen, ports.venue, ports.rules)
+
+
+def confirmed(record: KeyRecord, seen: Seen, venue: Venue, rules: Rules) -> Seen:
+    """Ask the venue for another mark than the position's where one reading must not decide alone."""
+    if not doubtful(record, seen, rules):
+        return seen
+    asked = venue.mark(record.key.symbol, Urgency.PROTECTIVE)
+    return replace(seen, second=asked) if asked else seen
+
+
+def atr_of(record: KeyRecord, ports: Ports) -> Decimal | None:
+    """Return the average true range a trade's policy asks for; the candles are read once a bar, for all who ask."""
+    trade = record.trade
+    if trade is None or not needs_candles(trade):
+        return None
+    trail, symbol = trade.policy.trail, record.key.symbol
+    candles = ports.venue.candles(symbol, trail.interval, trail.bars * 3)
+    if isinstance(candles, Unknown):
+        return None
+    return average_true_range(candles.value[:-1], trail.bars)
 
 
 def needs_mark(record: KeyRecord) -> bool:

@@ -1,7 +1,6 @@
 """Perform one action: reserve and mint, note it, send it, note what came of it. No rules, only their order."""
 
 from dataclasses import replace
-from decimal import Decimal
 from typing import assert_never
 
 from stopkeeper.core.actions import (
@@ -16,29 +15,14 @@ from stopkeeper.core.actions import (
     Prepare,
     Refuse,
 )
-from stopkeeper.core.case import entry_id
-from stopkeeper.core.effects import announce, conclude
-from stopkeeper.core.ids import ClientId, encode
+from stopkeeper.core.effects import announce, booked, conclude
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import ZERO, Position, Role, Side
-from stopkeeper.core.outcomes import (
-    Accepted,
-    Barred,
-    EntryOutcome,
-    Outcome,
-    Reason,
-    Rejected,
-    Throttled,
-    Unknown,
-)
-from stopkeeper.core.prices import Toward, to_step
-from stopkeeper.core.record import Cursor, KeyRecord, Prepared, Trade
-from stopkeeper.core.sizing import farther, on_grid
-from stopkeeper.engine.ports import EntryIds, Lease, LeaseLost, Permit, Ports, Urgency
+from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Outcome, Throttled, Unknown
+from stopkeeper.core.record import KeyRecord, Prepared
+from stopkeeper.engine.ports import Lease, LeaseLost, Ports, Urgency
+from stopkeeper.engine.sending import Closing, Effect, permit_for, send, to_close, told
 
 FUNDING_PERIOD_MS = 3_600_000  # venues charge funding on full hours; a trade within one pays none
-NOBODY = "0" * 12  # the trade part of an id of ours where no trade is
-Effect = Prepare | Enter | PlaceStop | PlaceTarget | Cancel | Flatten
 
 
 def perform(action: Action, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[KeyRecord, Outcome]:
@@ -61,10 +45,10 @@ def perform(action: Action, record: KeyRecord, lease: Lease, ports: Ports) -> tu
 
 
 def _effect(
-    action: Effect, closing: tuple[Position, Decimal, Decimal] | None, record: KeyRecord, lease: Lease, ports: Ports
+    action: Effect, closing: Closing | None, record: KeyRecord, lease: Lease, ports: Ports
 ) -> tuple[KeyRecord, Outcome]:
     """Send one signed action: budget, nonce and deadline first, then the note, then the send, then the outcome."""
-    permit = _permit(action, record, ports)
+    permit = permit_for(action, record, ports.venue, ports.times)
     if isinstance(permit, Throttled):
         _journal(ports, record, "throttled", f"{type(action).__name__}: {permit.text}")
         return record, permit
@@ -72,7 +56,7 @@ def _effect(
     record = ports.records.save(announce(record, action, permit.deadline_ms, permit.nonce, ports.venue.now_ms()), lease)
     if ports.leases.remaining_ms(lease) < ports.times.http_ms + 1_000:
         raise LeaseLost(f"{record.key}: too little of the lease is left to send")
-    outcome = _send(action, closing, record, permit, ports)
+    outcome = send(action, closing, record, permit, ports.venue, ports.installation)
     now = ports.venue.now_ms()
     record = conclude(record, action, outcome, now, ports.venue.can.lag_ms)
     if isinstance(action, Prepare) and isinstance(outcome, Accepted):
@@ -83,67 +67,6 @@ def _effect(
     if isinstance(entry, Barred):
         ports.flags.change(ports.account, barred=entry.text)
     return record, entry
-
-
-def _permit(action: Effect, record: KeyRecord, ports: Ports) -> Permit | Throttled:
-    protective = not isinstance(action, Enter | Prepare | PlaceTarget)
-    urgency = Urgency.PROTECTIVE if protective else Urgency.ORDINARY
-    until = ports.venue.now_ms() + ports.times.lease_ms - 1_000
-    nonce = None
-    if isinstance(action, Enter) and record.trade:
-        nonce = record.trade.nonces[action.attempt]
-    return ports.venue.permit(urgency, until, nonce=nonce)
-
-
-def _send(
-    action: Effect,
-    closing: tuple[Position, Decimal, Decimal] | None,
-    record: KeyRecord,
-    permit: Permit,
-    ports: Ports,
-) -> Outcome | EntryOutcome:
-    venue, symbol, trade = ports.venue, record.key.symbol, record.trade
-    match action:
-        case Prepare():
-            return venue.prepare(symbol, action.leverage, action.margin_mode, permit)
-        case Enter():
-            assert trade is not None
-            return venue.enter(symbol, trade.side, action.terms, _entry_ids(action, record, trade, ports), permit)
-        case PlaceStop():
-            name = _id(Role.STOP, record, ports)
-            side = _held_side(action.trigger, action.worst)
-            return venue.place_stop(symbol, side, action.size, action.trigger, action.worst, name, permit)
-        case PlaceTarget():
-            name = _id(Role.TARGET, record, ports)
-            side = _held_side(action.trigger, action.worst)
-            return venue.place_target(symbol, side, action.size, action.trigger, action.worst, name, permit)
-        case Cancel():
-            return venue.cancel(symbol, action.order_id, permit)
-        case Flatten():
-            assert closing is not None
-            position, size, worst = closing
-            return venue.close(symbol, position.side, size, worst, _id(Role.FLATTEN, record, ports), permit)
-        case _:
-            assert_never(action)
-
-
-def _held_side(trigger: Decimal, worst: Decimal) -> Side:
-    """A closing order's worst price lies below its trigger for a long, above it for a short."""
-    return Side.LONG if worst < trigger else Side.SHORT
-
-
-def _id(role: Role, record: KeyRecord, ports: Ports) -> str:
-    return encode(ClientId(ports.installation, role, record.n, record.trade.id if record.trade else NOBODY))
-
-
-def _entry_ids(action: Enter, record: KeyRecord, trade: Trade, ports: Ports) -> EntryIds:
-    legs = 1 if action.terms.target is None else 2
-    stop_n = record.n - legs + 1
-    return EntryIds(
-        entry=entry_id(trade, action.attempt, ports.installation),
-        stop=encode(ClientId(ports.installation, Role.STOP, stop_n, trade.id)),
-        target=None if legs == 1 else encode(ClientId(ports.installation, Role.TARGET, record.n, trade.id)),
-    )
 
 
 def _read_back(action: Prepare, record: KeyRecord, ports: Ports) -> tuple[KeyRecord, Outcome]:
@@ -164,26 +87,10 @@ def _read_back(action: Prepare, record: KeyRecord, ports: Ports) -> tuple[KeyRec
 
 def _flatten(action: Flatten, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[KeyRecord, Outcome]:
     """Close what the venue holds at this moment: read, then send its size."""
-    holdings = ports.venue.holdings(Urgency.PROTECTIVE)
-    if isinstance(holdings, Unknown):
-        return record, holdings
-    position = holdings.value.positions.get(record.key.symbol)
-    if position is None:
-        return record, Rejected(Reason.NO_POSITION, "nothing is held")
-    market = ports.venue.markets()[record.key.symbol]
-    size = to_step(position.size - action.keep, market.size_step, Toward.DOWN)
-    if size <= 0:
-        return record, Rejected(Reason.NO_POSITION, "no more than what is to stay is held")
-    worst = closing_price(position, action.worst, ports)
-    return _effect(action, (position, size, worst), record, lease, ports)
-
-
-def closing_price(position: Position, give: Decimal, ports: Ports) -> Decimal:
-    """Return the worst price a close may fill at: a fraction beyond the mark, on the venue's grid."""
-    price = ports.prices.get(ports.account, position.symbol)
-    mark = position.mark or (price.value if price else position.entry_price)
-    market = ports.venue.markets()[position.symbol]
-    return on_grid(mark * (1 - position.side.sign * give), market, farther(position.side))
+    closing = to_close(action, record.key.symbol, ports.venue, ports.prices.get(ports.account, record.key.symbol))
+    if not isinstance(closing, tuple):
+        return record, closing
+    return _effect(action, closing, record, lease, ports)
 
 
 def _book(action: Book, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[KeyRecord, Outcome]:
@@ -198,17 +105,7 @@ def _book(action: Book, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[
         else:
             exit_ = replace(exit_, funding=funding.value, realized_pnl=exit_.realized_pnl + funding.value)
     line = LedgerLine(trade, exit_, trade.revision + 1, ports.venue.now_ms())
-    settling = tuple(t for t in record.settling if t.id != trade.id)
-    if not exit_.complete:
-        settling = (*settling, replace(trade, revision=trade.revision + 1))[-8:]
-    going = record.trade is not None and record.trade.id == trade.id
-    used = tuple(f.id for f in action.used)[-32:]
-    record = replace(
-        record,
-        trade=action.successor if going else record.trade,
-        settling=settling,
-        cursor=Cursor(exit_.closed_ms, used) if going else record.cursor,
-    )
+    record = booked(record, replace(action, exit=exit_))
     saved = ports.records.save(record, lease, booked=line)
     net = f"{exit_.realized_pnl:+.2f} USD net of {exit_.fees:.2f} fees"
     text = f"{exit_.reason} at {exit_.exit_price}: {net}; {action.why}"
@@ -218,47 +115,10 @@ def _book(action: Book, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[
 
 def _tell(action: Effect, outcome: Outcome | EntryOutcome, record: KeyRecord, ports: Ports) -> None:
     trade = record.trade.id if record.trade else ""
-    if isinstance(outcome, EntryOutcome):
-        legs = [("entry", outcome.entry), ("stop", outcome.stop), ("target", outcome.target)]
-        text = "; ".join(f"{name} {say(leg)}" for name, leg in legs if leg is not None)
-    else:
-        text = say(outcome)
-    _journal(ports, record, type(action).__name__, f"{describe(action)} ({action.why}): {text}", trade=trade)
-
-
-def describe(action: Effect) -> str:
-    """Say in words what an action asks for."""
-    match action:
-        case Prepare():
-            return f"set {action.leverage}x {action.margin_mode}"
-        case Enter():
-            terms = action.terms
-            what = f"enter {terms.size:f} up to {terms.worst_price:f} with stop {terms.stop:f}"
-            return f"{what}, attempt {action.attempt + 1}"
-        case PlaceStop():
-            return f"place stop {action.size:f} at {action.trigger:f}"
-        case PlaceTarget():
-            return f"place target {action.size:f} at {action.trigger:f}"
-        case Cancel():
-            return f"cancel {action.role} {action.order_id}"
-        case Flatten():
-            return f"flatten within {action.worst:.0%}" + (f", keeping {action.keep:f}" if action.keep > ZERO else "")
-
-
-def say(outcome: Outcome) -> str:
-    """Say an outcome in words."""
-    match outcome:
-        case Accepted():
-            filled = f", filled {outcome.filled:f} at {outcome.average}" if outcome.filled else ""
-            return f"accepted{f' as {outcome.order_id}' if outcome.order_id else ''}{filled}"
-        case Rejected():
-            return f"refused as {outcome.reason}: {outcome.text}"
-        case Throttled():
-            return f"not processed: {outcome.text}"
-        case Barred():
-            return f"barred: {outcome.text}"
-        case Unknown():
-            return f"unknown: {outcome.why}"
+    moved = (
+        {"moved_by": action.moved_by} if isinstance(action, PlaceStop) and record.trade and record.trade.covered else {}
+    )
+    _journal(ports, record, type(action).__name__, told(action, outcome), trade=trade, **moved)
 
 
 def _journal(ports: Ports, record: KeyRecord, kind: str, text: str, **fields: str) -> None:

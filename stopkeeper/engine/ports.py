@@ -11,9 +11,22 @@ from typing import Any, Protocol
 
 from stopkeeper.core.actions import Field
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.model import AccountSeen, FillPage, Holdings, Key, Known, Lookup, MarginMode, Market, Order, Side
+from stopkeeper.core.limits import Result
+from stopkeeper.core.model import (
+    AccountSeen,
+    Candle,
+    FillPage,
+    Holdings,
+    Key,
+    Known,
+    Lookup,
+    MarginMode,
+    Market,
+    Order,
+    Side,
+)
 from stopkeeper.core.outcomes import EntryOutcome, Outcome, Throttled, Unknown
-from stopkeeper.core.prices import Price
+from stopkeeper.core.prices import Flaw, Price
 from stopkeeper.core.record import KeyRecord, Prepared, Terms, Trade
 from stopkeeper.core.rules import Ability, Limits, Rules, Switches
 
@@ -51,7 +64,7 @@ class EntryIds:
 
     entry: str
     stop: str
-    target: str | None
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,9 @@ class Venue(Protocol):
     def lookup(self, symbol: str, client_id: str, urgency: Urgency) -> Known[Lookup] | Unknown: ...
     def settings(self, symbol: str, urgency: Urgency) -> Known[Settings] | Unknown: ...
     def mark(self, symbol: str, urgency: Urgency) -> Price | None: ...
+    def candles(self, symbol: str, interval: str, count: int) -> Known[tuple[Candle, ...]] | Unknown:
+        """Return the last ``count`` bars of an interval ("5m"), oldest first, the one being made last."""
+
     def funding(self, symbol: str, since_ms: int, until_ms: int) -> Known[Decimal] | Unknown:
         """Return the funding received (> 0) or paid (< 0) on a symbol in [since, until]."""
 
@@ -97,7 +113,7 @@ class Venue(Protocol):
 
     def prepare(self, symbol: str, leverage: int, mode: MarginMode, permit: Permit) -> Outcome: ...
     def enter(self, symbol: str, side: Side, terms: Terms, ids: EntryIds, permit: Permit) -> EntryOutcome:
-        """Send entry (IOC at terms.worst_price), stop and target as one action."""
+        """Send entry (IOC or resting), stop and targets as one; the stop of a resting one lives once it is filled."""
 
     def place_stop(
         self, symbol: str, held: Side, size: Decimal, trigger: Decimal, worst: Decimal, client_id: str, permit: Permit
@@ -192,6 +208,8 @@ class Records(Protocol):
         """Apply a person's wish (close, stop moved) to the record without a lease, and wake the key."""
 
     def signal(self, trade_id: str) -> SignalState | None: ...
+    def reserved(self, account: str) -> Mapping[str, Decimal]:
+        """Return trade id -> notional in USD of what ``admit`` counts as open; 0 for a trade that came by no signal."""
 
 
 class Wakes(Protocol):
@@ -225,6 +243,9 @@ class Ledger(Protocol):
     def lines(self, account: str) -> Sequence[LedgerLine]:
         """Return the last revision of every trade, oldest first."""
 
+    def results(self, account: str) -> Sequence[Result]:
+        """Return what limits count of the same lines, in any order; quick enough to be asked for every signal."""
+
 
 class Looks(Protocol):
     """The newest observation of each account, shared by all processes; older than the last seen is discarded."""
@@ -237,11 +258,23 @@ class Looks(Protocol):
 
 
 class Prices(Protocol):
-    """Last marks from the feed, per account."""
+    """What the feed hears, per account: last marks, what was no price, and that it hears at all."""
 
-    def put(self, account: str, marks: Mapping[str, Decimal]) -> None: ...
+    def put(self, account: str, marks: Mapping[str, Decimal], venue_ms: int | None = None) -> None:
+        """Note the last marks with the time of now, and the venue's own time of them where it tells one."""
+
     def get(self, account: str, symbol: str) -> Price | None:
         """Return the last mark with its age by Redis time, or None."""
+
+    def count(self, account: str, flaws: Mapping[Flaw, int]) -> None:
+        """Add to the counts of what came as a price and was none, or was not believed."""
+
+    def counts(self, account: str) -> Mapping[Flaw, int]: ...
+    def hear(self, account: str) -> None:
+        """Note that the account's streams live."""
+
+    def heard_ms(self, account: str) -> int | None:
+        """Return how long ago the account's streams last lived, by Redis time; None = never."""
 
 
 class Flags(Protocol):
@@ -294,6 +327,7 @@ class Times:
     claim_ms: int = 5_000
     look_fresh_ms: int = 2_000
     offset_max_age_ms: int = 60_000
+    guardian_ms: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Look at a whole account once and wake every key that would not stay at rest."""
 
+from dataclasses import replace
+
 from stopkeeper.core.actions import ALL_FIELDS
 from stopkeeper.core.case import Frame
 from stopkeeper.core.model import AccountSeen, Key, Seen
@@ -27,5 +29,6 @@ def cases(ports: Ports, seen: AccountSeen) -> list[tuple[KeyRecord, Seen, Frame]
     result = []
     for symbol in sorted({*ports.symbols, *records} & set(markets)):
         record = records.get(symbol) or ports.records.load(Key(ports.account, symbol))
-        result.append((record, project(seen, symbol, mark_of(symbol, ports, ask=False)), frame(ports, symbol)))
+        streamed = mark_of(symbol, ports, ask=False)
+        result.append((record, replace(project(seen, symbol, streamed), second=streamed), frame(ports, record)))
     return result

@@ -2,65 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 
-from stopkeeper.core.model import Amount, Distance, Key, Side, Signal
+from stopkeeper.core.model import Amount, Key, Resting, Side, Signal, TargetWish
+from stopkeeper.engine import typed
+from stopkeeper.engine.typed import Refused
 
-UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-
-
-class Refused(Exception):
-    """A value that cannot be accepted: exit code 3. ``str()`` is the sentence."""
-
-    def __init__(self, field: str, value: str, reason: str, hint: str) -> None:
-        super().__init__(f"{field}: {reason} (got {value}); {hint}")
-        self.field, self.value, self.reason, self.hint = field, value, reason, hint
-
-
-def number(field: str, text: str, hint: str) -> Decimal:
-    """Return a finite number > 0, or refuse it with the hint."""
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
-        raise Refused(field, text or "nothing", "it is not a number", hint) from None
-    if not value.is_finite():
-        raise Refused(field, text, "it is not a finite number", hint)
-    if value <= 0:
-        raise Refused(field, text, "it must be above 0", hint)
-    if abs(value.adjusted()) > 15:
-        raise Refused(field, text, "it is out of all proportion", hint)
-    return value
-
-
-def fraction(field: str, text: str, hint: str) -> Decimal:
-    """Return a percentage ("2%") as a fraction below 1, or refuse it."""
-    if not text.strip().endswith("%"):
-        raise Refused(field, text, "it is not a percentage", hint)
-    value = number(field, text.strip()[:-1], hint) / 100
-    if value >= 1:
-        raise Refused(field, text, "it must be below 100%", hint)
-    return value
-
-
-def distance(field: str, text: str) -> Distance:
-    """Return a price ("95000") or a distance from the mark ("2%")."""
-    hint = "give a price such as 95000, or a distance such as 2%"
-    if text.strip().endswith("%"):
-        return Distance(fraction=fraction(field, text, hint))
-    return Distance(price=number(field, text, hint))
-
-
-def duration_ms(field: str, text: str) -> int:
-    """Return a duration ("30s", "2m", "1h", "500ms") in ms, or refuse it."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text.strip())
-    hint = "give a duration such as 30s, 5m or 2h"
-    if match is None:
-        raise Refused(field, text, "it is not a duration", hint)
-    value = int(Decimal(match[1]) * UNITS_MS[match[2]])
-    if value <= 0:
-        raise Refused(field, text, "it must be above 0", hint)
-    return value
+MOST_TARGETS = 5
 
 
 def parse_signal(
@@ -81,6 +29,10 @@ def parse_signal(
     max_deviation: str | None = None,
     time_limit: str | None = None,
     signal_id: str | None = None,
+    rest: bool = False,
+    post_only: bool = False,
+    trail: str | None = None,
+    breakeven: str | None = None,
 ) -> Signal:
     """Build a signal from text. ``symbol`` is the venue's coin. Raises Refused on the first value that cannot be."""
     if side not in (Side.LONG, Side.SHORT):
@@ -99,22 +51,27 @@ def parse_signal(
         key=Key(account, symbol),
         side=Side(side),
         amount=_amount(size, notional, risk),
-        stop=distance("stop", stop),
-        target=_target(target),
-        limit=None if limit is None else number("limit", limit, "give the worst price of the entry"),
-        leverage=None if leverage is None else _whole("leverage", str(leverage)),
-        time_limit_ms=None if time_limit is None else duration_ms("time_limit", time_limit),
-        expires_ms=now_ms + duration_ms("expires", expires),
-        price=None if price is None else number("price", price, "give the price the signal was made at"),
-        max_deviation=None if max_deviation is None else fraction("max_deviation", max_deviation, "such as 0.5%"),
+        stop=typed.distance("stop", stop),
+        targets=_targets(target),
+        limit=None if limit is None else typed.number("limit", limit, "give the worst price of the entry"),
+        resting=_resting(limit, rest=rest, post_only=post_only),
+        leverage=None if leverage is None else typed.whole("leverage", str(leverage)),
+        time_limit_ms=None if time_limit is None else typed.duration_ms("time_limit", time_limit),
+        expires_ms=now_ms + typed.duration_ms("expires", expires),
+        price=None if price is None else typed.number("price", price, "give the price the signal was made at"),
+        max_deviation=None if max_deviation is None else typed.fraction("max_deviation", max_deviation, "such as 0.5%"),
+        trail=None if trail is None else typed.trail("trail", trail),
+        breakeven=None if breakeven is None else typed.breakeven("breakeven", breakeven),
     )
 
 
-def _whole(field: str, text: str) -> int:
-    value = number(field, text, "give a whole number such as 5")
-    if value != value.to_integral_value():
-        raise Refused(field, text, "it is not a whole number", "give a whole number such as 5")
-    return int(value)
+def _resting(limit: str | None, *, rest: bool, post_only: bool) -> Resting:
+    if not rest and not post_only:
+        return Resting.NO
+    if limit is None:
+        field = "post_only" if post_only else "rest"
+        raise Refused(field, "no limit", "only an entry with a limit can rest", "give its price with --limit")
+    return Resting.POST_ONLY if post_only else Resting.GTC
 
 
 def _amount(size: str | None, notional: str | None, risk: str | None) -> Amount:
@@ -123,17 +80,15 @@ def _amount(size: str | None, notional: str | None, risk: str | None) -> Amount:
         hint = "give one of --size (coins), --notional (USD) or --risk (USD lost at the stop)"
         raise Refused("size", " and ".join(given) or "nothing", "exactly one amount says how much", hint)
     return Amount(
-        size=None if size is None else number("size", size, "give coins such as 0.01"),
-        notional=None if notional is None else number("notional", notional, "give USD such as 500"),
-        risk=None if risk is None else number("risk", risk, "give the USD to lose at the stop, such as 25"),
+        size=None if size is None else typed.number("size", size, "give coins such as 0.01"),
+        notional=None if notional is None else typed.number("notional", notional, "give USD such as 500"),
+        risk=None if risk is None else typed.number("risk", risk, "give the USD to lose at the stop, such as 25"),
     )
 
 
-def _target(target: str | Sequence[str] | None) -> Distance | None:
+def _targets(target: str | Sequence[str] | None) -> tuple[TargetWish, ...]:
     texts = [target] if isinstance(target, str) else list(target or ())
-    if not texts:
-        return None
-    if len(texts) > 1 or ":" in texts[0]:
-        reason = "several targets, or a target for a part, are not there yet"
-        raise Refused("target", ", ".join(texts), reason, "give one target for the whole position")
-    return distance("target", texts[0])
+    if len(texts) > MOST_TARGETS:
+        reason = f"at most {MOST_TARGETS} targets are placed beside a stop"
+        raise Refused("target", ", ".join(texts), reason, "leave some out")
+    return tuple(typed.target(text) for text in texts)

@@ -11,9 +11,16 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal
 
-from stopkeeper.core.record import CloseAsk, KeyRecord, Trade
+from stopkeeper.core.policy import FIXED, Policy
+from stopkeeper.core.record import CloseAsk, Goal, KeyRecord, Trade
 
-WISHES = (("stop", "stop_moved_by", "stop_moved_ms"), ("target",), ("close",))  # what is meant together
+WISHES = (  # what is meant together
+    ("stop", "stop_moved_by", "stop_moved_ms", "stop_why", "loosened"),
+    ("off_until_ms",),
+    ("policy",),
+    ("targets",),
+    ("close",),
+)
 FIELDS = tuple(name for group in WISHES for name in group)
 MICRO = Decimal(1_000_000)
 REQUEST_TRIES = 20
@@ -36,7 +43,11 @@ class Wish:
     stop: Decimal | None = None
     stop_moved_by: Literal["entry", "person", "policy", "venue"] = "person"
     stop_moved_ms: int = 0
-    target: Decimal | None = None
+    stop_why: str = ""
+    loosened: bool = False
+    off_until_ms: int = 0
+    policy: Policy = FIXED
+    targets: tuple[Goal, ...] = ()
     close: CloseAsk | None = None
     kind: Literal["wish"] = "wish"
 
@@ -73,6 +84,11 @@ def merge(record: KeyRecord, asks: Iterable[Ask], version: int) -> KeyRecord:
 def micro_up(amount: Decimal) -> int:
     """Return an amount in whole millionths, rounded up: scripts add integers exactly, fractions they would not."""
     return int((amount * MICRO).to_integral_value(ROUND_CEILING))
+
+
+def from_micro(micro: int) -> Decimal:
+    """Return whole millionths as an amount."""
+    return Decimal(micro) / MICRO
 
 
 def micro_down(limit: Decimal | None) -> int:

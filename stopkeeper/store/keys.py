@@ -53,6 +53,12 @@ TABLE = (
         "signal_id, account, symbol, body (digest), state, why, asked (Redis ms)",
     ),
     KeyKind("sk:ledger:<account>", "hash", "for ever, append-only", "<trade id>:<revision> -> LedgerLine"),
+    KeyKind(
+        "sk:results:<account>",
+        "hash",
+        "for ever, written with the ledger",
+        "<trade id>:<revision> -> trade id, revision, closed (venue ms) and realized P&L: the ledger as limits read it",
+    ),
     KeyKind("sk:wakes", "hash", "for ever", "<account>:<symbol> -> wake counter"),
     KeyKind("sk:due", "sorted set", "for ever", "<account>:<symbol>, score = Redis ms when it must be driven"),
     KeyKind("sk:claimed", "sorted set", "for ever", "what is being driven, score = Redis ms when it comes due again"),
@@ -63,7 +69,9 @@ TABLE = (
         "for ever, one an account",
         "per field f: f (reading), f:at (venue ms), f:seen (Redis ms), f:older (readings > 10 s older in a row)",
     ),
-    KeyKind("sk:marks:<account>", "hash", "for ever", "symbol -> price|Redis ms"),
+    KeyKind("sk:marks:<account>", "hash", "for ever", "symbol -> price|Redis ms when it came|venue ms, if told"),
+    KeyKind("sk:flaws:<account>", "hash", "for ever", "flaw -> how often a price had it"),
+    KeyKind("sk:heard", "hash", "for ever", "account -> 1|Redis ms when the feed last found its streams alive|"),
     KeyKind("sk:switches:<account>", "hash", "for ever", "paused, halted: 1 or empty; barred: the venue's words"),
     KeyKind("sk:nonce:<signer>", "string", "for ever", "the last nonce minted for a signer address"),
     KeyKind("sk:budget:<limit>", "hash", "twice its period", "tokens left, at (Redis ms)"),
@@ -128,6 +136,10 @@ def ledger(account: str) -> str:
     return f"sk:ledger:{account}"
 
 
+def results(account: str) -> str:
+    return f"sk:results:{account}"
+
+
 def wakes() -> str:
     return "sk:wakes"
 
@@ -150,6 +162,14 @@ def look(account: str) -> str:
 
 def marks(account: str) -> str:
     return f"sk:marks:{account}"
+
+
+def flaws(account: str) -> str:
+    return f"sk:flaws:{account}"
+
+
+def heard() -> str:
+    return "sk:heard"
 
 
 def switches(account: str) -> str:

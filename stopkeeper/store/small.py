@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from stopkeeper.core.prices import Price, Source, parse_price
+from stopkeeper.core.prices import Flaw, Price, Source, parse_price
 from stopkeeper.core.rules import Switches
 from stopkeeper.store import keys
 from stopkeeper.store.wire import Wire, time_ms
@@ -30,19 +30,40 @@ class RedisPrices:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def put(self, account: str, marks: Mapping[str, Decimal]) -> None:
+    def put(self, account: str, marks: Mapping[str, Decimal], venue_ms: int | None = None) -> None:
         """Note the last marks; what is no price is not noted. Raises StoreGone."""
         args = [part for symbol, mark in marks.items() if parse_price(mark) for part in (symbol, str(mark))]
         if args:
-            self._wire.repeatable("marks_put", [keys.marks(account)], args)
+            told = "" if venue_ms is None else venue_ms
+            self._wire.repeatable("marks_put", [keys.marks(account)], [told, *args])
 
     def get(self, account: str, symbol: str) -> Price | None:
         """Return the last mark with its age by Redis time, or None. Raises StoreGone."""
         now, stored = self._wire.reads(("TIME",), ("HGET", keys.marks(account), symbol))
         if stored is None:
             return None
-        value, _, at_ms = str(stored).partition("|")
-        return Price(Decimal(value), Source.STREAM, max(0, time_ms(now) - int(at_ms)))
+        value, at_ms, told = str(stored).split("|")
+        age_ms = max(0, time_ms(now) - int(at_ms))
+        return Price(Decimal(value), Source.STREAM, age_ms, int(told) if told else None)
+
+    def count(self, account: str, flaws: Mapping[Flaw, int]) -> None:
+        """Add to the counts of what was no price or not believed. Raises StoreGone."""
+        for flaw, times in flaws.items():
+            self._wire.write("HINCRBY", keys.flaws(account), flaw.value, times)
+
+    def counts(self, account: str) -> Mapping[Flaw, int]:
+        """Return the counts since the first start. Raises StoreGone."""
+        stored = self._wire.read("HGETALL", keys.flaws(account)) or {}
+        return {flaw: int(stored[flaw]) for flaw in Flaw if flaw in stored}
+
+    def hear(self, account: str) -> None:
+        """Note that the account's streams live. Raises StoreGone."""
+        self._wire.repeatable("marks_put", [keys.heard()], ["", account, ON])
+
+    def heard_ms(self, account: str) -> int | None:
+        """Return how long ago the account's streams last lived; None = never. Raises StoreGone."""
+        now, stored = self._wire.reads(("TIME",), ("HGET", keys.heard(), account))
+        return None if stored is None else max(0, time_ms(now) - int(str(stored).split("|")[1]))
 
 
 class RedisFlags:

@@ -1,6 +1,6 @@
 """Key records over Redis: versioned, fenced, confirmed on disk; the rules are scripts/{admit,ask,record_save}.lua."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from stopkeeper.core.ledger import LedgerLine
@@ -9,8 +9,9 @@ from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.rules import Limits
 from stopkeeper.engine.ports import AdmitResult, Lease, LeaseLost, SignalState
 from stopkeeper.store import keys
-from stopkeeper.store.asks import REQUEST_TRIES, Admitted, Ask, merge, micro_down, micro_up, wish_between
+from stopkeeper.store.asks import REQUEST_TRIES, Admitted, Ask, from_micro, merge, micro_down, micro_up, wish_between
 from stopkeeper.store.codec import ASK, LINE, RECORD
+from stopkeeper.store.ledger import result_text
 from stopkeeper.store.wire import Wire
 
 
@@ -77,6 +78,7 @@ class RedisRecords:
                 keys.open_trades(key.account),
                 keys.active(key.account),
                 keys.ledger(key.account),
+                keys.results(key.account),
             ],
             [
                 record.version,
@@ -91,6 +93,7 @@ class RedisRecords:
                 "" if booked is None else LINE.dump(booked),
                 keys.SIGNAL_PREFIX,
                 keys.SIGNAL_TTL_MS,
+                "" if booked is None else result_text(booked),
             ],
         )
         if int(reply[0]) < 0:
@@ -125,3 +128,8 @@ class RedisRecords:
             return None
         key = Key(found["account"], found["symbol"])
         return SignalState(found["signal_id"], trade_id, key, found["state"], found["why"])
+
+    def reserved(self, account: str) -> Mapping[str, Decimal]:
+        """Return trade id -> notional in USD of the open trades, rounded up as ``admit`` counted it."""
+        found = self._wire.read("HGETALL", keys.open_trades(account))
+        return {trade: from_micro(int(micro)) for trade, micro in found.items()}

@@ -11,6 +11,7 @@ from stopkeeper.console.commands.accounting import Money, money
 from stopkeeper.console.commands.switching import as_row, spoken
 from stopkeeper.console.failures import Exit
 from stopkeeper.console.session import Session, command
+from stopkeeper.console.standing import Standing, show_standing, standing, standing_json
 from stopkeeper.core.ledger import Tally, tally
 from stopkeeper.core.model import ZERO
 from stopkeeper.core.report import PositionRow
@@ -28,7 +29,9 @@ class AccountStatus:
     switches: Switches
     worth: Money
     tally: Tally
+    standing: Standing
     held: Sequence[PositionRow]
+    naked_ms: int
 
     @property
     def naked(self) -> int:
@@ -46,19 +49,32 @@ class AccountStatus:
             "realized_pnl": self.tally.realized_pnl,
             "return_since_start": self.tally.return_since_start,
             "trades": self.tally.trades,
+            "entries": self.standing.word,
+            "reasons": self.standing.reasons,
+            "limits": standing_json(self.standing),
             "naked": self.naked,
+            "naked_seconds": naked_seconds(self.naked_ms),
             "positions": [rows.position_json(row) for row in self.held],
         }
+
+
+def naked_seconds(ms: int) -> float:
+    """Return time without cover in seconds, rounded up to a tenth: what was naked never shows as 0."""
+    return -(-ms // 100) / 10
 
 
 @command("status", short_help="Switches, money, positions, processes at a glance.", example="stopkeeper status --json")
 @click.argument("account", required=False)
 def status(session: Session, *, account: str | None) -> int:
-    """Show at a glance whether every position has its stop, what is switched, and which processes live."""
+    """Show whether every position has its stop, whether entries are let in, the limits, and which processes live."""
     found = [_status(session, name) for name in session.chosen(account)]
     beats = list(session.house.heartbeats())
     if session.json:
-        head = {"installation": session.house.installation, "naked": sum(each.naked for each in found)}
+        head = {
+            "installation": session.house.installation,
+            "naked": sum(each.naked for each in found),
+            "naked_seconds": naked_seconds(sum(each.naked_ms for each in found)),
+        }
         session.give({**head, "accounts": [each.as_json() for each in found], "processes": beats})
         return Exit.OK
     for each in found:
@@ -71,8 +87,18 @@ def _status(session: Session, name: str) -> AccountStatus:
     ports, facts = session.house.ports(name), session.house.accounts[name]
     held = desk.positions(ports)  # before the money: it refreshes the look that the money is read from
     worth = money(ports)
-    summed = tally(ports.ledger.lines(name), worth.value, worth.unrealized_pnl or ZERO)
-    return AccountStatus(name, facts.venue, facts.mode, ports.flags.read(name), worth, summed, held)
+    lines, switches = ports.ledger.lines(name), ports.flags.read(name)
+    return AccountStatus(
+        account=name,
+        venue=facts.venue,
+        mode=facts.mode,
+        switches=switches,
+        worth=worth,
+        tally=tally(lines, worth.value, worth.unrealized_pnl or ZERO),
+        standing=standing(ports, switches, lines, worth.unrealized_pnl),
+        held=held,
+        naked_ms=sum(row.naked_ms for row in held) + sum(line.trade.naked_ms for line in lines),
+    )
 
 
 def _show_account(session: Session, each: AccountStatus) -> None:
@@ -83,7 +109,11 @@ def _show_account(session: Session, each: AccountStatus) -> None:
         f"  value {words.money(each.worth.value)} USDC, return {words.percent(each.tally.return_since_start)}, "
         f"booked {words.gain(each.tally.realized_pnl)}, open {words.gain(each.worth.unrealized_pnl)}"
     )
-    session.say_styled(f"  {words.count(each.tally.trades, 'trade')} closed, {len(each.held)} open, {word}")
+    session.say_styled(
+        f"  {words.count(each.tally.trades, 'trade')} closed, {len(each.held)} open, {word}, "
+        f"naked {naked_seconds(each.naked_ms):.1f} s in all"
+    )
+    show_standing(session, each.standing)
     if each.held:
         rows.show_positions(session, each.held)
 

@@ -1,17 +1,18 @@
 """Commands that change one trade: open, close, stop. The rules stand in core."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
 
-from stopkeeper.console import rows, words
+from stopkeeper.console import rows, shapes, words
 from stopkeeper.console.failures import Declined, Exit, NotFound
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.model import Key
+from stopkeeper.core.policy import BreakEven, Trail
 from stopkeeper.core.report import Phase, PositionRow
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, typed
 from stopkeeper.engine.ports import Ports, Urgency
 
 WAIT = click.option("--wait", metavar="SECONDS", help="Wait at most so long; exit 5 when it runs out.")
@@ -19,7 +20,8 @@ WAIT = click.option("--wait", metavar="SECONDS", help="Wait at most so long; exi
 
 @command("open", short_help="Open a position together with its stop.", example=(
     "stopkeeper open main BTC long --size 0.001 --stop 2% --target 4% --wait 20 --json\n"
-    "stopkeeper open main ETH short --risk 25 --stop 1.5%"
+    "stopkeeper open main ETH short --risk 25 --stop 1.5% --target 2%:50% --target 4%:50% --breakeven target\n"
+    "stopkeeper open main BTC long --size 0.001 --limit 94000 --rest --expires 2h --stop 2% --trail 1%@1R"
 ))  # fmt: skip
 @click.argument("account")
 @click.argument("symbol")
@@ -28,13 +30,20 @@ WAIT = click.option("--wait", metavar="SECONDS", help="Wait at most so long; exi
 @click.option("--notional", metavar="USD", help="Size from its worth in USD.")
 @click.option("--risk", metavar="USD", help="Size from what is lost at the stop, both fees included.")
 @click.option("--stop", metavar="PX|N%", help="Stop-loss trigger; N% counts from the mark at send. Required.")
-@click.option("--target", metavar="PX|N%", multiple=True, help="Take-profit trigger.")
-@click.option("--limit", metavar="PX", help="Worst price of the entry (immediate or cancelled).")
-@click.option("--rest", is_flag=True, help="Let the limit entry rest (not there yet).")
+@click.option("--target", metavar="PX|N%[:PART%]", multiple=True, help=(
+    "Take-profit trigger, and the part it takes; may be given several times."
+))  # fmt: skip
+@click.option("--limit", metavar="PX", help="Worst price of the entry (immediate or cancelled, unless --rest).")
+@click.option("--rest", is_flag=True, help="Let the limit entry rest until --expires.")
+@click.option("--post-only", is_flag=True, help="Let it rest, and refuse it if it would fill at once.")
 @click.option("--leverage", metavar="N", help="Default: the account's.")
-@click.option("--trail", metavar="SPEC", help="Trail the stop (not there yet).")
+@click.option("--trail", metavar="SPEC", help=(
+    "How the stop trails: 2%, 500, atr:3, step:1%, each with @1R or @2% for where it starts; off. "
+    "Default: the account's."
+))  # fmt: skip
+@click.option("--breakeven", metavar="GAIN", help="When the stop goes to break-even: 1R, 1.5%, target; off.")
 @click.option("--time-limit", metavar="D", help="Close after so long: 90s, 15m, 4h, 2d.")
-@click.option("--expires", metavar="D", default="30s", show_default=True, help="No entry leaves later than this.")
+@click.option("--expires", metavar="D", default="30s", show_default=True, help="No entry leaves, or rests, any longer.")
 @click.option("--price", metavar="PX", help="The price the signal was made at.")
 @click.option("--max-deviation", metavar="N%", help="Refuse if the mark is further than this from --price.")
 @click.option("--id", "signal_id", metavar="ID", help="The signal's own id: the same id never enters twice.")
@@ -47,7 +56,7 @@ def open_(session: Session, *, account: str, symbol: str, wait: str | None, **ty
     seconds = seconds_of(wait)
     key = session.key(account, symbol)
     # values are looked at before anything is opened or asked: a refused signal costs no request
-    signal = desk.parse_signal(account=account, symbol=key.symbol, **_wanted_now(typed), now_ms=0)
+    signal = desk.parse_signal(account=account, symbol=key.symbol, **typed, now_ms=0)
     ports = session.ports(account)
     signal = replace(signal, expires_ms=signal.expires_ms + _venue_now_ms(ports))
     submitted = desk.submit(signal, ports)
@@ -96,19 +105,6 @@ class RefusedTrade(Declined):
     def as_json(self) -> dict[str, Any]:
         """Return the row with the reason beside it."""
         return {**rows.position_json(self.row), **super().as_json()}
-
-
-def _wanted_now(typed: dict[str, Any]) -> dict[str, Any]:
-    """Return what parse_signal takes; options of a later release are refused, never ignored."""
-    if typed.pop("rest"):
-        raise _later("rest", "resting entries are", "use --limit alone: it fills at once or not at all")
-    if typed.pop("trail") is not None:
-        raise _later("trail", "trailing stops are", "move the stop with: stopkeeper stop ACCOUNT SYMBOL --to PX")
-    return typed
-
-
-def _later(field: str, what: str, hint: str) -> Declined:
-    return Declined(f"{what} not there yet in this release", field=field, hint=hint)
 
 
 def seconds_of(text: str | None) -> float | None:
@@ -197,43 +193,118 @@ def _kept(part: str | None) -> Decimal:
     return 1 - number / 100
 
 
-@command("stop", short_help="Move the stop of an open position.", example="stopkeeper stop main BTC --to 94000")
+@command("stop", short_help="Move, trail or lift the stop of an open position.", example=(
+    "stopkeeper stop main BTC --to 94000\n"
+    "stopkeeper stop main BTC --trail 1% --breakeven 1R\n"
+    "stopkeeper stop main BTC --off --until 30m"
+))  # fmt: skip
 @click.argument("account")
 @click.argument("symbol")
 @click.option("--to", "price", metavar="PX", help="The new trigger price.")
-@click.option("--loosen", is_flag=True, help="Move it away from the price (not there yet).")
-@click.option("--off", is_flag=True, help="Hold without a stop (not there yet).")
+@click.option("--loosen", is_flag=True, help="Let --to move it away from the price.")
+@click.option("--trail", metavar="SPEC", help="How it trails from now on: 2%, 500, atr:3, step:1%; off.")
+@click.option("--breakeven", metavar="GAIN", help="When it goes to break-even: 1R, 1.5%, target; off.")
+@click.option("--off", is_flag=True, help="Hold without a stop, with --until; an alarm stays.")
+@click.option("--until", metavar="D", help="How long --off holds, at most 24h; then the stop is placed again.")
+@click.option("--on", is_flag=True, help="Take --off back now.")
 @WAIT
-def stop(
-    session: Session, *, account: str, symbol: str, price: str | None, wait: str | None, loosen: bool, off: bool
-) -> int:
-    """Move the stop of an open position: the new one is placed and seen live before the old one goes."""
-    if loosen or off:
-        raise _later("off" if off else "loosen", "loosening or lifting a stop is", "--to moves it towards the price")
-    if price is None:
-        raise Declined("is missing", field="to", hint="for example --to 94000")
-    seconds, number = seconds_of(wait), _number(price)
-    if number is None or number <= 0:
-        raise Declined("must be a price above 0", field="to", value=price, hint="for example --to 94000")
+def stop(session: Session, *, account: str, symbol: str, wait: str | None, **asked: Any) -> int:
+    """Move the stop of an open position: the new one is placed and seen live before the old one goes.
+
+    Or say how it moves by itself, or, for who means it, hold without one for a while.
+    """
+    seconds, wish = seconds_of(wait), _StopWish(**asked)
+    wish.check()
     ports = session.ports(account)
     key = session.key(account, symbol)
     _held(key, ports)
-    row = desk.move_stop(key, number, ports)
+    row = wish.ask(key, ports)
     session.house.nudge(key)
-    if seconds is not None:
+    if seconds is not None and wish.arrives:
         wanted = row
         row = rows.until(lambda: _moved(wanted, ports), seconds, f"the move of the stop of {key}")
-    elif session.json:
-        where = {"trade_id": row.trade_id, "account": row.account, "symbol": row.symbol}
-        session.give({**where, "state": "moving", "stop_price": row.stop_price})
+        if session.json:
+            session.give(rows.position_json(row))
+        else:
+            rows.show_positions(session, [row])
         return Exit.OK
     if session.json:
-        session.give(rows.position_json(row))
-    elif seconds is None:
-        session.say(f"moving the stop of {key} to {words.amount(row.stop_price)}: trade {row.trade_id}")
-    else:
-        rows.show_positions(session, [row])
+        where = {"trade_id": row.trade_id, "account": row.account, "symbol": row.symbol}
+        session.give({**where, "state": wish.state, "stop_price": row.stop_price, **wish.said(row)})
+    session.say(f"{wish.sentence(key, row)}: trade {row.trade_id}")
     return Exit.OK
+
+
+@dataclass(frozen=True)
+class _StopWish:
+    """What was asked about a stop: one thing at a time."""
+
+    price: str | None
+    loosen: bool
+    trail: str | None
+    breakeven: str | None
+    off: bool
+    until: str | None
+    on: bool
+
+    @property
+    def arrives(self) -> bool:
+        """Whether a live stop at a price is what comes of it."""
+        return self.price is not None
+
+    @property
+    def state(self) -> str:
+        return "moving" if self.price is not None else "lifted" if self.off else "wanted" if self.on else "ruled"
+
+    def check(self) -> None:
+        """Refuse what does not belong together before anything is opened."""
+        rules = self.trail is not None or self.breakeven is not None
+        asked = [self.price is not None, rules, self.off, self.on]
+        if sum(asked) != 1:
+            hint = "give one of --to 94000, --trail 1%, --breakeven 1R, --off --until 30m, --on"
+            raise Declined("exactly one thing is asked of a stop at a time", field="to", hint=hint)
+        if self.loosen and self.price is None:
+            raise Declined("belongs to --to", field="loosen", hint="for example --to 94000 --loosen")
+        if self.off != (self.until is not None):
+            raise Declined("--off and --until belong together", field="until", hint="for example --off --until 30m")
+        if self.price is not None:
+            number = _number(self.price)
+            if number is None or number <= 0:
+                raise Declined("must be a price above 0", field="to", value=self.price, hint="for example --to 94000")
+        self._rules()
+        if self.until is not None:
+            typed.duration_ms("until", self.until)
+
+    def _rules(self) -> tuple[Trail | None, BreakEven | None]:
+        trail = None if self.trail is None else typed.trail("trail", self.trail)
+        return trail, None if self.breakeven is None else typed.breakeven("breakeven", self.breakeven)
+
+    def ask(self, key: Key, ports: Ports) -> PositionRow:
+        """Write the wish down; return the row as it is to become."""
+        if self.price is not None:
+            return desk.move_stop(key, Decimal(self.price), ports, loosen=self.loosen)
+        if self.off or self.on:
+            return desk.lift_stop(key, typed.duration_ms("until", self.until) if self.until else 0, ports)
+        trail, breakeven = self._rules()
+        return desk.set_policy(key, ports, trail=trail, breakeven=breakeven)
+
+    def said(self, row: PositionRow) -> dict[str, Any]:
+        """Return what programs are told beside the stop's price."""
+        if self.off:
+            return {"stop_off_until": None if row.stop_off_until_ms is None else shapes.rfc3339(row.stop_off_until_ms)}
+        return {"trail": row.trail, "breakeven": row.breakeven} if self.state == "ruled" else {}
+
+    def sentence(self, key: Key, row: PositionRow) -> str:
+        """Return what a person is told."""
+        match self.state:
+            case "moving":
+                return f"moving the stop of {key} to {words.amount(row.stop_price)}"
+            case "lifted":
+                return f"{key} is held WITHOUT a stop until {words.moment(row.stop_off_until_ms)} UTC; an alarm stays"
+            case "wanted":
+                return f"the stop of {key} is placed again"
+            case _:
+                return f"the stop of {key} from now on: trail {row.trail}, break-even {row.breakeven}"
 
 
 def _moved(wanted: PositionRow, ports: Ports) -> PositionRow | None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from stopkeeper.core.model import AccountSeen, Known
-from stopkeeper.core.prices import Price, Source, parse_price
+from stopkeeper.core.prices import Flaw, Price, Source, parse_price
 from stopkeeper.core.rules import Switches
 from stopkeeper.engine.ports import Journal
 from stopkeeper.store import keys
@@ -93,18 +93,42 @@ class MemoryPrices:
     def __init__(self, world: MemoryWorld) -> None:
         self._world = world
 
-    def put(self, account: str, marks: Mapping[str, Decimal]) -> None:
+    def put(self, account: str, marks: Mapping[str, Decimal], venue_ms: int | None = None) -> None:
         """Note the last marks; what is no price is not noted. Raises StoreGone."""
         with self._world.using() as state:
             for symbol, mark in marks.items():
                 if parse_price(mark):
-                    state.marks[account, symbol] = (mark, self._world.clock())
+                    state.marks[account, symbol] = (mark, self._world.clock(), venue_ms)
 
     def get(self, account: str, symbol: str) -> Price | None:
         """Return the last mark with its age, or None. Raises StoreGone."""
         with self._world.using() as state:
             stored = state.marks.get((account, symbol))
-        return None if stored is None else Price(stored[0], Source.STREAM, max(0, self._world.clock() - stored[1]))
+        if stored is None:
+            return None
+        return Price(stored[0], Source.STREAM, max(0, self._world.clock() - stored[1]), stored[2])
+
+    def count(self, account: str, flaws: Mapping[Flaw, int]) -> None:
+        """Add to the counts of what was no price or not believed. Raises StoreGone."""
+        with self._world.using() as state:
+            for flaw, times in flaws.items():
+                state.flaws[account, flaw] = state.flaws.get((account, flaw), 0) + times
+
+    def counts(self, account: str) -> Mapping[Flaw, int]:
+        """Return the counts since the first start. Raises StoreGone."""
+        with self._world.using() as state:
+            return {flaw: state.flaws[account, flaw] for flaw in Flaw if (account, flaw) in state.flaws}
+
+    def hear(self, account: str) -> None:
+        """Note that the account's streams live. Raises StoreGone."""
+        with self._world.using() as state:
+            state.heard[account] = self._world.clock()
+
+    def heard_ms(self, account: str) -> int | None:
+        """Return how long ago the account's streams last lived; None = never. Raises StoreGone."""
+        with self._world.using() as state:
+            heard = state.heard.get(account)
+        return None if heard is None else max(0, self._world.clock() - heard)
 
 
 class MemoryFlags:

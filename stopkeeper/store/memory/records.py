@@ -1,16 +1,17 @@
 """Key records and the ledger in memory: the twins of admit.lua, ask.lua and record_save.lua, line by line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.ledger import LedgerLine
+from stopkeeper.core.limits import Result, result_of
 from stopkeeper.core.model import Key
 from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.rules import Limits
 from stopkeeper.engine.ports import AdmitResult, Lease, LeaseLost, SignalState
 from stopkeeper.store import keys
-from stopkeeper.store.asks import REQUEST_TRIES, Admitted, merge, micro_down, micro_up, wish_between
+from stopkeeper.store.asks import REQUEST_TRIES, Admitted, from_micro, merge, micro_down, micro_up, wish_between
 from stopkeeper.store.ledger import last_revisions
 from stopkeeper.store.memory.leases import due_by
 from stopkeeper.store.memory.world import LeaseRow, MemoryWorld, RecordRow, SignalRow, State
@@ -128,6 +129,11 @@ class MemoryRecords:
             row = self._signal(state, trade_id)
             return None if row is None else row.state
 
+    def reserved(self, account: str) -> Mapping[str, Decimal]:
+        """Return trade id -> notional in USD of the open trades, rounded up as ``admit`` counted it."""
+        with self._world.using() as state:
+            return {trade: from_micro(micro) for trade, micro in state.open.get(account, {}).items()}
+
     def _signal(self, state: State, trade_id: str) -> SignalRow | None:
         row = state.signals.get(trade_id)
         if row is not None and row.expires_ms is not None and row.expires_ms <= self._world.clock():
@@ -153,6 +159,10 @@ class MemoryLedger:
         """Return the last revision of every trade, oldest first. Raises StoreGone."""
         with self._world.using() as state:
             return last_revisions(state.ledger.get(account, {}).values())
+
+    def results(self, account: str) -> Sequence[Result]:
+        """Return what limits count of the same lines. Raises StoreGone."""
+        return [result_of(line) for line in self.lines(account)]
 
 
 def _occupied(record: KeyRecord) -> bool:

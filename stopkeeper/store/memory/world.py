@@ -10,6 +10,7 @@ from typing import Any
 
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Key
+from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Switches
 from stopkeeper.engine.ports import SignalState, StoreGone
@@ -75,7 +76,9 @@ class State:
     claimed: dict[Key, int] = field(default_factory=dict)
     journal: dict[str, list[tuple[str, dict[str, str]]]] = field(default_factory=dict)
     looks: dict[tuple[str, str], LookRow] = field(default_factory=dict)
-    marks: dict[tuple[str, str], tuple[Decimal, int]] = field(default_factory=dict)
+    marks: dict[tuple[str, str], tuple[Decimal, int, int | None]] = field(default_factory=dict)
+    flaws: dict[tuple[str, Flaw], int] = field(default_factory=dict)
+    heard: dict[str, int] = field(default_factory=dict)
     switches: dict[str, Switches] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
     budgets: dict[str, tuple[float, int]] = field(default_factory=dict)

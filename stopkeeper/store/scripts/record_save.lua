@@ -6,6 +6,7 @@
 -- KEYS[4] hash    open trades of the account
 -- KEYS[5] set     active symbols of the account
 -- KEYS[6] hash    ledger of the account
+-- KEYS[7] hash    results of the account
 -- ARGV[1] int     version the record was loaded as
 -- ARGV[2] int     fence of the caller
 -- ARGV[3] JSON    KeyRecord
@@ -18,6 +19,7 @@
 -- ARGV[10] JSON   LedgerLine, or empty
 -- ARGV[11] text   prefix of signal keys: which trade left is known only in here
 -- ARGV[12] int    life of a signal after its trade left, ms
+-- ARGV[13] text   the line as limits read it, or empty
 --
 -- Returns {version, ask, ask, ...} with the asks this drive had not seen, oldest first; {-1, why} if refused.
 
@@ -65,6 +67,7 @@ else
 end
 if ARGV[9] ~= '' then
   redis.call('HSETNX', KEYS[6], ARGV[9], ARGV[10])
+  redis.call('HSETNX', KEYS[7], ARGV[9], ARGV[13])
 end
 
 local fresh = string.format('%.0f', version + 1)

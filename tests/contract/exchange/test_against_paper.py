@@ -13,7 +13,7 @@ from exchange.hyperliquid import Hyperliquid
 from exchange.signing import SecretKey
 from stopkeeper.core.model import Holdings, Known, Lookup, MarginMode, Order, OrderKind, OrderState, Side
 from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Reason, Rejected, Throttled, Unknown
-from stopkeeper.core.record import Terms
+from stopkeeper.core.record import TargetTerms, Terms
 from stopkeeper.engine.ports import EntryIds, Permit, Urgency
 from tests.contract.exchange.conftest import Paper, permit
 
@@ -27,7 +27,7 @@ def _id() -> str:
 
 
 def _ids(*, target: bool = False) -> EntryIds:
-    return EntryIds(_id(), _id(), _id() if target else None)
+    return EntryIds(_id(), _id(), (_id(),) if target else ())
 
 
 def _mark(venue: Hyperliquid) -> Dec:
@@ -38,7 +38,7 @@ def _mark(venue: Hyperliquid) -> Dec:
 
 
 def _terms(mark: Dec, **changes: Any) -> Terms:
-    plain = Terms(SIZE, mark * Dec("1.02"), mark * Dec("0.95"), mark * Dec("0.855"), None, None, mark)
+    plain = Terms(SIZE, mark * Dec("1.02"), mark * Dec("0.95"), mark * Dec("0.855"), mark)
     return replace(plain, **changes)
 
 
@@ -67,13 +67,14 @@ def _lookup(venue: Hyperliquid, client_id: str) -> Lookup:
 def test_entry_and_stop_go_out_together_and_read_back(paper: Paper) -> None:
     venue, ids = paper.open(), _ids(target=True)
     mark = _mark(venue)
-    terms = _terms(mark, target=mark * Dec("1.1"), target_worst=mark)
+    terms = _terms(mark, targets=(TargetTerms(SIZE, mark * Dec("1.1"), mark),))
     paper.control("/stats/reset", {})
     outcome = venue.enter("BTC", Side.LONG, terms, ids, permit(venue))
     assert isinstance(outcome.entry, Accepted)
     assert isinstance(outcome.stop, Accepted)
-    assert isinstance(outcome.target, Accepted)
-    assert (outcome.entry.filled, outcome.stop.live, outcome.target.live) == (SIZE, True, True)
+    (target,) = outcome.targets
+    assert isinstance(target, Accepted)
+    assert (outcome.entry.filled, outcome.stop.live, target.live) == (SIZE, True, True)
     position = _held(venue).positions["BTC"]
     assert (position.side, position.size, position.mark) == (Side.LONG, SIZE, mark)
     stop = next(order for order in _orders(venue) if order.client_id == ids.stop)

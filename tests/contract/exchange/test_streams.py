@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from decimal import Decimal as Dec
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from exchange.account import VenueAccount
+from exchange.frames import News
 from exchange.streams import Streams
+from stopkeeper.core.prices import Flaw
 from tests.contract.exchange.conftest import Paper
 
 
@@ -21,12 +24,14 @@ class _Ear:
         self.marks: list[Mapping[str, Dec]] = []
         self.events: list[tuple[str, str]] = []
         self.gaps: list[str] = []
+        self.doubts: set[str] = set()
+        self.flaws: Counter[Flaw] = Counter()
 
-    async def on_marks(self, marks: Mapping[str, Dec]) -> None:
-        self.marks.append(marks)
-
-    def on_event(self, symbol: str, what: str) -> None:
-        self.events.append((symbol, what))
+    async def on_news(self, news: News) -> None:
+        self.marks.append(news.marks)
+        self.events.extend(news.events)
+        self.doubts |= news.doubts
+        self.flaws.update(news.flaws)
 
     def on_gap(self, why: str) -> None:
         self.gaps.append(why)
@@ -42,7 +47,7 @@ def _listening(account: VenueAccount, story: Callable[[Streams, _Ear], Coroutine
     streams, ear = Streams(account, ("BTC", "ETH")), _Ear()
 
     async def main() -> None:
-        task = asyncio.create_task(streams.run(ear.on_marks, ear.on_event, ear.on_gap))
+        task = asyncio.create_task(streams.run(ear.on_news, ear.on_gap))
         try:
             await story(streams, ear)
         finally:
@@ -95,7 +100,7 @@ def test_a_zero_is_no_mark(paper: Paper) -> None:
         await ear.until(lambda: ear.gaps)
         await asyncio.to_thread(paper.fault, "zero_price", match={"symbol": "BTC"}, delay_ms=1_000)
         await _act(paper, "/mark", {"symbol": "BTC", "price": "94000"})
-        await ear.until(lambda: streams.dropped)
+        await ear.until(lambda: ear.flaws[Flaw.ZERO])
         assert all(price > 0 for marks in ear.marks for price in marks.values())
 
     _listening(paper.account(), story)
@@ -120,7 +125,7 @@ def test_what_a_callback_raises_comes_out(paper: Paper) -> None:
         raise Gone
 
     async def main() -> None:
-        await Streams(paper.account(), ()).run(lambda _: None, lambda *_: None, on_gap)
+        await Streams(paper.account(), ()).run(lambda _: None, on_gap)
 
     with pytest.raises(Gone):
         asyncio.run(asyncio.wait_for(main(), 5))

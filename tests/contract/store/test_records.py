@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from stopkeeper.core.model import Key
+from stopkeeper.core.model import Key, Resting
 from stopkeeper.core.outcomes import Unknown
-from stopkeeper.core.record import CloseAsk, KeyRecord, Origin, Sent, Terms, Trade
+from stopkeeper.core.record import CloseAsk, Goal, KeyRecord, Origin, Sent, TargetTerms, Terms, Trade
 from stopkeeper.core.rules import Limits
 from stopkeeper.engine.ports import AdmitResult, Lease, LeaseLost
 from stopkeeper.store.bundle import Store
@@ -74,7 +74,9 @@ def test_ten_at_once_and_room_for_three(rig: Any, store: Store) -> None:
 def test_a_save_moves_the_version_and_is_what_is_loaded(rig: Any, store: Store) -> None:
     store.records.admit(rig.trade(), "b", USD, FREE)
     lease, record = driving(store)
-    terms = Terms(*(Decimal("1.50"),) * 7)
+    price = Decimal("1.50")
+    aim = TargetTerms(price, price, price)
+    terms = Terms(*(price,) * 5, goals=(Goal(price, Decimal(1)),), targets=(aim,), resting=Resting.GTC)
     sent = Sent(1, 3, 99, 5_000, 1_000, terms, Unknown("not answered"))
     changed = replace(record, n=4, quiet_ms=9, trade=replace(held(record), sent=(sent,)))
     saved = store.records.save(changed, lease)

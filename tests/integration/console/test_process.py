@@ -48,7 +48,7 @@ def test_exit_codes_of_the_process(tmp_path: Path, words: tuple[str, ...], code:
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     code = "import sys; from workers.main import Program; from stopkeeper.console.cli import build; build(Program())"
-    code += "; print(sorted({'ccxt', 'celery', 'redis', 'rich', 'pydantic', 'aiohttp'} & set(sys.modules)))"
+    code += "; print(sorted({'ccxt', 'celery', 'redis', 'rich', 'pydantic', 'aiohttp', 'apprise'} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
     )

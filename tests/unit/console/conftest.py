@@ -10,12 +10,13 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner, Result
 
-from stopkeeper.console.backend import AccountFacts, Check, Direct, Heartbeat, InitWish, PaperWish
+from stopkeeper.console.backend import AccountFacts, AlertTry, Check, Direct, Heartbeat, InitWish, PaperWish
 from stopkeeper.console.cli import build
 from stopkeeper.console.failures import BadConfiguration
 from stopkeeper.core.model import Funds as Funds_
 from stopkeeper.core.model import Holdings, Key, Known, Market
-from stopkeeper.core.rules import Switches
+from stopkeeper.core.policy import FIXED
+from stopkeeper.core.rules import Limits, Switches
 from stopkeeper.engine.ports import Ports, StoreGone, Times
 
 BTC = Market("BTC", Decimal("0.00001"), Decimal(10), 40, Decimal("0.0125"), Decimal("0.00045"), 1, 5)
@@ -62,7 +63,10 @@ class FakeHouse:
     asked: list[Any] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     beats: list[Heartbeat] = field(default_factory=list)
+    tries: list[AlertTry] = field(default_factory=list)
     times: Times = field(default_factory=Times)
+    limits: Limits = field(default_factory=Limits)
+    reserved: dict[str, Decimal] = field(default_factory=dict)
 
     def ports(self, account: str) -> Ports:
         self.asked.append(("ports", account))
@@ -78,7 +82,7 @@ class FakeHouse:
             symbols=("BTC", "ETH"),
             times=self.times,
             venue=self.venue,
-            rules=SimpleNamespace(leverage=5),
+            rules=SimpleNamespace(leverage=5, limits=self.limits, policy=FIXED),
             flags=SimpleNamespace(
                 read=lambda name: self.switches.get(name, Switches()),
                 change=lambda name, **new: self.switches.update(
@@ -98,6 +102,7 @@ class FakeHouse:
                 all=lambda _account: [],
                 load=lambda _key: SimpleNamespace(trade=self.trade),
                 signal=lambda _trade: self.signal,
+                reserved=lambda _account: self.reserved,
             ),
             wakes=SimpleNamespace(wake=lambda key, why: self.asked.append(("wake", key, why))),
         )
@@ -118,6 +123,9 @@ class FakeHouse:
 
     def examine(self) -> list[Check]:
         return self.checks
+
+    def try_alerts(self) -> list[AlertTry]:
+        return self.tries
 
     def run_worker(self, wish: object) -> int:
         self.asked.append(wish)

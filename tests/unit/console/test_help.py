@@ -23,7 +23,7 @@ def test_the_sections_list_every_command_once() -> None:
 def test_the_contract_names_every_command() -> None:
     wanted = (
         "init up demo worker beat feed flower paper open close flatten stop protect status positions trades profit "
-        "balance journal locks orphans pause resume halt audit doctor"
+        "balance journal locks orphans pause resume halt audit doctor alerts"
     )
     assert set(wanted.split()) == set(NAMES)
 

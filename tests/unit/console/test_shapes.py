@@ -25,6 +25,7 @@ POSITION_FIELDS = [
     "trade_id", "account", "symbol", "side", "phase", "size", "entry_price", "stop_price", "stop_order_id",
     "stop_verified_at", "target_price", "naked_ms", "unrealized_pnl",
 ]  # fmt: skip
+HELD_FIELDS = ["targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until"]
 TRADE_FIELDS = [
     *POSITION_FIELDS, "exit_price", "exit_reason", "exit_evidence", "realized_pnl", "fees", "opened_at", "closed_at",
     "revision", "complete",
@@ -90,7 +91,7 @@ def test_a_time_is_rfc_3339_utc_with_milliseconds() -> None:
 def test_positions_has_exactly_the_fields_of_the_contract(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk, "positions", lambda _ports: (ROW,))
     (told,) = json.loads(run("positions", "--json").stdout)
-    assert list(told) == POSITION_FIELDS
+    assert list(told) == [*POSITION_FIELDS, *HELD_FIELDS]
     assert told["size"] == "0.01"
     assert told["stop_verified_at"] == "2026-09-21T14:13:20.123Z"
     assert told["target_price"] is None
@@ -155,7 +156,7 @@ def test_open_with_wait_ends_at_protected_with_the_row(run: Run, monkeypatch: py
     monkeypatch.setattr(desk, "position", lambda _trade, _ports: ROW)
     result = run(*OPEN, "--wait", "1", "--json")
     assert result.exit_code == 0
-    assert list(json.loads(result.stdout)) == POSITION_FIELDS
+    assert list(json.loads(result.stdout)) == [*POSITION_FIELDS, *HELD_FIELDS]
 
 
 def test_open_with_wait_ends_at_closed_with_the_row(
@@ -165,7 +166,7 @@ def test_open_with_wait_ends_at_closed_with_the_row(
     monkeypatch.setattr(desk, "position", lambda _trade, _ports: None)
     house.signal = SimpleNamespace(state="closed", why="")
     told = json.loads(run(*OPEN, "--wait", "1", "--json").stdout)
-    assert list(told) == POSITION_FIELDS
+    assert list(told) == [*POSITION_FIELDS, *HELD_FIELDS]
     assert told["phase"] == "closed"
 
 
@@ -178,7 +179,7 @@ def test_open_with_wait_refused_exits_3_with_row_and_reason(
     result = run(*OPEN, "--wait", "1", "--json")
     told = json.loads(result.stdout)
     assert result.exit_code == 3
-    assert list(told) == [*POSITION_FIELDS, "error", "field", "value", "hint"]
+    assert list(told) == [*POSITION_FIELDS, *HELD_FIELDS, "error", "field", "value", "hint"]
     assert (told["phase"], told["error"]) == ("refused", "the venue refused: not enough margin")
     assert "not enough margin" in result.stderr
 
@@ -294,7 +295,7 @@ def test_status_counts_the_naked(run: Run, house: FakeHouse, monkeypatch: pytest
     (account,) = told["accounts"]
     assert (told["installation"], told["naked"], account["naked"]) == ("a1b2c", 1, 1)
     assert account["account_value"] == "10000.5"
-    assert list(account["positions"][0]) == POSITION_FIELDS
+    assert list(account["positions"][0]) == [*POSITION_FIELDS, *HELD_FIELDS]
     assert told["processes"] == [{"process": "feed", "host": "here", "pid": 7, "age_ms": 120}]
     shown = run("status")
     assert shown.exit_code == 0

@@ -30,7 +30,7 @@ from stopkeeper.core.model import (
 )
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.prices import Price, Source
-from stopkeeper.core.record import KeyRecord, Origin, Prepared, Sent, Terms, Trade
+from stopkeeper.core.record import Goal, KeyRecord, Origin, Prepared, Sent, Terms, Trade
 from stopkeeper.core.rules import Ability, Rules, Switches
 
 D = Decimal
@@ -59,9 +59,8 @@ MARKET = Market(
     decimals=4,
     significant=5,
 )
-TERMS = Terms(
-    size=D(1), worst_price=D(102), stop=D(95), stop_worst=D("85.5"), target=None, target_worst=None, mark=D(100)
-)
+TERMS = Terms(size=D(1), worst_price=D(102), stop=D(95), stop_worst=D("85.5"), mark=D(100))
+AIM = (Goal(D(110), D(1)),)  # one target for the whole position
 ENTERED_MS = NOW - 60_000
 PREPARED = Prepared(5, MarginMode.ISOLATED, NOW - 1_000)
 
@@ -110,6 +109,10 @@ def held_trade(**more: Any) -> Trade:
         stop=D(95),
         entered_ms=ENTERED_MS,
         held=D(1),
+        entry_filled=D(1),
+        traded=D(1),
+        explained=D(1),
+        first_stop=D(95),
         covered=True,
         order_roles=(("e1", "entry"), ("s1", "stop_loss")),
     )
@@ -206,7 +209,12 @@ def seen(
     since_ms: int = NOW - 600_000,
     mark: str | None = "100",
     lookups: dict[str, Lookup] | None = None,
+    second: str | None = "same",
+    **more: Any,
 ) -> Seen:
+    """``second`` is the mark by another source: that of the position unless said otherwise, None = there is none."""
+    own = held.mark if isinstance(held, Position) and held.mark else None if mark is None else D(mark)
+    other = own if second == "same" else None if second is None else D(second)
     return Seen(
         position=held if isinstance(held, Unknown) else Known(held, at_ms),
         orders=orders if isinstance(orders, Unknown) else Known(orders, at_ms),
@@ -214,6 +222,8 @@ def seen(
         mark=None if mark is None else Price(D(mark), Source.VENUE, 0),
         funds=Funds(D(10_000), D(10_000)),
         lookups={name: Known(found, at_ms) for name, found in (lookups or {}).items()},
+        second=None if other is None else Price(other, Source.STREAM, 0),
+        **more,
     )
 
 

@@ -20,11 +20,12 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.case import Frame
 from stopkeeper.core.decide import ORDER
 from stopkeeper.core.effects import announce, conclude
-from stopkeeper.core.model import Distance, Lookup, MarginMode, Role, Seen, Side
+from stopkeeper.core.model import Distance, Lookup, MarginMode, Role, Seen, Side, TargetWish
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
-from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Prepared
+from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Prepared, Sighting, TargetTerms
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
+    AIM,
     ENTERED_MS,
     ENTRY_FILL,
     LAG,
@@ -53,6 +54,7 @@ DOWN = Unknown("down")
 HALTED, PAUSED = frame(switches=Switches(halted=True)), frame(switches=Switches(paused=True))
 STOP_FILL = fill("c", "-1", "94.9", NOW - 5_000, "1", "s1")
 LOST = sent(Unknown("timeout"))
+SEEN_BEFORE = Sighting(NOW - 1_000, 1, NOW - 1_000)
 
 
 def refused(reason: Reason) -> Rejected:
@@ -254,10 +256,106 @@ TABLE = [
         "trailing: PlaceStop",
     ),
     Situation(
-        "liquidation in front of the stop and the price in between",
+        "liquidation in front of the stop and the price in between, seen once",
         record(held_trade()),
         seen(position(mark="96.9", liquidation_price=D("96")), (stop(),)),
+        "danger: again",
+    ),
+    Situation(
+        "liquidation in front of the stop and the price in between, seen before",
+        record(held_trade(unsafe=SEEN_BEFORE)),
+        seen(position(mark="96.9", liquidation_price=D("96")), (stop(),)),
         "danger: Flatten",
+    ),
+    Situation(
+        "liquidation in front of the stop and the price in between, by one source",
+        record(held_trade(unsafe=SEEN_BEFORE)),
+        seen(position(mark="96.9", liquidation_price=D("96")), (stop(),), second="99"),
+        "rest: rest protected",
+    ),
+    Situation(
+        "liquidation in front of the stop and no nearer stop is taken",
+        record(held_trade(unsafe=Sighting(NOW - 6_000, 3, NOW - 1_000), moves_refused=3)),
+        seen(position(mark="105", liquidation_price=D("96")), (stop(),)),
+        "danger: Flatten",
+    ),
+    # --- a stop that stands and is not carried out
+    Situation(
+        "price beyond a stop that stands, seen once",
+        record(held_trade()),
+        seen(position(mark="94"), (stop(),)),
+        "danger: again",
+    ),
+    Situation(
+        "price beyond a stop that stands, twice, and the venue has had its time",
+        record(held_trade(beyond=Sighting(NOW - 3_000, 1, NOW - 1_000))),
+        seen(position(mark="94"), (stop(),)),
+        "danger: Flatten",
+    ),
+    Situation(
+        "price beyond a stop that stands, the very same reading again",
+        record(held_trade(beyond=Sighting(NOW - 3_000, 1, NOW))),
+        seen(position(mark="94"), (stop(),)),
+        "danger: again",
+    ),
+    Situation(
+        "price beyond a stop that stands, but within the margin",
+        record(held_trade(beyond=Sighting(NOW - 9_000, 5, NOW - 1_000))),
+        seen(position(mark="94.9"), (stop(),)),
+        "rest: rest protected",
+    ),
+    *(
+        Situation(
+            f"price beyond a stop that stands, {name}",
+            record(held_trade(beyond=Sighting(NOW - 9_000, 5, NOW - 1_000))),
+            seen(position(mark="94"), (stop(),), second=second),
+            "rest: rest protected",
+        )
+        for name, second in (("by one source alone", None), ("and another source says otherwise", "99"))
+    ),
+    Situation(
+        "naked and beyond by one source alone",
+        record(held_trade(stop_tried_ms=NOW - 600)),
+        seen(position(mark="94"), second=None),
+        "protection: PlaceStop",
+    ),
+    # --- a person lifted the stop
+    Situation(
+        "stop lifted: ours go",
+        record(held_trade(off_until_ms=NOW + 60_000)),
+        seen(position(), (stop(),)),
+        "hygiene: Cancel",
+    ),
+    Situation(
+        "stop lifted: nothing is placed, nothing closed",
+        record(held_trade(off_until_ms=NOW + 60_000, naked_since_ms=NOW - 50_000, stop_answers=2)),
+        seen(position(mark="94")),
+        "rest: rest lifted",
+    ),
+    Situation(
+        "stop lifted and blind",
+        record(held_trade(off_until_ms=NOW + 60_000, covered=False, order_roles=())),
+        seen(position(), DOWN),
+        "rest: rest lifted",
+    ),
+    Situation(
+        "stop lifted: a stranger's stays",
+        record(held_trade(off_until_ms=NOW + 60_000)),
+        seen(position(), (stop(client_id=None),)),
+        "rest: rest lifted",
+    ),
+    Situation(
+        "stop lifted and halted",
+        record(held_trade(off_until_ms=NOW + 60_000)),
+        seen(position()),
+        "danger: Flatten",
+        HALTED,
+    ),
+    Situation(
+        "the time of a lifted stop is up",
+        record(held_trade(off_until_ms=NOW - 1, naked_since_ms=NOW - 50_000, stop_answers=2)),
+        seen(position()),
+        "protection: PlaceStop",
     ),
     Situation(
         "margin taken out: liquidation above the entry",
@@ -331,49 +429,49 @@ TABLE = [
         "closing: Flatten",
     ),
     # --- targets
-    Situation("target missing", record(held_trade(target=D(110))), seen(position(), (stop(),)), "targets: PlaceTarget"),
+    Situation("target missing", record(held_trade(targets=AIM)), seen(position(), (stop(),)), "targets: PlaceTarget"),
     Situation(
-        "target live", record(held_trade(target=D(110))), seen(position(), (stop(), target())), "rest: rest protected"
+        "target live", record(held_trade(targets=AIM)), seen(position(), (stop(), target())), "rest: rest protected"
     ),
     Situation(
         "whole target by hand",
-        record(held_trade(target=D(110))),
+        record(held_trade(targets=AIM)),
         seen(position(), (stop(), target(size="0", whole=True, client_id=None))),
         "rest: rest protected",
     ),
     Situation(
         "target at work",
-        record(held_trade(target=D(110))),
+        record(held_trade(targets=AIM)),
         seen(position(), (stop(), target(fired=True))),
         "rest: rest protected",
     ),
     Situation(
         "target refused as crossed and passed",
-        record(held_trade(target=D(110), target_refused="crossed")),
+        record(held_trade(targets=AIM, goals_refused=((D(110), "crossed"),))),
         seen(position(mark="111"), (stop(),)),
         "targets: Flatten",
     ),
     Situation(
         "target refused as crossed, price back",
-        record(held_trade(target=D(110), target_refused="crossed", target_tried_ms=NOW - 100)),
+        record(held_trade(targets=AIM, goals_refused=((D(110), "crossed"),), target_tried_ms=NOW - 100)),
         seen(position(), (stop(),)),
         "rest: rest protected",
     ),
     Situation(
         "target refused for good",
-        record(held_trade(target=D(110), target_refused="too_small")),
+        record(held_trade(targets=AIM, goals_refused=((D(110), "too_small"),))),
         seen(position(), (stop(),)),
         "rest: rest protected",
     ),
     Situation(
         "target, answer lost",
-        record(held_trade(target=D(110)), quiet_ms=NOW + 1),
+        record(held_trade(targets=AIM), quiet_ms=NOW + 1),
         seen(position(), (stop(),)),
         "targets: rest protected",
     ),
     Situation(
         "an older target goes",
-        record(held_trade(target=D(110))),
+        record(held_trade(targets=AIM)),
         seen(position(), (stop(), target(), target(n=5, order_id="t5"))),
         "hygiene: Cancel",
     ),
@@ -482,11 +580,11 @@ def only(rec: KeyRecord, look: Seen, frm: Frame | None = None) -> object:
 
 
 def test_an_entry_names_everything() -> None:
-    wish = signal(target=Distance(price=D(110)))
+    wish = signal(targets=(TargetWish(Distance(price=D(110))),))
     action = only(record(new_trade(signal=wish)), seen())
     assert isinstance(action, Enter)
     assert (action.attempt, action.why) == (0, "signal s1")
-    assert action.terms == replace(TERMS, target=D(110), target_worst=D(99))
+    assert action.terms == replace(TERMS, goals=AIM, targets=(TargetTerms(D(1), D(110), D(99)),))
 
 
 def test_prepare_names_the_signals_leverage() -> None:
@@ -609,14 +707,14 @@ def test_a_part_is_rounded_in_favour_of_what_stays() -> None:
         ("overtaken by the price", record(held_trade(stop=D(97))), seen(position(mark="96.5"), (stop(),)), "stop_loss"),
         (
             "overtaken by liquidation",
-            record(held_trade()),
+            record(held_trade(unsafe=SEEN_BEFORE)),
             seen(position(mark="96.9", liquidation_price=D("96")), (stop(),)),
             "emergency_exit",
         ),
         ("naked and beyond", record(held_trade()), seen(position(mark="94")), "emergency_exit"),
         (
             "target passed",
-            record(held_trade(target=D(110), target_refused="crossed")),
+            record(held_trade(targets=AIM, goals_refused=((D(110), "crossed"),))),
             seen(position(mark="111"), (stop(),)),
             "take_profit",
         ),
@@ -658,8 +756,9 @@ def test_stops_of_both_sides_mirror(side: Side) -> None:
 
 
 def test_targets_name_size_and_worst() -> None:
-    assert only(record(held_trade(target=D(110))), seen(position("2"), (stop(size="2"),))) == PlaceTarget(
-        D(2), D(110), D(99), "the position has no whole target"
+    rec = record(held_trade(targets=AIM, explained=D(2), held=D(2)))
+    assert only(rec, seen(position("2"), (stop(size="2"),))) == PlaceTarget(
+        D(2), D(110), D(99), "the position has no such target"
     )
 
 
@@ -702,7 +801,7 @@ def test_the_liquidation_edge_is_not_chased_tick_by_tick() -> None:
 
 def test_a_stop_inside_a_liquidation_that_has_come_is_not_placed_but_closed() -> None:
     gone = position(mark="100", liquidation_price=D(101))
-    assert told(plan(record(held_trade()), seen(gone, (stop(),)))) == "danger: Flatten"
+    assert told(plan(record(held_trade(unsafe=SEEN_BEFORE)), seen(gone, (stop(),)))) == "danger: Flatten"
 
 
 def test_naked_waits_are_again_never_rest() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from stopkeeper.core.evidence import Chain, classify, exit_of, follow
 from stopkeeper.core.model import Fill, FillPage, Known, Role, Side
 from stopkeeper.core.outcomes import Unknown
-from stopkeeper.core.record import Trade
+from stopkeeper.core.record import Goal, Trade
+from stopkeeper.core.sizing import worst_of_stop
 from tests.unit.core.scene import (
     ENTERED_MS,
     ENTRY_FILL,
     INST,
+    MARKET,
     NOW,
     RULES,
     TRADE,
@@ -31,6 +34,10 @@ quick = settings(max_examples=60, deadline=None)
 
 def chain_of(*fills: Fill, trade: Trade | None = None, since_ms: int = 0) -> Chain:
     return follow(trade or held_trade(), Known(FillPage(since_ms, fills), NOW), INST)
+
+
+def goals(*prices: str) -> tuple[Goal, ...]:
+    return tuple(Goal(D(price), D(1) / len(prices)) for price in prices)
 
 
 def close(name: str, size: str, price: str, at: int, start: str | None = None, order: str = "s1") -> Fill:
@@ -105,13 +112,13 @@ def test_a_crossing_fill_is_shared_between_the_trade_and_what_follows() -> None:
     assert chain.used[-1].size == 1
     assert chain.used[-1].fee == D("0.05") / 3
     assert (chain.after, chain.left, chain.last_ms) == ((after,), D(-3), T + 20)
-    assert chain.carried() == (D(-2), D(95))
+    assert chain.carried() == (D(-2), D(95), D("0.05") - D("0.05") / 3)
 
 
 def test_what_a_flip_leaves_counts_every_fill_of_its_moment() -> None:
     same = fill("d", "-2", "94", T + 9, "-2")
     chain = chain_of(ENTRY_FILL, close("c", "3", "95", T + 9, "1"), same)
-    assert chain.carried() == (D(-4), D("94.5"))
+    assert chain.carried() == (D(-4), D("94.5"), D("0.05") - D("0.05") / 3 + D("0.05"))
     assert chain.left == -4
 
 
@@ -148,22 +155,82 @@ CLOSERS = {
     ),
     "an entry order that closes is no exit of ours": (close("c", "1", "93", T + 9, order="e1"), "external"),
     "a target by price where no target's id was learned": (close("c", "1", "109.2", T + 9, order="z"), "take_profit"),
-    "too far from the target for price to speak": (close("c", "1", "108", T + 9, order="z"), "external"),
+    "beyond what a target may fill at": (close("c", "1", "98.9", T + 9, order="z"), "external"),
 }
 
 
 @pytest.mark.parametrize("what", CLOSERS)
 def test_why_it_closed(what: str) -> None:
     closer, reason = CLOSERS[what]
-    trade = held_trade(target=D(110))
+    trade = held_trade(targets=goals("110"))
     trade = replace(trade, order_roles=(*trade.order_roles, ("n5", "time_limit")))
     assert classify(closer, trade, RULES, INST) == reason
 
 
-@pytest.mark.parametrize(("price", "reason"), [("95.9", "stop_loss"), ("94.1", "stop_loss"), ("93.9", "external")])
-def test_price_speaks_only_where_ids_are_lost(price: str, reason: str) -> None:
-    lost = held_trade(order_roles=())
-    assert classify(close("c", "1", price, T + 9, order="z"), lost, RULES, INST) == reason
+SHORT, POLICY = {"side": Side.SHORT, "stop": D(105)}, {"stop_moved_by": "policy"}
+BOTH = {"targets": goals("110", "120")}
+TIGHT = {"exit_tolerance": D("0.001"), "stop_worst": D("0.001")}
+
+
+@pytest.mark.parametrize(
+    ("what", "price", "trade", "rules", "reason"),
+    [
+        ("at the trigger", "95", {}, {}, "stop_loss"),
+        ("a bit better", "95.95", {}, {}, "stop_loss"),
+        ("better than any stop slips", "95.96", {}, {}, "external"),
+        ("slipped by 4 %", "91.2", {}, {}, "stop_loss"),
+        ("at the worst price", "85.5", {}, {}, "stop_loss"),
+        ("beyond the worst price", "85.4", {}, {}, "external"),
+        ("a short's stop slips up", "109.2", SHORT, {}, "stop_loss"),
+        ("a short's stop, better", "103.95", SHORT, {}, "stop_loss"),
+        ("a short's stop, too good", "103.9", SHORT, {}, "external"),
+        ("a short's stop, beyond the worst", "115.6", SHORT, {}, "external"),
+        ("never narrower than half a percent: worse", "94.53", {}, TIGHT, "stop_loss"),
+        ("never narrower than half a percent: better", "95.47", {}, TIGHT, "stop_loss"),
+        ("narrow rules are kept beyond that", "94.5", {}, TIGHT, "external"),
+        ("a policy moved it last", "94", POLICY, {}, "trailing_stop"),
+        ("a person moved it last", "94", {"stop_moved_by": "person"}, {}, "stop_loss"),
+        ("a moved stop's id is known", "94", {**POLICY, "order_roles": (("s1", "trailing_stop"),)}, {}, "external"),
+        ("a target slips towards the entry", "101", BOTH, {}, "take_profit"),
+        ("a target, better", "121.2", BOTH, {}, "take_profit"),
+        ("better than any target", "121.3", BOTH, {}, "external"),
+        ("both would take it: the stop is nearer", "106.5", {**BOTH, "stop": D(106)}, {}, "stop_loss"),
+        (
+            "both would take it: the target is nearer",
+            "108",
+            {**BOTH, "stop": D(107), "targets": goals("108.9")},
+            {},
+            "take_profit",
+        ),
+        ("both are as near: the stop", "108", {**BOTH, "stop": D(107), "targets": goals("109")}, {}, "stop_loss"),
+        ("a short's target slips up", "98", {**SHORT, "targets": goals("90")}, {}, "take_profit"),
+        ("a target's id is known", "110", {**BOTH, "order_roles": (("t1", "take_profit"),)}, {}, "external"),
+        ("nothing was wanted", "95", {"stop": None}, {}, "external"),
+    ],
+)
+def test_price_speaks_only_where_ids_are_lost(
+    what: str, price: str, trade: dict[str, Any], rules: dict[str, Any], reason: str
+) -> None:
+    lost = held_trade(**{"order_roles": (("e1", "entry"),), **trade})
+    out = fill("c", str(-lost.side.sign), price, T + 9, order="z")
+    assert classify(out, lost, replace(RULES, **rules), INST) == reason, what
+
+
+@quick
+@given(st.sampled_from(list(Side)), st.decimals("0.01", 99_999, places=2), st.sampled_from(["0.01", "0.1", "0.3"]))
+def test_a_stop_that_fills_at_its_worst_price_is_a_stop(side: Side, trigger: Decimal, worst: str) -> None:
+    """However the venue's grid rounds the worst price that goes out with the order."""
+    rules = replace(RULES, stop_worst=D(worst))
+    market = replace(MARKET, decimals=6)
+    out = fill("c", str(-side.sign), str(worst_of_stop(trigger, side, rules, market)), T + 9, order="z")
+    assert classify(out, held_trade(side=side, stop=trigger, order_roles=()), rules, INST) == "stop_loss"
+
+
+@pytest.mark.parametrize(("moved_by", "reason"), [("entry", "stop_loss"), ("policy", "trailing_stop")])
+def test_a_stop_known_by_its_client_id_alone_is_what_moved_it_last(moved_by: str, reason: str) -> None:
+    """The answer to a move was lost and no look showed the order before it filled."""
+    out = replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.STOP, 7))
+    assert classify(out, held_trade(stop_moved_by=moved_by), RULES, INST) == reason
 
 
 def test_a_second_attempts_number_is_not_a_closes() -> None:

@@ -21,8 +21,9 @@ from stopkeeper.core.outcomes import (
     Unknown,
     settle,
 )
-from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Trade
+from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, TargetTerms, Trade
 from tests.unit.core.scene import (
+    AIM,
     ENTERED_MS,
     ENTRY_FILL,
     INST,
@@ -49,7 +50,7 @@ from tests.unit.core.scene import (
 
 DOWN = Unknown("down")
 DUE = NOW + 4_000
-ENTER = Enter(0, replace(TERMS, target=D(110)), "go")
+ENTER = Enter(0, replace(TERMS, goals=AIM, targets=(TargetTerms(D(1), D(110), D(99)),)), "go")
 STOP = PlaceStop(D(1), D(95), D("85.5"), "entry", "naked")
 TARGET = PlaceTarget(D(1), D(110), D(99), "none")
 CLOSE = Flatten(D("0.03"), "manual_close", "asked")
@@ -249,13 +250,13 @@ def test_announcing_takes_a_number_and_notes_the_deadline(action: Any, n: int, p
 
 
 def test_an_entry_is_written_before_it_is_sent() -> None:
-    before = new_trade(crossed=True, oversize=True, stop_answers=3, target_refused="cap", sent=(sent(),))
+    before = new_trade(crossed=True, oversize=True, stop_answers=3, goals_refused=((D(110), "cap"),), sent=(sent(),))
     trade = announce(record(before), ENTER, DUE, 7, NOW).trade
     assert trade is not None
     (only,) = trade.sent
     assert (only.nonce, only.deadline_ms, only.unproven) == (7, DUE, True)
-    assert (trade.stop, trade.target) == (D(95), D(110))
-    assert (trade.crossed, trade.oversize, trade.stop_answers, trade.target_refused) == (False, False, 0, "")
+    assert (trade.stop, trade.targets) == (D(95), AIM)
+    assert (trade.crossed, trade.oversize, trade.stop_answers, trade.goals_refused) == (False, False, 0, ())
 
 
 def test_a_close_notes_its_reason_by_number_and_needs_no_trade() -> None:
@@ -282,7 +283,7 @@ def test_until_when_an_effect_may_appear(outcome: Outcome, quiet: int) -> None:
 
 
 def test_an_entry_answered_in_full() -> None:
-    answer = EntryOutcome(Accepted("e2", D(1), D(100)), Accepted("s2", live=True), Accepted("t2", live=True))
+    answer = EntryOutcome(Accepted("e2", D(1), D(100)), Accepted("s2", live=True), (Accepted("t2", live=True),))
     trade = done(ENTER, answer, new_trade()).trade
     assert trade is not None
     assert (trade.held, trade.entered_ms) == (D(1), NOW + 100)
@@ -298,10 +299,10 @@ def test_a_used_nonce_may_be_this_very_attempts(reason: Reason) -> None:
 
 
 def test_an_entry_without_its_stop_and_target() -> None:
-    answer = EntryOutcome(Accepted("e2", D(1), D(100)), no(Reason.CROSSED), no(Reason.TOO_SMALL))
+    answer = EntryOutcome(Accepted("e2", D(1), D(100)), no(Reason.CROSSED), (no(Reason.TOO_SMALL),))
     rec = done(ENTER, answer, new_trade())
     assert rec.trade is not None
-    assert (rec.trade.crossed, rec.trade.stop_answers, rec.trade.target_refused) == (True, 1, "too_small")
+    assert (rec.trade.crossed, rec.trade.stop_answers, rec.trade.goals_refused) == (True, 1, ((D(110), "too_small"),))
     assert rec.quiet_ms == NOW + 100 + LAG
 
 
@@ -318,8 +319,8 @@ def test_an_entry_without_its_stop_and_target() -> None:
         ("stop refused", STOP, no(Reason.OVERSIZE), {"stop_answers": 1, "oversize": True, "crossed": False}),
         ("stop barred", STOP, Barred("agent"), {"stop_answers": 0}),
         ("target accepted", TARGET, Accepted("t2"), {"placed": (Placed(Role.TARGET, "t2", 2, NOW + 100),)}),
-        ("target refused", TARGET, no(Reason.CROSSED), {"target_refused": "crossed"}),
-        ("target lost", TARGET, LOST, {"target_refused": "", "placed": ()}),
+        ("target refused", TARGET, no(Reason.CROSSED), {"goals_refused": ((D(110), "crossed"),)}),
+        ("target lost", TARGET, LOST, {"goals_refused": (), "placed": ()}),
         ("closed in part", CLOSE, Accepted("x2", D("0.4")), {"held": D("0.6")}),
         ("close found nobody", CLOSE, no(Reason.NO_LIQUIDITY), {"widen": 1, "flatten_tried_ms": 0}),
         ("part too small", replace(CLOSE, keep=D("0.5")), no(Reason.TOO_SMALL), {"close": None}),
@@ -376,10 +377,10 @@ def test_a_wish_to_close_all_is_not_weakened() -> None:
 
 
 def test_a_persons_stop() -> None:
-    trade = move_stop(record(held_trade()), D(97), NOW).trade
+    trade = move_stop(record(held_trade()), trigger=D(97), now_ms=NOW, loosened=False).trade
     assert trade is not None
     assert (trade.stop, trade.stop_moved_by, trade.stop_moved_ms) == (D(97), "person", NOW)
-    assert move_stop(record(), D(97), NOW) == record()
+    assert move_stop(record(), trigger=D(97), now_ms=NOW, loosened=False) == record()
 
 
 def test_a_hand_fill_does_not_enter_a_signal() -> None:

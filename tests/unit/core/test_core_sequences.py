@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from stopkeeper.core.actions import Again, Rest, RestKind
 from stopkeeper.core.effects import ask_close, move_stop
 from stopkeeper.core.ids import decode
-from stopkeeper.core.model import Distance, Role
+from stopkeeper.core.model import Distance, Role, TargetWish
 from stopkeeper.core.record import CloseAsk
 from tests.unit.core.scene import ENTERED_MS, TRADE, D, new_trade, record, signal
 from tests.unit.core.toy import Toy, World
 
 
 def world(seed: int, *, aim: bool) -> World:
-    wish = signal(expires_ms=ENTERED_MS + 30_000, target=Distance(price=D(110)) if aim else None)
+    wish = signal(expires_ms=ENTERED_MS + 30_000, targets=(TargetWish(Distance(price=D(110))),) if aim else ())
     trade = new_trade(created_ms=ENTERED_MS - 5_100, signal=wish)
     toy = Toy(Random(seed))
     toy.tick(0)
@@ -44,7 +44,7 @@ def happen(run: World, rng: Random, people: bool) -> None:
         run.record = ask_close(run.record, ask)
     elif what == 8 and people and run.record.trade and run.record.trade.stop:
         better = toy.mark * (1 - run.record.trade.side.sign * D("0.01"))
-        run.record = move_stop(run.record, better.quantize(D("0.01")), toy.now)
+        run.record = move_stop(run.record, trigger=better.quantize(D("0.01")), now_ms=toy.now, loosened=False)
 
 
 def live(run: World, steps: int, rng: Random, people: bool) -> None:

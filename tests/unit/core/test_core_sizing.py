@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stopkeeper.core.model import Amount, Distance, Funds, MarginMode, Side
-from stopkeeper.core.record import Terms
+from stopkeeper.core.model import Amount, Distance, Funds, MarginMode, Side, TargetWish
+from stopkeeper.core.record import Goal, TargetTerms, Terms
 from stopkeeper.core.rules import Limits
 from stopkeeper.core.sizing import (
     Refusal,
@@ -71,9 +71,9 @@ def test_a_limit_is_the_worst_price_and_what_size_counts_from() -> None:
 
 
 def test_a_target_in_percent_counts_from_the_mark() -> None:
-    got = terms(target=Distance(fraction=D("0.1")))
+    got = terms(targets=(TargetWish(Distance(fraction=D("0.1"))),))
     assert isinstance(got, Terms)
-    assert (got.target, got.target_worst) == (D(110), D(99))
+    assert (got.goals, got.targets) == ((Goal(D(110), D(1)),), (TargetTerms(got.size, D(110), D(99)),))
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,17 @@ def test_a_target_in_percent_counts_from_the_mark() -> None:
             "stop",
             "must be below",
         ),
-        ("target below", {"target": Distance(price=D(99))}, {}, 10_000, "target", "must be above the price"),
+        (
+            "target below",
+            {"targets": (TargetWish(Distance(price=D(99))),)},
+            {},
+            10_000,
+            "target",
+            "must be above the price",
+        ),
         (
             "target the limit may pass",
-            {"limit": D(105), "target": Distance(price=D(102))},
+            {"limit": D(105), "targets": (TargetWish(Distance(price=D(102))),)},
             {},
             10_000,
             "target",

@@ -16,6 +16,7 @@ from stopkeeper.core.record import CloseAsk, KeyRecord
 from stopkeeper.core.report import Phase, phase_of, position_row, trade_row
 from stopkeeper.core.sweep import differences, project
 from tests.unit.core.scene import (
+    AIM,
     ENTERED_MS,
     ENTRY_FILL,
     KEY,
@@ -87,7 +88,7 @@ def test_phases(what: str, rec: KeyRecord, look: Seen, phase: Phase) -> None:
 
 def test_a_row_of_a_protected_position() -> None:
     row = position_row(
-        record(held_trade(target=D(110), naked_ms=40)), seen(position(mark="103"), (stop(),), mark="103"), frame()
+        record(held_trade(targets=AIM, naked_ms=40)), seen(position(mark="103"), (stop(),), mark="103"), frame()
     )
     assert row is not None
     assert (row.phase, row.size, row.entry_price, row.stop_price, row.stop_order_id) == (
@@ -209,8 +210,8 @@ def test_what_a_sweep_wakes(what: str, rec: KeyRecord, look: Seen, why: str | No
             ["margin_mode"],
         ),
         ("cross, as found", record(found_trade()), seen(position(margin_mode=MarginMode.CROSS), (stop(),)), []),
-        ("no target", record(held_trade(target=D(110))), seen(position(), (stop(),)), ["no_target"]),
-        ("with target", record(held_trade(target=D(110))), seen(position(), (stop(), target())), []),
+        ("no target", record(held_trade(targets=AIM)), seen(position(), (stop(),)), ["no_target"]),
+        ("with target", record(held_trade(targets=AIM)), seen(position(), (stop(), target())), []),
         ("litter", record(), seen(None, (stop(),)), ["litter"]),
         ("unknown", record(quiet_ms=NOW), seen(), ["unknown"]),
         (

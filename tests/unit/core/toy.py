@@ -175,12 +175,13 @@ class Toy:
         self.serial += 1
         order = f"e{self.serial}"
         self.trade(terms.size * side.sign, order, entry_id(record.trade, action.attempt, INST))
-        legs = 1 if terms.target is None else 2
-        first = self.add(Role.STOP, side, terms.size, terms.stop, record.n - legs + 1, record.trade.id)
-        second = None
-        if terms.target is not None:
-            second = self.add(Role.TARGET, side, terms.size, terms.target, record.n, record.trade.id)
-        return EntryOutcome(Accepted(order, terms.size, self.mark), first, second)
+        n = record.n - len(terms.targets)
+        first = self.add(Role.STOP, side, terms.size, terms.stop, n, record.trade.id)
+        others = tuple(
+            self.add(Role.TARGET, side, aim.size, aim.trigger, n + index, record.trade.id)
+            for index, aim in enumerate(terms.targets, 1)
+        )
+        return EntryOutcome(Accepted(order, terms.size, self.mark), first, others)
 
     def cancel(self, action: Cancel, sent_ms: int) -> Outcome:
         """Take an order away. What happened too late for the look behind it to show, no rule can know."""

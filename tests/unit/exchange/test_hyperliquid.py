@@ -18,13 +18,13 @@ from exchange.signing import SecretKey, sign_l1_action
 from exchange.venues import NoSuchVenue, open_venue
 from stopkeeper.core.model import Known, MarginMode, OrderState, Side
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
-from stopkeeper.core.record import Terms
+from stopkeeper.core.record import TargetTerms, Terms
 from stopkeeper.engine.ports import EntryIds, Permit, Times, Urgency, Venue
 from tests.unit.exchange.conftest import KEY, WireServer, recorded
 
 NOW, SOON = Urgency.PROTECTIVE, Urgency.ORDINARY
-IDS = EntryIds("57b" + "0" * 28 + "1", "57b" + "0" * 28 + "2", None)
-TERMS = Terms(Dec("0.01"), Dec(96000), Dec(90000), Dec(81000), None, None, Dec(95000))
+IDS = EntryIds("57b" + "0" * 28 + "1", "57b" + "0" * 28 + "2")
+TERMS = Terms(Dec("0.01"), Dec(96000), Dec(90000), Dec(81000), Dec(95000))
 FILLED = {"filled": {"totalSz": "0.01", "avgPx": "95001.5", "oid": 77}}
 
 
@@ -81,10 +81,11 @@ def test_every_effect_is_one_request_and_nothing_goes_with_it(venue: Hyperliquid
 
 def test_what_an_entry_carries(venue: Hyperliquid, server: WireServer) -> None:
     server.by_kind["order"] = _statuses(FILLED, {"resting": {"oid": 78}}, {"resting": {"oid": 79}})
-    ids, terms = replace(IDS, target="57b" + "0" * 28 + "3"), replace(TERMS, target=Dec(99000), target_worst=Dec(90000))
+    ids = replace(IDS, targets=("57b" + "0" * 28 + "3",))
+    terms = replace(TERMS, targets=(TargetTerms(Dec("0.01"), Dec(99000), Dec(90000)),))
     permit = _permit(venue)
     outcome = venue.enter("BTC", Side.LONG, terms, ids, permit)
-    assert outcome.target == Accepted("79", live=True)
+    assert outcome.targets == (Accepted("79", live=True),)
     body = server.asked[-1][1]
     entry, stop, target = body["action"]["orders"]
     assert body["action"]["grouping"] == "na"

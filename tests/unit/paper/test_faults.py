@@ -135,6 +135,16 @@ def test_partial_fill(client: Client) -> None:
     assert client.order(row("sell", "0.1", "91000", ro=True))[0]["filled"]["totalSz"] == "0.03"
 
 
+def test_a_part_fill_of_resting_orders_leaves_entries_at_market_alone(client: Client) -> None:
+    fault(client, "partial_fill", match={"action": "resting"}, fraction="0.3", times=2)
+    assert client.order(row("buy", "0.1", "99000"))[0]["filled"]["totalSz"] == "0.1"
+    oid = client.order(row("buy", "0.1", "94000", tif="Gtc"))[0]["resting"]["oid"]
+    for price, left in ((93_990, "0.07"), (93_980, "0.049"), (93_970, "0.0")):
+        client.control("/mark", {"symbol": "BTC", "price": price, "hold_ms": None})
+        assert client.info("orderStatus", user=ADDRESS, oid=oid)["order"]["order"]["sz"] == left
+    assert position(client) == "0.2"
+
+
 @pytest.mark.parametrize(
     ("kind", "read", "more"),
     [

@@ -228,6 +228,29 @@ def test_children_end_with_a_parent_that_never_filled() -> None:
     assert not made.accounts[USER].orders
 
 
+@pytest.mark.parametrize("reading", ["canceled_parent_cancels_children", "partial_parent_places_children"])
+@pytest.mark.parametrize("value", [True, False])
+def test_the_rest_of_an_ioc_parent_and_its_children_by_knob(reading: str, value: bool) -> None:
+    made = market(level_usd=Decimal(500), book_levels=1, **{reading: value})
+    legs = [order("buy", "0.05", "96000"), trigger("sell", "0.05", "93000")]
+    made.place(USER, legs, "normalTpsl", 1)
+    assert Decimal(0) < held(made) < Decimal("0.05")
+    # an IOC answers filled whatever its rest: no cancel has to do with it
+    assert bool(made.accounts[USER].orders) is (reading == "partial_parent_places_children" and value)
+
+
+def test_a_modify_that_fails_leaves_the_children_waiting() -> None:
+    made = market()
+    legs = [order("buy", "0.01", "94000", "Gtc"), trigger("sell", "0.01", "93000")]
+    parent = made.place(USER, legs, "normalTpsl", 1)[0]
+    assert isinstance(parent, Resting)
+    assert isinstance(made.modify(USER, parent.order.oid, order("buy", "9", "94000", "Gtc"), 2), Refused)
+    assert [o.status for o in made.accounts[USER].orders.values()] == ["waitingForFill", "open"]
+    filled = made.modify(USER, parent.order.oid, order("buy", "0.01", "96000", "Gtc"), 3)
+    assert not isinstance(filled, Refused)
+    assert [o.status for o in made.accounts[USER].orders.values() if o.trigger] == ["open"]
+
+
 def test_groupings_of_the_wrong_form_are_refused() -> None:
     made = market()
     with pytest.raises(GroupingError, match="Main order cannot be trigger order"):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -73,6 +74,49 @@ def test_a_replay_walks_open_low_high_close_and_stays(tmp_path: Path) -> None:
     assert seen[:3] == [Decimal(100), Decimal(90), Decimal(130)]
     assert seen[4:7] == [Decimal(120), Decimal(125), Decimal(80)]
     assert source.step(100)["BTC"] == Decimal(85)
+
+
+def month(file: Path) -> None:
+    """A month of one-minute bars, named by their close, that rise by one a bar."""
+    began = datetime(2021, 12, 31, 23, 1, tzinfo=UTC)
+    lines = ["timestamp,open,high,low,close,volume"]
+    for n in range(44_640):
+        at = (began + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        lines.append(f"{at},{20000 + n}.0,{20001 + n}.0,{20000 + n}.0,{20001 + n}.0,1.5")
+    file.write_text("\n".join(lines) + "\n")
+
+
+def test_a_month_of_minutes_starts_where_it_is_told_to(tmp_path: Path) -> None:
+    file = tmp_path / "month.csv"
+    month(file)
+    whole, _ = build(PaperOptions(prices=str(file)))
+    assert whole.market.marks["BTC"] == 20_000
+    for offset, mark in (
+        ("2021-12-31T23:00", 20_000),  # the first bar closes at 23:01
+        ("2022-01-05T10:00", 20_000 + 4 * 1440 + 11 * 60),
+        ("2022-01-05T11:00:00+01:00", 20_000 + 4 * 1440 + 11 * 60),
+        ("2022-01-31 22:59", 20_000 + 44_639),
+        ("2022-01-31T23:00", 20_000 + 44_640),
+    ):
+        venue, _ = build(PaperOptions(prices=f"{file}@{offset}", speed=Decimal(60)))
+        assert venue.market.marks["BTC"] == mark
+        venue.tick(2.0)
+        assert venue.market.marks["BTC"] == min(mark + 2, 64_640)
+    span = "2021-12-31T23:00:00 to 2022-01-31T23:00:00 UTC"
+    for offset in ("2021-12-31T22:59", "2022-02-01T10:00"):
+        with pytest.raises(PaperError, match=f"start {offset} lies outside .*{span}"):
+            build(PaperOptions(prices=f"{file}@{offset}"))
+    with pytest.raises(PaperError, match=f"start 'noon' is no time; write one within {span}"):
+        build(PaperOptions(prices=f"{file}@noon"))
+    with pytest.raises(PaperError, match="nowhere"):
+        build(PaperOptions(prices="nowhere.csv@2022-01-05T10:00"))
+
+
+def test_a_file_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "a@b.csv"
+    file.write_text("timestamp,open,high,low,close\n1640995260,100,110,90,105\n")
+    assert build(PaperOptions(prices=str(file)))[0].market.marks["BTC"] == 100
+    assert build(PaperOptions(prices=f"{file}@1640995260"))[0].market.marks["BTC"] == 105
 
 
 def test_a_walk_repeats_with_its_seed() -> None:

@@ -6,24 +6,24 @@ from decimal import Decimal
 import pytest
 
 from stopkeeper.core.model import Key, Side
-from stopkeeper.core.record import KeyRecord, Origin, Trade
+from stopkeeper.core.record import Goal, KeyRecord, Origin, Trade
 from stopkeeper.store.asks import Admitted, merge, micro_down, micro_up, wish_between
 
 KEY = Key("main", "BTC")
-TRADE = Trade("t1", Origin.SIGNAL, KEY, Side.LONG, 1, stop=Decimal(9), target=Decimal(20))
+TRADE = Trade("t1", Origin.SIGNAL, KEY, Side.LONG, 1, stop=Decimal(9), targets=(Goal(Decimal(20), Decimal(1)),))
 
 
 def test_only_what_changed_is_wished() -> None:
     before = KeyRecord(KEY, trade=TRADE)
     wish = wish_between(
-        before, replace(before, trade=replace(TRADE, stop=Decimal(10), stop_moved_by="person", target=None))
+        before, replace(before, trade=replace(TRADE, stop=Decimal(10), stop_moved_by="person", targets=()))
     )
     assert wish is not None
-    assert wish.changed == ("stop", "stop_moved_by", "stop_moved_ms", "target")
+    assert wish.changed == ("stop", "stop_moved_by", "stop_moved_ms", "stop_why", "loosened", "targets")
     trailed = replace(before, trade=replace(TRADE, stop=Decimal("9.5"), widen=4, stop_moved_by="policy"))
     merged = merge(trailed, [wish], 8)
     assert merged.version == 8
-    moved = replace(TRADE, stop=Decimal(10), stop_moved_by="person", target=None)
+    moved = replace(TRADE, stop=Decimal(10), stop_moved_by="person", targets=())
     assert merged.trade == replace(moved, widen=4)
 
 

@@ -64,8 +64,11 @@ FAULTS = [
     ({"stops.worst": "0.1"}, "stops.worst", 'like "10%"'),
     ({"stops.exit_tolerance": '"0.5%"'}, "stops.exit_tolerance", "greater than 0.005"),
     ({"stops.naked_limit": '"2m"'}, "stops.naked_limit", '"1s" to "60s"'),
-    ({"stops.trailing": '"2%"'}, "stops.trailing", "not there yet"),
-    ({"alerts.urls": '["tgram://x"]'}, "alerts.urls", "next release"),
+    ({"stops.trailing": '"two"'}, "stops.trailing", "it is not a number"),
+    ({"stops.trailing": '"step:"'}, "stops.trailing", "it is not a percentage"),
+    ({"stops.trailing": '"2%@1"'}, "stops.trailing", "it is not a percentage"),
+    ({"stops.breakeven": "1"}, "stops.breakeven", "write a rule in quotes"),
+    ({"stops.interval": '"1s"'}, "stops.interval", 'at least "5s"'),
     ({"paper.port": "70000"}, "paper.port", "at most 65535"),
     ({"paper.port": "9000", "paper.control_port": "9000"}, "paper.control_port", "must differ"),
     ({"flower.enabled": '"maybe"'}, "flower.enabled", "true or false"),
@@ -119,8 +122,8 @@ def test_no_file_and_no_toml_say_so(tmp_path: Path) -> None:
 def test_what_is_right_loads_with_the_designs_defaults(write: Write) -> None:
     settings = load(write({"risk.max_notional": '"5000.50"', "risk.max_stop_distance": '"12.5 %"'}))
     assert settings.accounts["main"].mode == "paper"
-    assert settings.limits() == Limits(max_notional=Decimal("5000.50"), max_stop_distance=Decimal("0.125"))
-    assert settings.rules("main") == Rules(limits=settings.limits())
+    assert settings.limits("main") == Limits(max_notional=Decimal("5000.50"), max_stop_distance=Decimal("0.125"))
+    assert settings.rules("main") == Rules(limits=settings.limits("main"))
     assert settings.rules("main").margin_mode is MarginMode.ISOLATED
     assert settings.times().sweep_ms == 15_000
 

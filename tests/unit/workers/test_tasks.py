@@ -12,8 +12,9 @@ import pytest
 from stopkeeper.core.actions import Again, Rest, RestKind
 from stopkeeper.core.model import Key
 from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.rules import Rules
 from stopkeeper.engine.ports import LeaseLost, StoreGone, Times
-from stopkeeper.engine.words import Refused
+from stopkeeper.engine.typed import Refused
 from tasks import close, edge, entry, queues, runtime, scrub, supervise, sweep
 from tasks.edge import TaskFailed
 
@@ -29,6 +30,7 @@ class World:
     published: list[tuple[str, tuple[Any, ...], dict[str, Any]]]
     notes: list[str]
     marked: list[tuple[Key, int]]
+    fed: bool = True
 
 
 def _trade(**facts: Any) -> Any:
@@ -41,6 +43,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     ports = SimpleNamespace(
         account="main",
         times=Times(),
+        rules=Rules(),
+        prices=SimpleNamespace(heard_ms=lambda _account: 500 if made.fed else None),
         venue=SimpleNamespace(now_ms=lambda: 1_000),
         wakes=SimpleNamespace(
             claim=lambda limit, lease_ms: made.due, mark_due=lambda key, after: made.marked.append((key, after))
@@ -104,9 +108,16 @@ def test_refresh_looks_once_an_account_and_drives_what_is_not_right(
 
 def test_confirm_makes_only_the_unproven_due(world: World) -> None:
     world.records[BTC] = replace(KeyRecord(BTC), trade=_trade())
-    world.records[ETH] = replace(KeyRecord(ETH), trade=_trade(sent=(SimpleNamespace(unproven=True),)))
+    world.records[ETH] = replace(KeyRecord(ETH), trade=_trade(sent=(SimpleNamespace(unproven=True, rests=False),)))
     assert supervise.confirm_fills() == "due 1: main:ETH"
     assert world.marked == [(ETH, 0)]
+
+
+@pytest.mark.parametrize(("fed", "told"), [(True, "due none"), (False, "due 1: main:ETH")])
+def test_an_entry_that_rests_is_due_when_no_stream_would_tell_of_a_fill(world: World, *, fed: bool, told: str) -> None:
+    world.fed = fed
+    world.records[ETH] = replace(KeyRecord(ETH), trade=_trade(sent=(SimpleNamespace(unproven=False, rests=True),)))
+    assert supervise.confirm_fills() == told
 
 
 def test_sweep_says_what_it_woke_and_leaves_its_note(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

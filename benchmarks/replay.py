@@ -1,0 +1,204 @@
+"""Real prices through the whole engine under virtual time: every move of a stop and every exit held against the truth.
+
+``python -m benchmarks.replay [FILE.csv] [--trail SPEC] [--breakeven SPEC] [--days N] [--http MINUTES] [--json]``
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.bars import several
+from benchmarks.judging import Verdict, judge, naked
+from benchmarks.stories import Wish
+from benchmarks.virtual import World
+from stopkeeper.core.model import Key
+from stopkeeper.engine import desk
+
+DEFAULT = Path(__file__).parents[1].parent / "shared" / "data" / "btc-perp-1m-2022-01.csv"
+DAY_MS = 86_400_000
+WARM_UP_MS = 4 * 3_600_000  # bars enough for an average true range
+COOL_MS = (60_000, 900_000)
+NOTIONAL = "2000"
+LIMIT_S = 6 * 3600
+SYMBOLS = ("BTC", "ETH", "SOL")
+
+WISHES = (
+    ("targets 2%:50% 4%:50%", {"targets": ("2%:50%", "4%:50%"), "time_limit_s": 24 * 3600}),
+    ("trail 1%", {"trail": "1%"}),
+    ("trail 1%@1R, break-even 1R", {"trail": "1%@1R", "breakeven": "1R"}),
+    ("atr:3:14:5m", {"trail": "atr:3:14:5m"}),
+    ("step:0.5%", {"trail": "step:0.5%"}),
+    ("400 USD", {"trail": "400"}),
+    ("time limit 3h", {"time_limit_s": 3 * 3600}),
+    ("targets 1%:40% 3%:60%, break-even target", {"targets": ("1%:40%", "3%:60%"), "breakeven": "target"}),
+    ("resting 0.1% away, step:0.5R@0.5R", {"rests": True, "trail": "step:0.5R@0.5R"}),
+)
+
+
+class Trader:
+    """A simple source of signals: whenever flat and cool, it opens long or short in turn, by one wish after another."""
+
+    def __init__(self, world: World, symbol: str, seed: int, only: dict[str, Any] | None = None) -> None:
+        self._world, self._dice = world, random.Random(f"{seed}:{symbol}")
+        self._key, self._only = Key(world.ports.account, symbol), only
+        self._count = 0
+        self._opens_ms = world.now_ms() + WARM_UP_MS
+        self._flat = True
+        self.wishes: dict[str, Wish] = {}
+        self.refused: list[str] = []
+
+    def step(self) -> None:
+        """Open a trade if none is open and the time has come; count what is asked of the venue while one is held."""
+        world = self._world
+        flat = world.ports.records.load(self._key).trade is None
+        if flat and not self._flat:
+            self._opens_ms = world.now_ms() + self._dice.randint(*COOL_MS)
+        self._flat = flat
+        if flat and world.now_ms() >= self._opens_ms:
+            self._open()
+
+    def next_wish(self) -> Wish:
+        """Return what is wished for next."""
+        side = "long" if self._count % 2 == 0 else "short"
+        if self._only is not None:
+            return Wish("as asked", side, **self._only)
+        name, more = WISHES[self._count % len(WISHES)]  # an odd number of them: each comes on both sides
+        return Wish(name, side, **({"time_limit_s": LIMIT_S} | more))
+
+    def _open(self) -> None:
+        world, wish = self._world, self.next_wish()
+        self._count += 1
+        more: dict[str, Any] = {}
+        if wish.rests:
+            mark = world.paper.market.marks[self._key.symbol]
+            away = mark - wish.sign * mark / 1000
+            more = {"limit": f"{away:.5g}", "rest": True, "expires": "30m"}
+        if wish.time_limit_s is not None:
+            more["time_limit"] = f"{wish.time_limit_s}s"
+        signal = desk.parse_signal(
+            account=world.ports.account,
+            symbol=self._key.symbol,
+            side=wish.side,
+            stop=wish.stop,
+            notional=NOTIONAL,
+            target=wish.targets,
+            trail=wish.trail,
+            breakeven=wish.breakeven,
+            now_ms=world.now_ms(),
+            signal_id=f"{self._key.symbol}-{self._count}",
+            **more,
+        )
+        try:
+            self.wishes[desk.submit(signal, world.ports).trade_id] = wish
+        except desk.Refused as refused:
+            self.refused.append(str(refused))
+        self._opens_ms = world.now_ms() + COOL_MS[1]
+
+    def finish(self) -> str:
+        """Close by command what is still open, and run until it is booked; return that trade, or ""."""
+        world = self._world
+        left = world.ports.records.load(self._key).trade
+        if left is None:
+            return ""
+        if left.entered_ms is not None:
+            desk.ask_close(self._key, world.ports)
+        end_ms = world.now_ms() + 40 * 60_000
+        while world.ports.records.load(self._key).trade is not None and world.now_ms() < end_ms:
+            world.run(world.now_ms() + world.step_ms, lambda: None)
+        return left.id
+
+
+def replay(prices: Path, *, days: float | None, seed: int = 1, only: dict[str, Any] | None = None) -> Verdict:
+    """Run a file of prices, or its first days, through the engine and judge."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(several(prices, SYMBOLS, Path(folder) / "prices.csv"), symbols=SYMBOLS)
+    starts_ms = world.now_ms()
+    ends_ms = world.ends_ms if days is None else min(world.ends_ms, starts_ms + int(days * DAY_MS))
+    traders = [Trader(world, symbol, seed, only) for symbol in SYMBOLS]
+
+    def step() -> None:
+        for trader in traders:
+            trader.step()
+
+    world.run(ends_ms, step)
+    by_hand = frozenset(trader.finish() for trader in traders)
+    wishes = {name: wish for trader in traders for name, wish in trader.wishes.items()}
+    verdict = judge(world, wishes, by_hand=by_hand)
+    verdict.wrong += [f"naked: {each}" for each in naked(world)]
+    verdict.figures |= {
+        "signals": len(wishes),
+        "signals refused at the door": sum(len(trader.refused) for trader in traders),
+        "market days": round((world.now_ms() - starts_ms) / DAY_MS, 2),
+        "wall s": round(time.perf_counter() - began, 1),
+    }
+    return verdict
+
+
+def show(verdict: Verdict, title: str) -> None:
+    """Print a verdict as tables."""
+    console = Console(width=120)
+    reasons = sorted({name for tally in verdict.by_wish.values() for name in tally} - {"trades", "moves"})
+    table = Table("wish", "trades", "moves", *reasons, title=title)
+    for name, tally in verdict.by_wish.items():
+        table.add_row(name, *(str(tally[column]) for column in ("trades", "moves", *reasons)))
+    total = sum(verdict.by_wish.values(), Counter[str]())
+    table.add_section()
+    table.add_row("all", *(str(total[column]) for column in ("trades", "moves", *reasons)))
+    console.print(table)
+    figures = Table("figure", "value")
+    for name, value in verdict.figures.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        figures.add_row(name, text)
+    console.print(figures)
+    for each in verdict.wrong[:50]:
+        console.print(f"WRONG {each}", style="red")
+    console.print(
+        "kept: every move and every exit is explained" if not verdict.wrong else f"{len(verdict.wrong)} wrong"
+    )
+
+
+def as_json(verdict: Verdict) -> str:
+    """Return a verdict as one document."""
+    wishes = {name: dict(tally) for name, tally in verdict.by_wish.items()}
+    return json.dumps({"wrong": verdict.wrong, "figures": verdict.figures, "by_wish": wishes}, indent=1)
+
+
+def prices_file(given: Path | None) -> Path:
+    """Return the file of prices to replay. Exits with a sentence where there is none."""
+    path = given or DEFAULT
+    if not path.is_file():
+        sys.exit(f"{path} is not there: name a CSV file with the columns timestamp,open,high,low,close[,volume]")
+    return path
+
+
+def main() -> int:
+    """Replay, judge, print; exit 1 if anything was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--trail", help="one rule for all trades instead of the rotation, such as 1%% or atr:3:14:5m")
+    parser.add_argument("--breakeven", help="likewise, such as 1R")
+    parser.add_argument("--days", type=float)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    only = {name: getattr(given, name) for name in ("trail", "breakeven") if getattr(given, name)}
+    verdict = replay(prices_file(given.file), days=given.days, seed=given.seed, only=only or None)
+    if given.json:
+        sys.stdout.write(as_json(verdict) + "\n")
+    else:
+        show(verdict, "real prices through the whole engine, under virtual time")
+    return 1 if verdict.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""When a policy's wish becomes the stop that is wanted: what is learned of prices, and how often a move is worth it."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from stopkeeper.core.believe import Held
+from stopkeeper.core.case import Case
+from stopkeeper.core.model import Side
+from stopkeeper.core.policy import TrailKind
+from stopkeeper.core.record import Trade
+from stopkeeper.core.sizing import farther, on_grid
+from stopkeeper.core.trailing import Course, improves, wanted, worth_it
+
+
+def follow_price(trade: Trade, held: Held, case: Case) -> Trade:
+    """Note the best price so far, and let the stop that is wanted follow it where the policy says so.
+
+    Only a mark that no other source contradicts counts; a wish the price has already passed is none.
+    """
+    mark = held.position.mark if held.position else None
+    if mark is None or not case.sure or trade.side is not held.side:
+        return trade
+    if not trade.policy.moves:
+        return trade
+    trade = _peak(trade, mark, case.now)
+    if case.seen.atr is not None and case.seen.atr != trade.atr:
+        trade = replace(trade, atr=case.seen.atr)
+    wish = wish_of(trade, held, case)
+    if wish is None or case.now < pause_ends_ms(trade, case):
+        return trade
+    trigger, why = wish
+    return replace(
+        trade,
+        stop=trigger,
+        stop_moved_by="policy",
+        stop_moved_ms=case.now,
+        stop_why=why,
+        loosened=False,
+        moves_refused=0,
+    )
+
+
+def _peak(trade: Trade, mark: Decimal, now: int) -> Trade:
+    """A person's move starts the count anew: else a policy would undo it at once."""
+    by_person = trade.stop_moved_by == "person" and trade.stop_moved_ms > trade.peak_ms
+    if trade.peak is None or by_person:
+        return replace(trade, peak=mark, peak_from=mark if by_person else None, peak_ms=max(now, trade.stop_moved_ms))
+    return replace(trade, peak=mark) if improves(mark, trade.peak, trade.side) else trade
+
+
+def wish_of(trade: Trade, held: Held, case: Case) -> tuple[Decimal, str] | None:
+    """Return the trigger a trade's policy wants now, on the grid, and why; None where it wants no better one."""
+    if not trade.policy.moves or trade.stop is None or trade.peak is None or held.position is None:
+        return None
+    if trade.peak_from is not None and not improves(trade.peak, trade.peak_from, held.side):
+        return None
+    course = Course(
+        side=held.side,
+        entry=held.position.entry_price,
+        first_stop=trade.first_stop,
+        peak=trade.peak,
+        fee=case.frame.market.taker_fee,
+        atr=trade.atr,
+        hit=trade.taken > 0,
+    )
+    wish = wanted(trade.policy, course)
+    if wish is None:
+        return None
+    trigger = on_grid(wish[0], case.frame.market, farther(held.side))
+    if case.beyond(trigger, held) or not worth_it(trigger, trade.stop, held.side, case.rules.stop_step):
+        return None
+    return trigger, wish[1]
+
+
+def pause_ends_ms(trade: Trade, case: Case) -> int:
+    """Return until when the stop is not moved again by a policy: each move is two actions of the venue's budget."""
+    moved = max(trade.moves_ms[-1] if trade.moves_ms else 0, trade.stop_moved_ms)
+    return moved + case.rules.stop_interval_ms
+
+
+def next_price(trade: Trade, step: Decimal) -> Decimal | None:
+    """Return the mark from which on a look is worth it, because a policy may want a better stop; None = never."""
+    if not trade.policy.moves or trade.peak is None:
+        return None
+    return trade.peak * (1 + step if trade.side is Side.LONG else 1 - step)
+
+
+def needs_candles(trade: Trade | None) -> bool:
+    """Return whether a trade's policy looks at candles."""
+    return trade is not None and trade.policy.trail.kind is TrailKind.ATR and trade.entered_ms is not None

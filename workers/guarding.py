@@ -1,0 +1,135 @@
+"""Who watches that Redis answers, and stands in while it does not: the guardian's venue, its loop, its voice.
+
+What is decided while Redis is gone stands in engine/guardian.py and core/guarding.py.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from exchange.budget import LocalBudget, LocalCache
+from exchange.clock import mono_ms
+from exchange.nonces import LocalNonces
+from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.rules import Switches
+from stopkeeper.engine.guardian import Guardian, Say
+from stopkeeper.engine.ports import Journal, StoreGone, Times
+from workers.settings import Settings
+from workers.settings_sections import AlertsSection
+from workers.wiring import venue_account
+
+log = logging.getLogger(__name__)
+CHECK_MS = 250
+SLEPT_MS = 2_000  # a loop that comes so much too late slept itself: that nothing was heard says nothing
+GRACE_MS = 3_000  # then it listens anew for so long
+KEPT = 200  # lines that wait for the journal
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Nonces, budgets and texts of this process alone; one for all its guardians, as they share hosts and signers."""
+
+    nonces: LocalNonces = field(default_factory=LocalNonces)
+    budget: LocalBudget = field(default_factory=LocalBudget)
+    texts: LocalCache = field(default_factory=LocalCache)
+
+
+class Guard:
+    """Lets the guardian of one account act from ``guardian_ms`` after Redis last answered until it answers again."""
+
+    def __init__(
+        self,
+        account: str,
+        times: Times,
+        alerts: AlertsSection,
+        journal: Journal,
+        make: Callable[[Say], Guardian],
+        clock: Clock = mono_ms,
+    ) -> None:
+        self._account, self._times, self._alerts, self._journal = account, times, alerts, journal
+        self._clock = clock
+        self._alive_ms = self._checked_ms = clock()
+        self._told: list[tuple[float, str, str]] = []  # what the journal does not know yet
+        self._guardian = make(self.tell)
+
+    def note_alive(self, records: Sequence[KeyRecord], switches: Switches) -> None:
+        """Note that Redis answered with these; a guardian that acts stops before its next deed. For any thread."""
+        now = self._clock()
+        self._alive_ms = now
+        self._guardian.take(records, switches, int(now))
+
+    @property
+    def silent_ms(self) -> float:
+        """Return how long ago Redis last answered."""
+        return self._clock() - self._alive_ms
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        self._alive_ms = self._checked_ms = self._clock()
+        try:
+            while True:
+                if self._is_gone():
+                    await self._stand_in()
+                await asyncio.sleep(CHECK_MS / 1000)
+        finally:
+            self._guardian.dismiss()  # a round in its thread does not end with this task
+
+    def _is_gone(self) -> bool:
+        now = self._clock()
+        if now - self._checked_ms > SLEPT_MS:
+            self._alive_ms = max(self._alive_ms, now - self._times.guardian_ms + GRACE_MS)
+        self._checked_ms = now
+        return self.silent_ms >= self._times.guardian_ms
+
+    async def _stand_in(self) -> None:
+        began, deeds = self._alive_ms, len(self._told)
+        seconds = f"{self.silent_ms / 1000:.0f} s"
+        self.tell("", f"Redis is gone for {seconds}: the guardian acts alone: stops, closes, cancels of entries")
+        while self.silent_ms >= self._times.guardian_ms:
+            pause_ms = await asyncio.to_thread(self._guardian.patrol, int(self._clock()))
+            await asyncio.sleep(pause_ms / 1000)
+        self._checked_ms = self._clock()
+        lines = len(self._told) - deeds - 1
+        gone_s = (self._alive_ms - began) / 1000
+        self.tell("", f"Redis answers again after {gone_s:.0f} s: the guardian stops; it told {lines} things")
+        await asyncio.to_thread(self._write_down)
+
+    def tell(self, symbol: str, text: str) -> None:
+        """Say something as loudly as can be without Redis: the log, and every alert service at once."""
+        from workers.alerts import send_now
+
+        log.error("%s: %s", self._account, text)
+        send_now(self._alerts, f"Stopkeeper {self._account}: guardian", text)
+        self._told = [*self._told, (self._clock(), symbol, text)][-KEPT:]
+
+    def _write_down(self) -> None:
+        """Bring into the journal what was told meanwhile; if Redis is gone once more it waits for the next time."""
+        while self._told:
+            at_ms, symbol, text = self._told[0]
+            try:
+                ago_s = (self._clock() - at_ms) / 1000
+                self._journal.write(self._account, symbol, "guardian", f"{ago_s:.0f} s ago: {text}")
+            except StoreGone as gone:
+                log.warning("%s: the guardian's deeds wait for the journal: %s", self._account, gone)
+                return
+            self._told = self._told[1:]
+
+
+def open_guard(settings: Settings, account: str, journal: Journal, local: Local) -> Guard:
+    """Return the guard of an account, its guardian with a venue of its own that needs no Redis; nothing is sent yet."""
+    from exchange.venues import open_venue
+
+    times, named = settings.times(), venue_account(settings, account)
+    own = open_venue(named.as_guardian(), times, local.nonces, local.budget, local.texts)
+    spare = None
+    if named.guardian_key is not None:
+        spare = open_venue(named, times, local.nonces, local.budget, local.texts)
+
+    def make(say: Say) -> Guardian:
+        symbols, rules = settings.accounts[account].symbols, settings.rules(account)
+        return Guardian(account, settings.installation, symbols, rules, times, own, say, spare, int(mono_ms()))
+
+    return Guard(account, times, settings.alerts, journal, make)
