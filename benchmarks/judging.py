@@ -37,8 +37,9 @@ def judge(
     *,
     by_hand: frozenset[str] = frozenset(),
     allowed: frozenset[str] = frozenset(),
+    in_time: bool = True,
 ) -> Verdict:
-    """Judge a run that has ended flat.
+    """Judge a run that has ended flat. ``in_time`` = a move that is due may not wait: the feed told of every price.
 
     ``by_hand`` are the trades closed by command at the end, ``allowed`` exit reasons an arranged fault explains.
     """
@@ -58,7 +59,7 @@ def judge(
             tally[story.line.exit.reason] += 1
     verdict.wrong += of_books(world, ledger, told)
     verdict.figures = figures(world, told, waits)
-    if late(waits):
+    if in_time and late(waits):
         verdict.wrong.append(f"{late(waits)} moves that were due came late: {sorted(waits)[-5:]} ms")
     return verdict
 

@@ -111,7 +111,7 @@ def _explained(move: Move, rule: Rule, evidence: Evidence) -> list[str]:
             wrong.append(f"the ATR was one of {mine}, not {atr[1]}")
     steps = _STEPS.search(move.why)
     if steps is not None:  # no best price is named: the steps are held against the farthest the mark ever went
-        step = rule.distance(story.wish.trail.removeprefix("step:"))
+        step = rule.distance(story.wish.trail.partition("@")[0].removeprefix("step:"))
         there = on_grid(
             story.first_stop + story.wish.sign * int(steps[1]) * step, story.decimals, up=story.wish.sign < 0
         )

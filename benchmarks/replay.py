@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,16 @@ WISHES = (
 class Trader:
     """A simple source of signals: whenever flat and cool, it opens long or short in turn, by one wish after another."""
 
-    def __init__(self, world: World, symbol: str, seed: int, only: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        symbol: str,
+        seed: int,
+        wishes: Sequence[tuple[str, dict[str, Any]]] = WISHES,
+        cool_ms: tuple[int, int] = COOL_MS,
+    ) -> None:
         self._world, self._dice = world, random.Random(f"{seed}:{symbol}")
-        self._key, self._only = Key(world.ports.account, symbol), only
+        self._key, self._choice, self._cool_ms = Key(world.ports.account, symbol), wishes, cool_ms
         self._count = 0
         self._opens_ms = world.now_ms() + WARM_UP_MS
         self._flat = True
@@ -61,7 +69,7 @@ class Trader:
         world = self._world
         flat = world.ports.records.load(self._key).trade is None
         if flat and not self._flat:
-            self._opens_ms = world.now_ms() + self._dice.randint(*COOL_MS)
+            self._opens_ms = world.now_ms() + self._dice.randint(*self._cool_ms)
         self._flat = flat
         if flat and world.now_ms() >= self._opens_ms:
             self._open()
@@ -69,9 +77,7 @@ class Trader:
     def next_wish(self) -> Wish:
         """Return what is wished for next."""
         side = "long" if self._count % 2 == 0 else "short"
-        if self._only is not None:
-            return Wish("as asked", side, **self._only)
-        name, more = WISHES[self._count % len(WISHES)]  # an odd number of them: each comes on both sides
+        name, more = self._choice[self._count % len(self._choice)]  # an odd number of them: each comes on both sides
         return Wish(name, side, **({"time_limit_s": LIMIT_S} | more))
 
     def _open(self) -> None:
@@ -101,7 +107,7 @@ class Trader:
             self.wishes[desk.submit(signal, world.ports).trade_id] = wish
         except desk.Refused as refused:
             self.refused.append(str(refused))
-        self._opens_ms = world.now_ms() + COOL_MS[1]
+        self._opens_ms = world.now_ms() + self._cool_ms[1]
 
     def finish(self) -> str:
         """Close by command what is still open, and run until it is booked; return that trade, or ""."""
@@ -124,7 +130,8 @@ def replay(prices: Path, *, days: float | None, seed: int = 1, only: dict[str, A
         world = World(several(prices, SYMBOLS, Path(folder) / "prices.csv"), symbols=SYMBOLS)
     starts_ms = world.now_ms()
     ends_ms = world.ends_ms if days is None else min(world.ends_ms, starts_ms + int(days * DAY_MS))
-    traders = [Trader(world, symbol, seed, only) for symbol in SYMBOLS]
+    chosen = WISHES if only is None else (("as asked", only),)
+    traders = [Trader(world, symbol, seed, chosen) for symbol in SYMBOLS]
 
     def step() -> None:
         for trader in traders:

@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -42,6 +42,11 @@ class PaperProcess:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
+    def delete(self, path: str) -> None:
+        request = urllib.request.Request(self.control + path, method="DELETE")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            answer.read()
+
     def requests(self) -> int:
         """Return how many requests the venue has had."""
         return int(self.get("/stats")["requests"]["total"])
@@ -51,10 +56,11 @@ class PaperProcess:
 
 
 @contextmanager
-def paper(latency_ms: int, prices: str = "still") -> Iterator[PaperProcess]:
-    """Run a paper venue on free ports."""
+def paper(latency_ms: int, prices: str = "still", symbols: Sequence[str] = ()) -> Iterator[PaperProcess]:
+    """Run a paper venue on free ports; ``symbols`` instead of those it lists by itself, as ``--symbols`` takes them."""
     command = [sys.executable, "-m", "exchange.paper", "--port", "0", "--control-port", "0", "--ready-json"]
     command += ["--prices", prices, "--latency-ms", str(latency_ms)]
+    command += ["--symbols", ",".join(symbols)] if symbols else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None

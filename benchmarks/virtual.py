@@ -34,9 +34,11 @@ from stopkeeper.store.memory.world import MemoryWorld
 ACCOUNT, INSTALLATION = "main", "be4c3"
 ADDRESS = "0x" + "be4c" * 10
 FUNDING_RATE = Decimal("0.0000125")  # an hour: the venue's usual one
-PAUSE_MS = 1_000
+PAUSE_MS = MIND_MS = 1_000
 STREAM_MS = 50
+FAR = Decimal("0.05")
 Message = Mapping[str, Any]
+_UNFILLED = {"triggered": "fired", "marketOrderNoLiquidityRejected": "stop_no_fill"}
 
 
 class Line(Protocol):
@@ -63,19 +65,25 @@ class GoodLine:
 
 @dataclass
 class Evidence:
-    """What truly happened, noted at the market itself: every mark, order and fill."""
+    """What truly happened, noted at the market itself: every mark, order and fill.
+
+    ``struck`` are the moments at which a fault took a stop away or kept it from filling: (when, coin, what).
+    """
 
     times_ms: "array[int]" = field(default_factory=lambda: array("q"))
     marks: dict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
     orders: dict[int, Order] = field(default_factory=dict)
-    history: dict[int, list[Order]] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
+    struck: list[tuple[int, str, str]] = field(default_factory=list)
 
     def hear(self, event: Event) -> None:
         """Note an event of the market."""
         if isinstance(event, OrderEvent):
-            self.orders[event.order.oid] = event.order
-            self.history.setdefault(event.order.oid, []).append(event.order)
+            order = event.order
+            self.orders[order.oid] = order
+            fault = "cancel_stop" if event.silent else _UNFILLED.get(order.status)
+            if fault is not None:
+                self.struck.append((order.status_ms, order.coin, fault))
         elif isinstance(event, FillEvent):
             self.fills.append(event.fill)
 
@@ -233,7 +241,9 @@ class Feed:
         self.watch = Watch(rules, PAUSE_MS)
         self._coming: list[tuple[int, int, Message]] = []
         self._pushed = 0
-        self.connections = 0
+        self.delivered: Counter[str] = Counter()  # spoiled messages that were taken in, by what was done to them
+        self.believed: Counter[str] = Counter()  # marks believed: far from the true one, or not
+        self.connections = self._minded_ms = 0
         self.connect()
 
     def connect(self) -> None:
@@ -265,20 +275,26 @@ class Feed:
         """Take in what has arrived and hand it on."""
         world, ports = self._world, self._world.ports
         now = world.now_ms()
+        if now - self._minded_ms >= MIND_MS:
+            self._minded_ms = now
+            self.watch.load(ports.records.all(ports.account))
+            if self.frames.silent(now) is None:
+                ports.prices.hear(ports.account)
         if self._line.broken(now) or self.frames.silent(now) is not None:
             self.connect()
             world.sweep()
         if not self._coming or self._coming[0][0] > now:
             return
         while self._coming and self._coming[0][0] <= now:
-            self.frames.take(heapq.heappop(self._coming)[2], now)
-        ports.prices.hear(ports.account)
+            message = heapq.heappop(self._coming)[2]
+            self.delivered[str(message.get("spoiled", "sound"))] += 1
+            self.frames.take(message, now)
         news = self.frames.drain()
         if news.flaws:
             ports.prices.count(ports.account, news.flaws)
         if news.marks:
             ports.prices.put(ports.account, news.marks)
-        self.watch.load(ports.records.all(ports.account))
+            self._compare(news.marks)
         for symbol, what in news.events:
             ports.wakes.wake(Key(ports.account, symbol), what)
         for key, why in self.watch.look_at(news.marks, now):
@@ -287,3 +303,9 @@ class Feed:
             doubted = self.watch.doubt(symbol, now)
             if doubted is not None:
                 ports.wakes.wake(doubted, "its price came far off: the venue is asked")
+
+    def _compare(self, marks: Mapping[str, Decimal]) -> None:
+        """Note whether what is believed is true; nobody but the report looks at it."""
+        for symbol, mark in marks.items():
+            true = self._world.paper.market.marks[symbol]
+            self.believed["false" if abs(mark - true) > true * FAR else "true"] += 1

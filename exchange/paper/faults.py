@@ -1,8 +1,8 @@
 """Faults on demand: rules that say which requests, orders, reads and feeds go wrong, how, and how often.
 
 A rule only answers questions ("does this request get lost?"); who asks decides what to do. State faults (`zero_price`,
-`freeze_price`, `bad_price`, `ws_silence`, `ws_deaf`, `drop_frames`, `repeat_frames`, `clock_skew`) last `delay_ms`, or
-until deleted when that is 0; for those that hide or are late, `delay_ms` is how late.
+`freeze_price`, `bad_price`, `ws_silence`, `ws_deaf`, `drop_frames`, `repeat_frames`, `ignore_stops`, `clock_skew`) last
+`delay_ms`, or until deleted when that is 0; for those that hide or are late, `delay_ms` is how late.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from exchange.paper.errors import PaperError
 from exchange.paper.topics import CHANNELS
 
 EDGE = ("refuse_before", "http_429", "http_502", "error", "late_processing", "late", "drop_answer")
-MATCHING = ("cancel_stop", "refuse_stop", "partial_fill", "stop_no_fill")
+MATCHING = ("cancel_stop", "refuse_stop", "partial_fill", "stop_no_fill", "ignore_stops")
 VIEWS = ("hide_fills", "hide_position", "hide_orders")
 FEED = ("zero_price", "freeze_price", "bad_price")
 FRAMES = ("ws_deaf", "drop_frames", "repeat_frames", "late_frames")
 STREAMS = ("ws_drop", "ws_silence", *FRAMES, "refuse_subscription")
 ACTS = ("liquidation", "clock_skew")
 KINDS = (*EDGE, *MATCHING, *VIEWS, *FEED, *STREAMS, *ACTS)
-LASTING = frozenset((*VIEWS, *FEED, *FRAMES, "ws_silence", "clock_skew"))
+LASTING = frozenset((*VIEWS, *FEED, *FRAMES, "ws_silence", "ignore_stops", "clock_skew"))
 _LATE = frozenset((*VIEWS, "late_frames"))  # their delay_ms is how late, not how long
 _MATCH = ("account", "symbol", "action", "nth")
 _MORE = ("text", "factor", "every", "shape", "fraction", "announce", "status", "then", "skew_ms", "how")

@@ -45,6 +45,9 @@ class Meddler(Protocol):
     def touch_fraction(self, order: Order) -> Decimal | None:
         """Return the greatest part of a resting order that may fill as the market comes to it, or None for all."""
 
+    def ignores(self, order: Order) -> bool:
+        """Tell whether a trigger that is crossed does not fire."""
+
     def on_fire(self, order: Order) -> Literal["fill", "reject", "hold"]:
         """Say what becomes of a trigger that fires."""
 
@@ -63,6 +66,10 @@ class NoMeddler:
     def touch_fraction(self, order: Order) -> Decimal | None:  # noqa: ARG002
         """Limit nothing."""
         return None
+
+    def ignores(self, order: Order) -> bool:  # noqa: ARG002
+        """Ignore none."""
+        return False
 
     def on_fire(self, order: Order) -> Literal["fill", "reject", "hold"]:  # noqa: ARG002
         """Let every trigger trade."""

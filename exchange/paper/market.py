@@ -28,7 +28,8 @@ class Market(Desk):
             if current is None or current.status != "open":
                 continue
             if current.trigger is not None and current.fired_ms is None:
-                if crossed(current.trigger, mark, is_buy=current.is_buy):
+                due = crossed(current.trigger, mark, is_buy=current.is_buy)
+                if due and not self.meddler.ignores(current):
                     self.fire(current, now_ms)
             else:
                 self._touch(current, now_ms)

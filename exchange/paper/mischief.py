@@ -45,6 +45,13 @@ class Mischief:
         rule = self.venue.faults.take("partial_fill", names, order.user, (order.coin,), named=named)
         return Decimal(str(rule.more.get("fraction", "0.5"))) if rule else None
 
+    def ignores(self, order: Order) -> bool:
+        """Leave a crossed stop standing while an `ignore_stops` fault lasts; each change of the mark strikes anew."""
+        if not _is_stop(order.trigger, reduce_only=order.reduce_only):
+            return False
+        now_ms = self.venue.now_ms()
+        return bool(self.venue.faults.strike("ignore_stops", order.oid, _STOP, order.user, (order.coin,), now_ms))
+
     def on_fire(self, order: Order) -> Literal["fill", "reject", "hold"]:
         """Let a fired trigger find nobody to trade with, at once or after a while."""
         rule = self.venue.faults.take("stop_no_fill", _STOP, order.user, (order.coin,))

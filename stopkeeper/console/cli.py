@@ -12,7 +12,17 @@ from click.exceptions import NoArgsIsHelpError
 
 from stopkeeper.console import shapes
 from stopkeeper.console.backend import Backend
-from stopkeeper.console.commands import accounting, alerting, inspecting, looking, running, saving, switching, trading
+from stopkeeper.console.commands import (
+    accounting,
+    alerting,
+    inspecting,
+    looking,
+    running,
+    saving,
+    stopping,
+    switching,
+    trading,
+)
 from stopkeeper.console.failures import Declined, Exit, Failure
 from stopkeeper.console.session import Session, common_options
 from stopkeeper.engine.desk import Refused, VenueAway
@@ -91,7 +101,7 @@ def build(backend: Backend) -> Root:
 
     assert isinstance(root, Root)  # for the type checker: click.group returns what cls says
     root.backend = backend
-    for module in (running, trading, saving, looking, accounting, switching, inspecting, alerting):
+    for module in (running, trading, stopping, saving, looking, accounting, switching, inspecting, alerting):
         for item in module.COMMANDS:
             root.add_command(item)
     return root

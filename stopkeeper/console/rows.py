@@ -96,7 +96,7 @@ _POSITION = (
     "trade_id", "account", "symbol", "side", "phase", "size", "entry_price", "stop_price", "stop_order_id",
     "stop_verified_at_ms", "target_price", "naked_ms", "unrealized_pnl",
 )  # fmt: skip
-_HELD = ("targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until_ms")
+_HELD = ("targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until_ms", "limit_price")
 _TRADE = ("exit_price", "exit_reason", "exit_evidence", "realized_pnl", "fees", "opened_at_ms", "closed_at_ms")
 _CORRECTION = ("revision", "complete")
 
@@ -135,7 +135,7 @@ def _position_cells(row: PositionRow, now: int) -> tuple[str, ...]:
         row.side or words.NOTHING,
         phase,
         words.amount(row.size),
-        words.average(row.entry_price),
+        words.average(row.entry_price) if row.limit_price is None else f"at {words.amount(row.limit_price)}",
         words.amount(row.stop_price),
         words.ago(row.stop_verified_at_ms, now),
         words.amount(row.target_price),

@@ -17,12 +17,15 @@ from stopkeeper.console import shapes, words
 from stopkeeper.console.backend import Backend, House
 from stopkeeper.console.failures import Declined, NotFound
 from stopkeeper.core.model import Key
+from stopkeeper.engine import desk
 from stopkeeper.engine.ports import Ports
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 WIDTH = 100
+ACT_S = 20.0
+NO_WORKERS = {"beat", "feed", "flower", "paper", "dashboard"}
 
 
 @dataclass
@@ -71,6 +74,16 @@ class Session:
             value=symbol,
             hint=f"{account} trades {', '.join(sorted(known.values()))}",
         )
+
+    def act_here(self, keys: Iterable[Key], seconds: float = ACT_S) -> None:
+        """Carry out what was asked from this process where no worker is heard of; else they are at it already."""
+        others = {beat.process for beat in self.house.heartbeats()} - NO_WORKERS
+        wanted = list(keys)
+        if others or not wanted:
+            return
+        self.note("no worker is heard of: carried out from here")
+        for account in sorted({key.account for key in wanted}):
+            desk.see_through([key for key in wanted if key.account == account], self.house.ports(account), seconds)
 
     # --- output ------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,11 @@ class Terms:
     targets: tuple[TargetTerms, ...] = ()
     resting: Resting = Resting.NO
 
+    @property
+    def notional(self) -> Decimal:
+        """Return what the entry is worth where it is expected to fill."""
+        return self.size * (self.mark if self.resting is Resting.NO else self.worst_price)
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:

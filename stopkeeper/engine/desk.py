@@ -3,16 +3,18 @@
 Nothing here acts at the venue: a wish is written down and the key woken; ``drive`` does the rest.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
+from time import monotonic, sleep
 from uuid import uuid4
 
 from stopkeeper.core import effects
-from stopkeeper.core.actions import ALL_FIELDS, Field
+from stopkeeper.core.actions import ALL_FIELDS, Field, Rest, RestKind
 from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_of
-from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, build
+from stopkeeper.core.case import ADMISSION_MARGIN_MS, LOOK_AGAIN_MS, Case, build
 from stopkeeper.core.ids import trade_id
 from stopkeeper.core.model import AccountSeen, Key, Side, Signal
 from stopkeeper.core.outcomes import Unknown
@@ -53,7 +55,7 @@ def submit(signal: Signal, ports: Ports) -> Submitted:
     if not known:
         room_for_nonces(ports)
     terms = None if known else pass_door(signal, ports)
-    notional = terms.size * terms.mark if terms else Decimal(0)
+    notional = terms.notional if terms else Decimal(0)
     nonces = ports.venue.reserve_nonces(ATTEMPTS) if terms else ()
     result = ports.records.admit(replace(trade, nonces=nonces), _digest(signal), notional, ports.rules.limits)
     limits = ports.rules.limits
@@ -191,6 +193,18 @@ def halt(ports: Ports) -> tuple[Key, ...]:
     ports.journal.write(ports.account, "", "switch", "halted: entries are cancelled, all is closed")
     ports.journal.write(ports.account, "", "alarm:halt", f"{ports.account} is halted until stopkeeper resume")
     return _wake_all(ports, "halt")
+
+
+def see_through(keys: Sequence[Key], ports: Ports, seconds: float) -> None:
+    """Drive keys from this process until each is flat or the time is up: for when no worker is heard of."""
+    end = monotonic() + seconds
+    left = list(keys)
+    while left and monotonic() < end:
+        for key in tuple(left):
+            rest = drive(key, ports)
+            if isinstance(rest, Rest) and rest.kind is RestKind.FLAT:
+                left.remove(key)
+        sleep(LOOK_AGAIN_MS / 1000)
 
 
 def _wake_all(ports: Ports, why: str) -> tuple[Key, ...]:

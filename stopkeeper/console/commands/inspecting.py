@@ -1,6 +1,6 @@
 """Commands that judge: status at a glance, audit against the promise, doctor of the installation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -14,9 +14,12 @@ from stopkeeper.console.session import Session, command
 from stopkeeper.console.standing import Standing, show_standing, standing, standing_json
 from stopkeeper.core.ledger import Tally, tally
 from stopkeeper.core.model import ZERO
+from stopkeeper.core.prices import Flaw
 from stopkeeper.core.report import PositionRow
 from stopkeeper.core.rules import Switches
 from stopkeeper.engine import desk
+
+STREAMS_LOST_MS = 5_000  # as the rules count it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,18 @@ class AccountStatus:
     standing: Standing
     held: Sequence[PositionRow]
     naked_ms: int
+    heard_ms: int | None
+    flaws: Mapping[Flaw, int]
 
     @property
     def naked(self) -> int:
         """Count the positions without a whole live stop."""
         return sum(1 for row in self.held if row.phase in rows.BARE)
+
+    @property
+    def moves(self) -> int:
+        """Count how often stops of open trades were moved within the last hour."""
+        return sum(row.stop_moves_last_hour for row in self.held)
 
     def as_json(self) -> dict[str, object]:
         """Return it for programs."""
@@ -54,6 +64,9 @@ class AccountStatus:
             "limits": standing_json(self.standing),
             "naked": self.naked,
             "naked_seconds": naked_seconds(self.naked_ms),
+            "streams_heard_ms_ago": self.heard_ms,
+            "bad_prices": {flaw.value: times for flaw, times in self.flaws.items()},
+            "stop_moves_last_hour": self.moves,
             "positions": [rows.position_json(row) for row in self.held],
         }
 
@@ -98,6 +111,8 @@ def _status(session: Session, name: str) -> AccountStatus:
         standing=standing(ports, switches, lines, worth.unrealized_pnl),
         held=held,
         naked_ms=sum(row.naked_ms for row in held) + sum(line.trade.naked_ms for line in lines),
+        heard_ms=ports.prices.heard_ms(name),
+        flaws=ports.prices.counts(name),
     )
 
 
@@ -113,9 +128,21 @@ def _show_account(session: Session, each: AccountStatus) -> None:
         f"  {words.count(each.tally.trades, 'trade')} closed, {len(each.held)} open, {word}, "
         f"naked {naked_seconds(each.naked_ms):.1f} s in all"
     )
+    session.say_styled(f"  {_streams(each)}, {words.count(each.moves, 'stop move')} in the last hour")
     show_standing(session, each.standing)
     if each.held:
         rows.show_positions(session, each.held)
+
+
+def _streams(each: AccountStatus) -> str:
+    """Say whether the account's streams live, and what came over them that was no price."""
+    if each.heard_ms is None or each.heard_ms >= STREAMS_LOST_MS:
+        since = "never heard" if each.heard_ms is None else f"silent for {words.duration(each.heard_ms)}"
+        told = words.styled("yellow", f"streams: {since}, looks by request only; see stopkeeper feed")
+    else:
+        told = words.styled("green", "streams: alive")
+    bad = ", ".join(f"{flaw.value} {times}" for flaw, times in each.flaws.items())
+    return f"{told}, bad prices: {bad}" if bad else told
 
 
 def _show_processes(session: Session, beats: list[Heartbeat]) -> None:

@@ -36,6 +36,7 @@ def flatten(session: Session, *, account: str | None, wait: str | None, everythi
     keys, away = _asked(session, names)
     for key in keys:
         session.house.nudge(key)
+    session.act_here(keys)
     if away is not None:
         raise away
     if seconds is not None:

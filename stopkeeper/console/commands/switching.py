@@ -16,9 +16,12 @@ def _switch(session: Session, account: str | None, turn: Callable[[Ports], objec
     for name in session.chosen(account):
         ports = session.house.ports(name)
         turn(ports)
-        for record in ports.records.all(name):
-            session.house.nudge(record.key)
+        keys = [record.key for record in ports.records.all(name)]
+        for key in keys:
+            session.house.nudge(key)
         states.append(as_row(name, ports.flags.read(name)))
+        if states[-1]["halted"]:
+            session.act_here(keys)
     if session.json:
         session.give(states)
     for state in states:

@@ -1,18 +1,18 @@
-"""Commands that change one trade: open, close, stop. The rules stand in core."""
+"""Commands that begin and end a trade: open, close. The rules stand in core; what is asked of a stop, in stopping.py."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 import click
 
-from stopkeeper.console import rows, shapes, words
+from stopkeeper.console import rows
 from stopkeeper.console.failures import Declined, Exit, NotFound
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.model import Key
-from stopkeeper.core.policy import BreakEven, Trail
-from stopkeeper.core.report import Phase, PositionRow
-from stopkeeper.engine import desk, typed
+from stopkeeper.core.report import Phase, PositionRow, TradeRow
+from stopkeeper.engine import desk
 from stopkeeper.engine.ports import Ports, Urgency
 
 WAIT = click.option("--wait", metavar="SECONDS", help="Wait at most so long; exit 5 when it runs out.")
@@ -111,13 +111,14 @@ def seconds_of(text: str | None) -> float | None:
     """Return what --wait says, or refuse it."""
     if text is None:
         return None
-    number = _number(text.removesuffix("s"))
+    number = number_of(text.removesuffix("s"))
     if number is None or not 0 <= number <= 86_400:
         raise Declined("must be seconds between 0 and 86400", field="wait", value=text, hint="for example --wait 20")
     return float(number)
 
 
-def _number(text: str) -> Decimal | None:
+def number_of(text: str) -> Decimal | None:
+    """Return a finite number, or None."""
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -125,7 +126,7 @@ def _number(text: str) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _held(key: Key, ports: Ports) -> None:
+def held(key: Key, ports: Ports) -> None:
     """Raise NotFound where the key has neither a trade nor a position: a position opened by hand can be closed too."""
     if ports.records.load(key).trade is not None:
         return
@@ -148,7 +149,7 @@ def close(session: Session, *, account: str, symbol: str, part: str | None, wait
     seconds, keep = seconds_of(wait), _kept(part)
     ports = session.ports(account)
     key = session.key(account, symbol)
-    _held(key, ports)
+    held(key, ports)
     desk.ask_close(key, ports, keep_fraction=keep)
     trade_id = _trade_on(key, ports)
     before = desk.position(trade_id, ports) if keep and seconds is not None else None
@@ -166,12 +167,26 @@ def close(session: Session, *, account: str, symbol: str, part: str | None, wait
             session.give({"trade_id": trade_id, "account": account, "symbol": key.symbol, "state": "closing"})
         session.say(f"closing {key}{f' ({part})' if part else ''}: trade {trade_id}")
         return Exit.OK
-    row = rows.until(lambda: rows.closed(trade_id, ports), seconds, f"the close of {key}")
+    row, why = rows.until(partial(_closed, trade_id, ports), seconds, f"the close of {key}")
+    if row is None:
+        if session.json:
+            session.give({"trade_id": trade_id, "account": account, "symbol": key.symbol, "state": Phase.REFUSED})
+        session.say(f"{key}: the entry is cancelled, nothing was held: {why}")
+        return Exit.OK
     if session.json:
         session.give(rows.trade_json(row))
     else:
         rows.show_trades(session, [row])
     return Exit.OK
+
+
+def _closed(trade_id: str, ports: Ports) -> tuple[TradeRow | None, str] | None:
+    """Return the booked row of a trade, or none and why its entry ended without a position; None while it goes on."""
+    booked = rows.closed(trade_id, ports)
+    if booked is not None:
+        return booked, ""
+    state = ports.records.signal(trade_id)
+    return (None, state.why) if state is not None and state.state == "refused" else None
 
 
 def _reduced(before: PositionRow, ports: Ports) -> PositionRow | None:
@@ -187,134 +202,10 @@ def _reduced(before: PositionRow, ports: Ports) -> PositionRow | None:
 def _kept(part: str | None) -> Decimal:
     if part is None:
         return Decimal(0)
-    number = _number(part.strip().removesuffix("%"))
+    number = number_of(part.strip().removesuffix("%"))
     if number is None or not part.strip().endswith("%") or not 0 < number <= 100:
         raise Declined("must be more than 0% and at most 100%", field="part", value=part, hint="for example --part 50%")
     return 1 - number / 100
 
 
-@command("stop", short_help="Move, trail or lift the stop of an open position.", example=(
-    "stopkeeper stop main BTC --to 94000\n"
-    "stopkeeper stop main BTC --trail 1% --breakeven 1R\n"
-    "stopkeeper stop main BTC --off --until 30m"
-))  # fmt: skip
-@click.argument("account")
-@click.argument("symbol")
-@click.option("--to", "price", metavar="PX", help="The new trigger price.")
-@click.option("--loosen", is_flag=True, help="Let --to move it away from the price.")
-@click.option("--trail", metavar="SPEC", help="How it trails from now on: 2%, 500, atr:3, step:1%; off.")
-@click.option("--breakeven", metavar="GAIN", help="When it goes to break-even: 1R, 1.5%, target; off.")
-@click.option("--off", is_flag=True, help="Hold without a stop, with --until; an alarm stays.")
-@click.option("--until", metavar="D", help="How long --off holds, at most 24h; then the stop is placed again.")
-@click.option("--on", is_flag=True, help="Take --off back now.")
-@WAIT
-def stop(session: Session, *, account: str, symbol: str, wait: str | None, **asked: Any) -> int:
-    """Move the stop of an open position: the new one is placed and seen live before the old one goes.
-
-    Or say how it moves by itself, or, for who means it, hold without one for a while.
-    """
-    seconds, wish = seconds_of(wait), _StopWish(**asked)
-    wish.check()
-    ports = session.ports(account)
-    key = session.key(account, symbol)
-    _held(key, ports)
-    row = wish.ask(key, ports)
-    session.house.nudge(key)
-    if seconds is not None and wish.arrives:
-        wanted = row
-        row = rows.until(lambda: _moved(wanted, ports), seconds, f"the move of the stop of {key}")
-        if session.json:
-            session.give(rows.position_json(row))
-        else:
-            rows.show_positions(session, [row])
-        return Exit.OK
-    if session.json:
-        where = {"trade_id": row.trade_id, "account": row.account, "symbol": row.symbol}
-        session.give({**where, "state": wish.state, "stop_price": row.stop_price, **wish.said(row)})
-    session.say(f"{wish.sentence(key, row)}: trade {row.trade_id}")
-    return Exit.OK
-
-
-@dataclass(frozen=True)
-class _StopWish:
-    """What was asked about a stop: one thing at a time."""
-
-    price: str | None
-    loosen: bool
-    trail: str | None
-    breakeven: str | None
-    off: bool
-    until: str | None
-    on: bool
-
-    @property
-    def arrives(self) -> bool:
-        """Whether a live stop at a price is what comes of it."""
-        return self.price is not None
-
-    @property
-    def state(self) -> str:
-        return "moving" if self.price is not None else "lifted" if self.off else "wanted" if self.on else "ruled"
-
-    def check(self) -> None:
-        """Refuse what does not belong together before anything is opened."""
-        rules = self.trail is not None or self.breakeven is not None
-        asked = [self.price is not None, rules, self.off, self.on]
-        if sum(asked) != 1:
-            hint = "give one of --to 94000, --trail 1%, --breakeven 1R, --off --until 30m, --on"
-            raise Declined("exactly one thing is asked of a stop at a time", field="to", hint=hint)
-        if self.loosen and self.price is None:
-            raise Declined("belongs to --to", field="loosen", hint="for example --to 94000 --loosen")
-        if self.off != (self.until is not None):
-            raise Declined("--off and --until belong together", field="until", hint="for example --off --until 30m")
-        if self.price is not None:
-            number = _number(self.price)
-            if number is None or number <= 0:
-                raise Declined("must be a price above 0", field="to", value=self.price, hint="for example --to 94000")
-        self._rules()
-        if self.until is not None:
-            typed.duration_ms("until", self.until)
-
-    def _rules(self) -> tuple[Trail | None, BreakEven | None]:
-        trail = None if self.trail is None else typed.trail("trail", self.trail)
-        return trail, None if self.breakeven is None else typed.breakeven("breakeven", self.breakeven)
-
-    def ask(self, key: Key, ports: Ports) -> PositionRow:
-        """Write the wish down; return the row as it is to become."""
-        if self.price is not None:
-            return desk.move_stop(key, Decimal(self.price), ports, loosen=self.loosen)
-        if self.off or self.on:
-            return desk.lift_stop(key, typed.duration_ms("until", self.until) if self.until else 0, ports)
-        trail, breakeven = self._rules()
-        return desk.set_policy(key, ports, trail=trail, breakeven=breakeven)
-
-    def said(self, row: PositionRow) -> dict[str, Any]:
-        """Return what programs are told beside the stop's price."""
-        if self.off:
-            return {"stop_off_until": None if row.stop_off_until_ms is None else shapes.rfc3339(row.stop_off_until_ms)}
-        return {"trail": row.trail, "breakeven": row.breakeven} if self.state == "ruled" else {}
-
-    def sentence(self, key: Key, row: PositionRow) -> str:
-        """Return what a person is told."""
-        match self.state:
-            case "moving":
-                return f"moving the stop of {key} to {words.amount(row.stop_price)}"
-            case "lifted":
-                return f"{key} is held WITHOUT a stop until {words.moment(row.stop_off_until_ms)} UTC; an alarm stays"
-            case "wanted":
-                return f"the stop of {key} is placed again"
-            case _:
-                return f"the stop of {key} from now on: trail {row.trail}, break-even {row.breakeven}"
-
-
-def _moved(wanted: PositionRow, ports: Ports) -> PositionRow | None:
-    """Return the row once a live stop stands where it was asked for."""
-    row = desk.position(wanted.trade_id, ports)
-    if row is None:
-        hint = "stopkeeper trades shows how"
-        raise NotFound("the trade has ended", field="trade", value=wanted.trade_id, hint=hint)
-    arrived = row.stop_price == wanted.stop_price and row.stop_order_id is not None
-    return row if arrived and row.phase is Phase.PROTECTED else None
-
-
-COMMANDS = (open_, close, stop)
+COMMANDS = (open_, close)

@@ -16,6 +16,7 @@ from stopkeeper.console.failures import BadConfiguration
 from stopkeeper.core.model import Funds as Funds_
 from stopkeeper.core.model import Holdings, Key, Known, Market
 from stopkeeper.core.policy import FIXED
+from stopkeeper.core.prices import Flaw
 from stopkeeper.core.rules import Limits, Switches
 from stopkeeper.engine.ports import Ports, StoreGone, Times
 
@@ -63,6 +64,8 @@ class FakeHouse:
     asked: list[Any] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     beats: list[Heartbeat] = field(default_factory=list)
+    heard_ms: int | None = 400
+    flaws: dict[Flaw, int] = field(default_factory=dict)
     tries: list[AlertTry] = field(default_factory=list)
     times: Times = field(default_factory=Times)
     limits: Limits = field(default_factory=Limits)
@@ -94,6 +97,7 @@ class FakeHouse:
                 read=lambda _account, after, limit: self.journal[-limit:] if after == "" else [],
                 write=lambda *_args, **_fields: None,
             ),
+            prices=SimpleNamespace(heard_ms=lambda _account: self.heard_ms, counts=lambda _account: self.flaws),
             leases=SimpleNamespace(holders=lambda: self.holders),
             looks=SimpleNamespace(
                 load=lambda _account: (SimpleNamespace(holdings=self.venue.holdings_answer), {"holdings": 500})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from stopkeeper.core.audit import Breach, Orphan
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Key, Side
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.report import Phase, PositionRow
 from stopkeeper.core.rules import Switches
@@ -25,7 +27,7 @@ POSITION_FIELDS = [
     "trade_id", "account", "symbol", "side", "phase", "size", "entry_price", "stop_price", "stop_order_id",
     "stop_verified_at", "target_price", "naked_ms", "unrealized_pnl",
 ]  # fmt: skip
-HELD_FIELDS = ["targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until"]
+HELD_FIELDS = ["targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until", "limit_price"]
 TRADE_FIELDS = [
     *POSITION_FIELDS, "exit_price", "exit_reason", "exit_evidence", "realized_pnl", "fees", "opened_at", "closed_at",
     "revision", "complete",
@@ -197,8 +199,6 @@ def test_open_with_wait_that_runs_out_exits_5(run: Run, monkeypatch: pytest.Monk
 def test_open_does_not_take_less_than_protected_for_an_end(
     run: Run, monkeypatch: pytest.MonkeyPatch, state: Phase
 ) -> None:
-    from dataclasses import replace
-
     submitted(monkeypatch)
     monkeypatch.setattr(rows, "POLL_S", 0.001)
     monkeypatch.setattr(desk, "position", lambda _trade, _ports: replace(ROW, phase=state))
@@ -227,8 +227,6 @@ def test_close_a_part_keeps_the_rest(
 
 
 def test_protect_exits_1_while_something_is_naked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     monkeypatch.setattr(desk, "protect", lambda _ports: (ROW, replace(ROW, symbol="ETH", phase=Phase.NAKED)))
     result = run("protect")
     assert result.exit_code == 1
@@ -270,11 +268,39 @@ def test_flatten_direct_asks_no_store(run: Run, house: FakeHouse, monkeypatch: p
 
 
 def test_flatten_tells_which_keys(run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.beats = [Heartbeat("orders-1", "here", 7, 120)]
     monkeypatch.setattr(desk, "flatten", lambda _ports: (Key("main", "BTC"),))
     monkeypatch.setattr(desk, "positions", lambda _ports: ())
     result = run("flatten", "--all", "--wait", "1", "--json")
     assert json.loads(result.stdout) == [{"account": "main", "symbol": "BTC", "state": "flat"}]
     assert ("nudge", Key("main", "BTC")) in house.asked
+
+
+@pytest.mark.parametrize(("alive", "here"), [((), True), (("beat", "feed", "flower"), True), (("urgent-1",), False)])
+def test_what_no_worker_can_carry_out_is_carried_out_from_here(
+    run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch, alive: tuple[str, ...], *, here: bool
+) -> None:
+    house.beats = [Heartbeat(name, "here", 7, 120) for name in alive]
+    driven: list[Key] = []
+    monkeypatch.setattr(desk, "flatten", lambda _ports: (Key("main", "BTC"),))
+    monkeypatch.setattr(desk, "see_through", lambda keys, _ports, _seconds: driven.extend(keys))
+    result = run("flatten", "main")
+    assert driven == ([Key("main", "BTC")] if here else [])
+    assert ("carried out from here" in result.stderr) is here
+
+
+def test_status_tells_of_streams_bad_prices_and_stop_moves(run: Run, house: FakeHouse, monkeypatch: Any) -> None:
+    monkeypatch.setattr(desk, "positions", lambda _ports: (replace(ROW, stop_moves_last_hour=3),))
+    house.flaws = {Flaw.ZERO: 12, Flaw.FAR_OFF: 1}
+    (account,) = json.loads(run("status", "--json").stdout)["accounts"]
+    assert account["streams_heard_ms_ago"] == 400
+    assert account["bad_prices"] == {"zero": 12, "far_off": 1}
+    assert account["stop_moves_last_hour"] == 3
+    assert "streams: alive, bad prices: zero 12, far_off 1, 3 stop moves in the last hour" in run("status").stdout
+    house.heard_ms = 61_000
+    assert "streams: silent for 61 s, looks by request only" in run("status").stdout
+    house.heard_ms = None
+    assert "streams: never heard" in run("status").stdout
 
 
 @pytest.mark.parametrize(("verb", "paused", "halted"), [("pause", True, False), ("halt", False, True)])
@@ -286,8 +312,6 @@ def test_a_switch_is_recorded_and_told(run: Run, house: FakeHouse, verb: str, pa
 
 
 def test_status_counts_the_naked(run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     house.beats = [Heartbeat("feed", "here", 7, 120)]
     house.ledger = [booked()]
     monkeypatch.setattr(desk, "positions", lambda _ports: (ROW, replace(ROW, phase=Phase.NAKED)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stopkeeper.console import words
-from stopkeeper.console.backend import AccountFacts, Check
+from stopkeeper.console.backend import AccountFacts, Check, Heartbeat
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import Phase
 from stopkeeper.engine import desk, direct
@@ -128,6 +128,7 @@ def test_an_account_whose_venue_is_away_keeps_no_other_from_being_flattened(
             raise desk.VenueAway("timed out")
         return (Key("there", "BTC"),)
 
+    house.beats = [Heartbeat("orders-1", "here", 7, 120)]
     monkeypatch.setattr(desk, "flatten", close_all)
     result = run("flatten", "--all")
     assert result.exit_code == 1

@@ -196,6 +196,31 @@ def test_a_fired_stop_waits_and_then_fills_or_does_not(client: Client, then: str
     assert position(client) == ends
 
 
+def test_stops_that_are_ignored_stay_open_and_fire_at_the_next_mark_after_it(client: Client) -> None:
+    other = fault(client, "ignore_stops", match={"symbol": "ETH"})
+    ours = fault(client, "ignore_stops", match={"symbol": "BTC"})
+    oid = client.order(BUY, STOP)[1]["resting"]["oid"]
+    for price in (92950, 92900):
+        client.control("/mark", {"symbol": "BTC", "price": price, "hold_ms": None})
+    assert client.info("orderStatus", user=ADDRESS, oid=oid)["order"]["status"] == "open"
+    assert position(client) == "0.01"
+    assert witness(client)["naked_intervals"] == []
+    used = {rule["id"]: rule["used"] for rule in client.control("/faults")[1]}
+    assert used == {other: 0, ours: 2}
+    client.control(f"/faults/{ours}", method="DELETE")
+    assert position(client) == "0.01"
+    client.control("/mark", {"symbol": "BTC", "price": 92890, "hold_ms": None})
+    assert client.info("orderStatus", user=ADDRESS, oid=oid)["order"]["status"] == "filled"
+    assert position(client) == "0"
+
+
+def test_ignored_stops_are_stops_alone(client: Client) -> None:
+    fault(client, "ignore_stops")
+    client.order(BUY, stop_row("sell", "0.01", "97000", "88000", kind="tp"))
+    client.control("/mark", {"symbol": "BTC", "price": 97100, "hold_ms": None})
+    assert position(client) == "0"
+
+
 def test_liquidation_skew_and_the_hand(client: Client) -> None:
     fault(client, "clock_skew", skew_ms=-3_600_000)
     assert client.control("/health")[1]["time_ms"] < time.time() * 1000 - 3_000_000

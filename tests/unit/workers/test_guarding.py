@@ -1,0 +1,194 @@
+"""When the guardian begins, how it is heard, and that it ends: the loop around it, by a clock the test holds."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from stopkeeper.core.rules import Switches
+from stopkeeper.engine.guardian import CALM_MS, Guardian
+from stopkeeper.engine.ports import StoreGone, Times
+from tests.unit.workers.conftest import ADDRESS, KEY, Write
+from workers import alerts, guarding
+from workers.settings_load import load
+from workers.settings_sections import AlertsSection
+
+TIMES = Times()
+
+
+class Stage:
+    """A guard with a clock by hand, a guardian that only counts its rounds, and a journal that may be gone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000_000.0
+        self.rounds: list[int] = []
+        self.taken: list[tuple[Any, Switches, int]] = []
+        self.dismissed = 0
+        self.lines: list[tuple[str, str, str, str]] = []
+        self.alerts: list[tuple[str, str]] = []
+        self.gone = False
+        monkeypatch.setattr(guarding, "CHECK_MS", 2)
+        monkeypatch.setattr(alerts, "send_now", lambda _, title, text: self.alerts.append((title, text)))
+        self.guard = guarding.Guard("main", TIMES, AlertsSection(), self, self._make, lambda: self.now)
+
+    def _make(self, say: Callable[[str, str], None]) -> Any:
+        self.say = say
+        return self
+
+    # the guardian
+    def patrol(self, mono_ms: int) -> int:
+        self.rounds.append(mono_ms)
+        self.say("BTC", "placed a stop")
+        return 1
+
+    def take(self, records: Any, switches: Switches, mono_ms: int) -> None:
+        self.taken.append((records, switches, mono_ms))
+
+    def dismiss(self) -> None:
+        self.dismissed += 1
+
+    # the journal
+    def write(self, account: str, symbol: str, kind: str, text: str, **_: Any) -> None:
+        if self.gone:
+            raise StoreGone("gone")
+        self.lines.append((account, symbol, kind, text))
+
+    def read(self, *_: Any) -> Any:
+        raise AssertionError("the guard reads no journal")
+
+    def play(self, scene: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            running = asyncio.create_task(self.guard.run())
+            await asyncio.sleep(0)
+            await scene()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+        asyncio.run(run())
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not true():
+                await asyncio.sleep(0.002)
+
+    async def pass_ms(self, ms: int) -> None:
+        """Let time pass as a process that is awake sees it."""
+        for _ in range(ms // 500):
+            self.now += 500
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(monkeypatch)
+
+
+def test_it_acts_from_ten_seconds_of_silence_until_redis_answers(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        stage.guard.note_alive((), Switches(paused=True))
+        await stage.pass_ms(9_500)
+        assert stage.rounds == []
+        await stage.pass_ms(1_000)
+        await stage.until(lambda: len(stage.rounds) > 2)
+        stage.now += 5_000
+        stage.guard.note_alive((), Switches())
+        await stage.until(lambda: bool(stage.lines) and "answers again" in stage.lines[-1][3])
+        count = len(stage.rounds)
+        await stage.pass_ms(5_000)
+        assert len(stage.rounds) == count
+
+    with caplog.at_level(logging.ERROR):
+        stage.play(scene)
+    assert [switches for _, switches, _ in stage.taken] == [Switches(paused=True), Switches()]
+    first, last = stage.lines[0], stage.lines[-1]
+    assert first[:3] == ("main", "", "guardian")
+    assert "Redis is gone for 10 s: the guardian acts alone" in first[3]
+    assert "Redis answers again after 1" in last[3]
+    assert stage.lines[1][:3] == ("main", "BTC", "guardian")
+    assert len(stage.lines) == len(stage.rounds) + 2
+    assert [title for title, _ in stage.alerts] == ["Stopkeeper main: guardian"] * len(stage.lines)
+    assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == len(stage.lines)
+
+
+def test_redis_that_answers_every_second_never_lets_it_act(stage: Stage) -> None:
+    async def scene() -> None:
+        for _ in range(30):
+            stage.guard.note_alive((), Switches())
+            await stage.pass_ms(1_000)
+
+    stage.play(scene)
+    assert (stage.rounds, stage.alerts) == ([], [])
+
+
+def test_a_process_that_slept_listens_before_it_acts(stage: Stage) -> None:
+    async def scene() -> None:
+        await stage.pass_ms(1_000)
+        stage.now += 60_000  # frozen
+        await asyncio.sleep(0.05)
+        assert stage.rounds == []
+        await stage.pass_ms(guarding.GRACE_MS - 500)
+        assert stage.rounds == []
+        await stage.pass_ms(1_000)
+        await stage.until(lambda: bool(stage.rounds))
+
+    stage.play(scene)
+
+
+def test_a_guard_that_is_cancelled_ends_a_round_in_its_thread(stage: Stage) -> None:
+    async def scene() -> None:
+        await stage.pass_ms(11_000)
+        await stage.until(lambda: bool(stage.rounds))
+
+    stage.play(scene)
+    assert stage.dismissed == 1
+
+
+def test_what_the_journal_could_not_take_waits_for_the_next_time(stage: Stage) -> None:
+    async def scene() -> None:
+        stage.gone = True
+        for _ in range(2):
+            await stage.pass_ms(11_000)
+            await stage.until(lambda: bool(stage.rounds))
+            stage.guard.note_alive((), Switches())
+            await stage.until(lambda: "answers again" in stage.alerts[-1][1])
+            stage.rounds.clear()
+            await stage.until(lambda: not stage.lines or "answers again" in stage.lines[-1][3])
+            stage.gone = False
+
+    stage.play(scene)
+    ends = [line for line in stage.lines if "answers again" in line[3]]
+    assert len(ends) == 2
+    assert len(stage.lines) == len(stage.alerts)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_guardian_signs_with_its_own_key_where_one_is_configured(write: Write, own: bool) -> None:
+    other = KEY[::-1]
+    settings = load(write({"accounts.main.guardian_private_key": f'"{other}"'} if own else {}))
+    guard = guarding.open_guard(settings, "main", Silent(), guarding.Local())
+    guardian = guard._guardian
+    assert isinstance(guardian, Guardian)
+    venue, spare = guardian._venue, guardian._spare
+    assert venue.account.address == ADDRESS.lower()  # type: ignore[attr-defined]
+    assert (spare is not None) is own
+    if own:
+        assert venue.account.key.address != spare.account.key.address  # type: ignore[union-attr, attr-defined]
+
+
+class Silent:
+    """A journal nobody writes to."""
+
+    def write(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("nothing happened yet")
+
+    def read(self, *_: Any) -> Any:
+        raise AssertionError("the guard reads no journal")
+
+
+def test_the_guardian_begins_after_what_a_worker_last_sent_is_over() -> None:
+    assert TIMES.guardian_ms > TIMES.deadline_ms + 5_000
+    assert TIMES.look_fresh_ms <= CALM_MS
