@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lock bench audit simulate chaos mutate soak clean
+.PHONY: help install demo test check lock bench audit simulate chaos mutate soak clean bench-supervision
 
 help:
 	@echo "make install   a virtual environment in $(VENV), versions and hashes as locked (seconds the second time)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test      the whole test suite"
 	@echo "make check     lint, format, types, import layers, unit tests"
 	@echo "make bench     what the engine costs and how fast it is"
+	@echo "make bench-supervision   naked time, breach to flat, a thousand stop moves, requests at rest (twenty minutes)"
 	@echo "make lock      write requirements.txt and requirements-dev.txt anew from pyproject.toml"
 	@echo "make clean     remove what was built; the data directory and the configuration stay"
 	@echo "make chaos     a random schedule of kills and faults on real processes (CHAOS_SEED, CHAOS_SECONDS)"
@@ -53,6 +54,9 @@ check: install
 
 bench: install
 	ROUNDS=$(ROUNDS) $(BIN)/python -m benchmarks $(ARGS)
+
+bench-supervision: install
+	$(BIN)/python -m benchmarks.supervision $(ARGS)
 
 lock: install
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \

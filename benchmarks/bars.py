@@ -42,7 +42,7 @@ def _short(price: Decimal) -> Decimal:
     return price.quantize(Decimal(1).scaleb(price.adjusted() - 6), ROUND_HALF_EVEN)
 
 
-def invented(into: Path, *, minutes: int, seed: int, price: float = 40_000.0, volatility: float = 0.9) -> Path:
+def invented(into: Path, *, minutes: int, seed: int, price: float = 40_000.0, volatility: float = 1.5) -> Path:
     """Write minute bars of a seeded walk: calm hours, wild hours, and gaps of up to a few percent."""
     dice = random.Random(seed)
     minute = volatility / math.sqrt(365 * 24 * 60)

@@ -19,8 +19,7 @@ from benchmarks.setting import paper
 
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP", "DOGE", "AVAX", "LINK", "LTC", "HYPE")
 BEYOND = Decimal("0.994")  # of the stop: past `breach_margin`, far from its worst price
-SETTLE_S = (3.5, 5.5)  # the confirmation 2 s after an entry is over
-LOST_MS = 5_500  # a stop that is to be taken away goes so long after it was placed
+SETTLE_S = (3.5, 8.5)  # the confirmation 2 s after an entry is over; as wide as the period of looks without streams
 HANGS_MS = 15_000
 FLAT_S = 60.0
 
@@ -85,7 +84,7 @@ def _round(run: Installation, account: Account, symbol: str, way: Failing, settl
     mark, before = Decimal(account.venue.marks()[symbol]), len(account.witness(symbol).get("exits", ()))
     run.forget_budgets()
     if way.lost_before:
-        account.fault("cancel_stop", symbol, delay_ms=LOST_MS)
+        account.fault("cancel_stop", symbol, delay_ms=int(settle_s * 1000))
     run.open(account.name, symbol, notional="500")
     run.until(lambda: run.protected(account.name, symbol), f"{account.name} {symbol} protected")
     trade = run.trade(account.name, symbol)

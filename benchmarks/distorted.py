@@ -13,20 +13,23 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bad_line import TEXTS, BadLine, Breaker
 from benchmarks.bars import several
+from benchmarks.evidence import Evidence, marks_between
 from benchmarks.judging import Naked, Verdict, judge, naked, said_of
-from benchmarks.replay import Trader, as_json, prices_file, show
-from benchmarks.stories import Story, marks_between
-from benchmarks.virtual import STREAM_MS, Message, World
+from benchmarks.lived import Lived, living
+from benchmarks.replay import QUICK, QUICK_COOL_MS, START, Trader, as_json, each_of, prices_file, show
+from benchmarks.stories import Story
+from benchmarks.virtual import World
 from stopkeeper.core.prices import Flaw
 
 SYMBOLS = ("BTC", "ETH", "SOL")
 HOUR_MS = 3_600_000
 WARM_UP_MS = 4 * HOUR_MS
+STALE_MS = 300_000  # a price that froze on the line is told again and again
 FLAT_MS = 20_000  # stated: so long after a stop failed the position is closed, or covered again
 COOL_MS = (20_000, 120_000)
 BRISK: tuple[tuple[str, dict[str, Any]], ...] = (  # tight, so that a day has many ends
@@ -38,116 +41,6 @@ BRISK: tuple[tuple[str, dict[str, Any]], ...] = (  # tight, so that a day has ma
     ("stop 0.4%", {"stop": "0.4%"}),
     ("time limit 20m", {"time_limit_s": 1200, "stop": "1%"}),
 )
-_TEXTS: tuple[tuple[str, Any, Flaw], ...] = (
-    ("zero", "0.0", Flaw.ZERO),
-    ("nan", "NaN", Flaw.NOT_FINITE),
-    ("infinite", "Infinity", Flaw.NOT_FINITE),
-    ("negative", "-1", Flaw.NEGATIVE),
-    ("null", None, Flaw.NOTHING),
-    ("text", "n/a", Flaw.NOTHING),
-)
-
-
-class BadLine:
-    """A line that spoils what it carries, by the dice of a seed. ``done`` counts what it did."""
-
-    def __init__(self, seed: int) -> None:
-        self._dice = random.Random(f"line:{seed}")
-        self.done: Counter[str] = Counter()
-        self._silent_until_ms = 0
-        self._frozen: dict[str, tuple[int, str]] = {}
-        self._jumps: dict[str, tuple[int, Decimal]] = {}
-        self._breaks_ms: int | None = None
-
-    def broken(self, now_ms: int) -> bool:
-        """Tell whether the connection was lost, about every forty minutes."""
-        if self._breaks_ms is None or now_ms >= self._breaks_ms:
-            first, self._breaks_ms = self._breaks_ms is None, now_ms + self._dice.randint(60_000, 80 * 60_000)
-            self.done["connection lost"] += not first
-            return not first
-        return False
-
-    def carry(self, message: Message, now_ms: int) -> list[tuple[int, Message]]:
-        """Return what arrives of a message and when."""
-        if now_ms < self._silent_until_ms:
-            self.done["silenced"] += 1
-            return []
-        if self._dice.random() < 0.00015:
-            self._silent_until_ms = now_ms + self._dice.choice((7_000, 30_000, 120_000))
-            self.done["silences"] += 1
-            return []
-        if message["channel"] == "activeAssetCtx":
-            message = self._spoil(message, now_ms)
-        return self._deliver(message, now_ms)
-
-    def _deliver(self, message: Message, now_ms: int) -> list[tuple[int, Message]]:
-        dice = self._dice.random()
-        soon = now_ms + STREAM_MS
-        if dice < 0.03:
-            self.done["dropped"] += 1
-            return []
-        if dice < 0.05:
-            self.done["repeated"] += 1
-            return [(soon, message), (soon + self._dice.randint(0, 3_000), message)]
-        if dice < 0.07:
-            self.done["late, out of order"] += 1
-            return [(soon + self._dice.randint(1_000, 15_000), message)]
-        return [(soon, message)]
-
-    def _spoil(self, message: Message, now_ms: int) -> Message:
-        data = message["data"]
-        coin, price = data["coin"], str(data["ctx"]["markPx"])
-        until_ms, stale = self._frozen.get(coin, (0, ""))
-        if now_ms < until_ms:
-            return self._with(message, "frozen", stale)
-        dice = self._dice.random()
-        if dice < 0.0004:
-            self._frozen[coin] = (now_ms + self._dice.randint(3_000, 240_000), price)
-        elif dice < 0.0024:
-            factor = 1 + self._dice.choice((-1, 1)) * Decimal(self._dice.randint(10, 90)) / 100
-            self._jumps[coin] = (self._dice.randint(1, 3), factor)
-        elif dice < 0.0084:
-            name, text, _ = self._dice.choice(_TEXTS)
-            return self._with(message, name, text)
-        frames, factor = self._jumps.get(coin, (0, Decimal(1)))
-        if frames:
-            self._jumps[coin] = (frames - 1, factor)
-            return self._with(message, "jump", f"{Decimal(price) * factor:f}")
-        return message
-
-    def _with(self, message: Message, what: str, price: str | None) -> Message:
-        self.done[what] += 1
-        ctx = {"markPx": price}
-        return {**message, "data": {**message["data"], "ctx": ctx}, "spoiled": what}
-
-
-class Breaker:
-    """Has the venue fail now and then: a stop that does not fill, a stop that is gone without a word."""
-
-    def __init__(self, world: World, seed: int) -> None:
-        self._world, self._dice = world, random.Random(f"breaker:{seed}")
-        self._next_ms = world.now_ms() + WARM_UP_MS
-        self.arranged: Counter[str] = Counter()
-
-    def step(self) -> None:
-        """Arrange a fault where one is due: every half an hour or so, for one symbol."""
-        now = self._world.now_ms()
-        if now < self._next_ms:
-            return
-        self._next_ms = now + self._dice.randint(5 * 60_000, 55 * 60_000)
-        symbol = self._dice.choice(SYMBOLS)
-        if any(rule.symbol == symbol and rule.used < 1 for rule in self._world.paper.faults.rules.values()):
-            return  # one lies in wait already
-        more: dict[str, Any] = self._dice.choice(
-            (
-                {"kind": "stop_no_fill"},
-                {"kind": "stop_no_fill", "delay_ms": 1_500},
-                {"kind": "stop_no_fill", "delay_ms": 2_500, "then": "fill"},
-                {"kind": "cancel_stop", "delay_ms": self._dice.randint(1_000, 600_000)},
-            )
-        )
-        self._world.paper.faults.add({**more, "match": {"symbol": symbol}}, now)
-        self.arranged[more["kind"]] += 1
 
 
 def distort(prices: Path, *, hours: float, seed: int = 1) -> Verdict:
@@ -157,6 +50,8 @@ def distort(prices: Path, *, hours: float, seed: int = 1) -> Verdict:
     with tempfile.TemporaryDirectory() as folder:
         path = several(prices, SYMBOLS, Path(folder) / "prices.csv")
         world = World(path, symbols=SYMBOLS, step_ms=1_000, line=line)
+    world.warm_up(WARM_UP_MS)
+    world.evidence.stale_ms = STALE_MS
     traders = [Trader(world, symbol, seed, BRISK, COOL_MS) for symbol in SYMBOLS]
     breaker = Breaker(world, seed)
     starts_ms = world.now_ms()
@@ -166,13 +61,14 @@ def distort(prices: Path, *, hours: float, seed: int = 1) -> Verdict:
         for trader in traders:
             trader.step()
 
-    world.run(starts_ms + WARM_UP_MS + int(hours * HOUR_MS), step)
+    world.run(starts_ms + int(hours * HOUR_MS), step)
     by_hand = frozenset(trader.finish() for trader in traders)
     wishes = {name: wish for trader in traders for name, wish in trader.wishes.items()}
-    verdict = judge(world, wishes, by_hand=by_hand, allowed=frozenset({"emergency_exit"}), in_time=False)
-    verdict.wrong += _of_emergencies(verdict.told, world) + _of_flaws(world)
-    bare = naked(world)
-    verdict.wrong += _of_naked(bare, world)
+    scene = world.scene()
+    verdict = judge(scene, wishes, by_hand=by_hand, allowed=frozenset({"emergency_exit"}), in_time=False)
+    verdict.wrong += of_emergencies(verdict.told, scene.evidence) + _of_flaws(world)
+    bare = naked(scene)
+    verdict.wrong += of_naked(bare, scene.evidence)
     lasted = sorted(each.ms for each in bare)
     counts = world.ports.prices.counts(world.ports.account)
     verdict.figures |= {
@@ -191,7 +87,7 @@ def distort(prices: Path, *, hours: float, seed: int = 1) -> Verdict:
     return verdict
 
 
-def _of_emergencies(told: list[Story], world: World) -> list[str]:
+def of_emergencies(told: list[Story], evidence: Evidence) -> list[str]:
     """Return the emergency exits that the truth does not bear out: no stop had failed, or the mark was never beyond."""
     wrong = []
     for story in told:
@@ -201,7 +97,7 @@ def _of_emergencies(told: list[Story], world: World) -> list[str]:
                 continue
             failed = [
                 at_ms
-                for at_ms, coin, _ in world.evidence.struck
+                for at_ms, coin, _ in evidence.struck
                 if coin == story.coin and story.opened_ms <= at_ms <= fill.time_ms
             ]
             if not failed:
@@ -209,17 +105,22 @@ def _of_emergencies(told: list[Story], world: World) -> list[str]:
                 continue
             made = [move for move in story.moves if move.at_ms <= fill.time_ms]
             standing = made[-1].trigger if made else story.first_stop
-            _, marks = marks_between(world.evidence, story.coin, failed[0], fill.time_ms)
+            _, marks = marks_between(evidence, story.coin, failed[0], fill.time_ms)
             sign = story.wish.sign
             if "beyond" in why and not any((mark - float(standing)) * sign <= 0 for mark in marks):
                 wrong.append(f"{story}: a false exit: {why}, and the mark never was beyond {standing}")
     return wrong
 
 
-def _of_naked(bare: list[Naked], world: World) -> list[str]:
+def of_naked(bare: list[Naked], evidence: Evidence) -> list[str]:
     """Return the stretches without cover that no fault began, or that lasted longer than is stated."""
-    begun = {(coin, at_ms) for at_ms, coin, _ in world.evidence.struck}
-    wrong = [f"naked, and no fault began it: {each}" for each in bare if (each.coin, each.from_ms) not in begun]
+
+    def begun(each: Naked) -> bool:
+        return any(
+            coin == each.coin and abs(at_ms - each.from_ms) <= evidence.blur_ms for at_ms, coin, _ in evidence.struck
+        )
+
+    wrong = [f"naked, and no fault began it: {each}" for each in bare if not begun(each)]
     return wrong + [f"naked for longer than {FLAT_MS} ms: {each}" for each in bare if each.ms > FLAT_MS]
 
 
@@ -227,7 +128,7 @@ def _of_flaws(world: World) -> list[str]:
     """Return where the count of what was no price differs from what was delivered."""
     counted: Mapping[Flaw, int] = world.ports.prices.counts(world.ports.account)
     expected: Counter[Flaw] = Counter()
-    for name, _, flaw in _TEXTS:
+    for name, _, flaw in TEXTS:
         expected[flaw] += world.feed.delivered[name]
     return [
         f"{flaw}: {counted.get(flaw, 0)} were counted, {count} came"
@@ -236,19 +137,107 @@ def _of_flaws(world: World) -> list[str]:
     ]
 
 
+class Spoiler:
+    """Has a real paper venue spoil its frames every few seconds, and fail with a stop every minute or so."""
+
+    def __init__(self, world: Lived, seed: int) -> None:
+        self._world, self._dice = world, random.Random(f"spoiler:{seed}")
+        self._next_ms = self._next_stop_ms = world.now_ms() + 20_000
+        self.arranged: Counter[str] = Counter()
+
+    def step(self) -> None:
+        """Arrange what is due."""
+        now, dice = self._world.now_ms(), self._dice
+        symbol = dice.choice(SYMBOLS)
+        if now >= self._next_stop_ms:
+            self._next_stop_ms = now + dice.randint(40_000, 120_000)
+            kind = dice.choice(("stop_no_fill", "cancel_stop"))
+            self._arrange(kind, symbol, delay_ms=0 if kind == "stop_no_fill" else dice.randint(1_000, 30_000))
+        if now >= self._next_ms:
+            self._next_ms = now + dice.randint(1_000, 6_000)
+            factor = 1 + dice.choice((-1, 1)) * dice.randint(10, 90) / 100
+            span, channels = dice.randint(2_000, 12_000), dice.choice(("prices", "private"))
+            wish = dice.choice(("text", "factor", "freeze_price", "drop", "repeat", "late", "deaf", "silence", "cut"))
+            match wish:
+                case "text":
+                    self._bad_price(symbol, text=str(dice.choice(TEXTS)[1]).replace("None", "null"))
+                case "factor":
+                    self._bad_price(symbol, factor=f"{factor:.2f}")
+                case "drop":
+                    self._arrange("drop_frames", None, channels, every=2, delay_ms=span)
+                case "repeat":
+                    self._arrange("repeat_frames", None, channels, delay_ms=span)
+                case "late":
+                    self._arrange("late_frames", None, "userFills", times=3, delay_ms=900)
+                case "deaf":
+                    self._arrange("ws_deaf", symbol, "activeAssetCtx", delay_ms=span)
+                case "silence":
+                    self._arrange("ws_silence", None, delay_ms=span)
+                case "cut":
+                    self._arrange("ws_drop", None)
+                case _:
+                    self._arrange(wish, symbol, delay_ms=span)
+
+    def _bad_price(self, symbol: str, **what: str) -> None:
+        self._arrange("bad_price", symbol, "stream", times=self._dice.randint(1, 3), **what)
+
+    def _arrange(self, kind: str, symbol: str | None, action: str | None = None, **more: Any) -> None:
+        self._world.fault(kind, symbol, action, **more)
+        self.arranged[kind] += 1
+
+
+def distort_lived(prices: Path, *, minutes: float, seed: int = 1, start: str = START) -> Verdict:
+    """Spoil so many real minutes of real processes and judge."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = several(prices, SYMBOLS, Path(folder) / "prices.csv")
+        with living(Path(folder), f"{path}@{start}", SYMBOLS) as world:
+            traders = [Trader(world, symbol, seed, QUICK, QUICK_COOL_MS) for symbol in SYMBOLS]
+            spoiler = Spoiler(world, seed)
+
+            def step() -> None:
+                spoiler.step()
+                each_of(traders)
+
+            world.evidence.stale_ms = STALE_MS
+            world.run(minutes, step)
+            world.calm()
+            by_hand = frozenset(trader.finish() for trader in traders)
+            scene = world.scene()
+            counts = world.ports.prices.counts(world.ports.account)
+    wishes = {name: wish for trader in traders for name, wish in trader.wishes.items()}
+    verdict = judge(scene, wishes, by_hand=by_hand, allowed=frozenset({"emergency_exit"}), in_time=False)
+    bare = naked(scene)
+    verdict.wrong += of_emergencies(verdict.told, scene.evidence) + of_naked(bare, scene.evidence)
+    verdict.figures |= {
+        "faults arranged": dict(spoiler.arranged.most_common()),
+        "counted as no price": {str(flaw): count for flaw, count in counts.items()},
+        "naked stretches": len(bare),
+        "of these, longest ms": sorted(each.ms for each in bare)[-3:],
+        "wall s": round(time.perf_counter() - began, 1),
+    }
+    return verdict
+
+
 def main() -> int:
     """Distort, judge, print; exit 1 if anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, help="so many real minutes over real processes instead")
+    parser.add_argument("--start", default=START, help="with --minutes: where in the file to begin (ISO, UTC)")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    verdict = distort(prices_file(given.file), hours=given.hours, seed=given.seed)
+    path, title = prices_file(given.file), "spoiled frames over a true market"
+    if given.minutes is not None:
+        verdict = distort_lived(path, minutes=given.minutes, seed=given.seed, start=given.start)
+    else:
+        verdict = distort(path, hours=given.hours, seed=given.seed)
     if given.json:
         sys.stdout.write(as_json(verdict) + "\n")
     else:
-        show(verdict, "spoiled frames over a true market, under virtual time")
+        show(verdict, title)
     return 1 if verdict.wrong else 0
 
 

@@ -4,16 +4,16 @@ What the journal and the ledger say is compared with what the market itself did.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from benchmarks.evidence import Evidence, mark_at, reached
 from benchmarks.judging_moves import late, of_moves, waits_ms
-from benchmarks.stories import FLATTEN, STOP, Story, Wish, journal, mark_at, role_of, stories, trade_of
-from benchmarks.virtual import ADDRESS, World
+from benchmarks.stories import FLATTEN, STOP, Scene, Story, Wish, role_of, stories, trade_of
 from exchange.paper.model import Fill
-from stopkeeper.core.ledger import LedgerLine
+from stopkeeper.core.actions import Exit
 
 CENT = Decimal("0.01")
 AFTER_TIME_UP_MS = 20_000
@@ -32,8 +32,8 @@ class Verdict:
 
 
 def judge(
-    world: World,
-    wishes: dict[str, Wish],
+    scene: Scene,
+    wishes: Mapping[str, Wish],
     *,
     by_hand: frozenset[str] = frozenset(),
     allowed: frozenset[str] = frozenset(),
@@ -43,22 +43,22 @@ def judge(
 
     ``by_hand`` are the trades closed by command at the end, ``allowed`` exit reasons an arranged fault explains.
     """
-    lines = journal(world.ports.journal.read(world.ports.account, "0", 1_000_000))
-    ledger = world.ports.ledger.lines(world.ports.account)
-    told = stories(wishes, lines, ledger, world.evidence, world.paper.listing)
+    told = stories(scene, wishes)
     verdict = Verdict(told=told)
     waits: list[int] = []
     for story in told:
-        verdict.wrong += of_moves(story, world.evidence)
-        verdict.wrong += of_exits(story, world, allowed | ({"manual_close"} if story.trade in by_hand else set()))
-        waits += waits_ms(story, world.evidence)
+        verdict.wrong += of_moves(story, scene.evidence)
+        verdict.wrong += of_exits(
+            story, scene.evidence, allowed | ({"manual_close"} if story.trade in by_hand else set())
+        )
+        waits += waits_ms(story, scene.evidence)
         tally = verdict.by_wish.setdefault(story.wish.name, Counter())
         tally["trades"] += 1
         tally["moves"] += len(story.moves)
         if story.line is not None:
             tally[story.line.exit.reason] += 1
-    verdict.wrong += of_books(world, ledger, told)
-    verdict.figures = figures(world, told, waits)
+    verdict.wrong += of_books(scene, told)
+    verdict.figures = figures(scene, told, waits)
     if in_time and late(waits):
         verdict.wrong.append(f"{late(waits)} moves that were due came late: {sorted(waits)[-5:]} ms")
     return verdict
@@ -67,13 +67,13 @@ def judge(
 # --- exits ------------------------------------------------------------------------------------------------------
 
 
-def of_exits(story: Story, world: World, allowed: frozenset[str]) -> list[str]:
+def of_exits(story: Story, evidence: Evidence, allowed: frozenset[str]) -> list[str]:
     """Return what is wrong with how a trade ended."""
     if story.line is None or not story.closed:
         return [f"{story}: it is not booked, or its fills do not add up"]
     wrong, shares = [], Counter[str]()
     for fill in story.exits:
-        reason, faults = _why(fill, story, world)
+        reason, faults = _why(fill, story, evidence)
         wrong += [f"{story}: fill {fill.tid} at {fill.px}: {fault}" for fault in faults]
         shares[reason] += fill.size  # type: ignore[assignment] # sizes, not counts
     booked = story.line.exit
@@ -87,23 +87,24 @@ def of_exits(story: Story, world: World, allowed: frozenset[str]) -> list[str]:
     return wrong
 
 
-def _why(fill: Fill, story: Story, world: World) -> tuple[str, list[str]]:
+def _why(fill: Fill, story: Story, evidence: Evidence) -> tuple[str, list[str]]:
     """Return why a closing fill happened, by the venue's order behind it, and what is wrong with its price."""
-    order, sign = world.evidence.orders[fill.oid], story.wish.sign
-    mark = mark_at(world.evidence, story.coin, fill.time_ms)
+    order, sign = evidence.orders[fill.oid], story.wish.sign
+    mark = mark_at(evidence, story.coin, fill.time_ms)
     if trade_of(order) != story.trade:
         return "external", [f"order {order.oid} is not the trade's"]
     if order.trigger is None:
-        return _by_command(fill, story, world) if role_of(order) == FLATTEN else ("unknown", ["no order of ours"])
+        return _by_command(fill, story, evidence) if role_of(order) == FLATTEN else ("unknown", ["no order of ours"])
     wrong = []
     if role_of(order) == STOP:
-        if (mark - order.trigger.px) * sign > 0:
+        if not reached(evidence, story.coin, fill.time_ms, order.trigger.px, -sign):
             wrong.append(f"a false exit: the mark was {mark}, the stop at {order.trigger.px}")
         if (fill.px - order.trigger.px) * sign > 0 or (fill.px - order.limit_px) * sign < 0:
             wrong.append(f"outside trigger {order.trigger.px} and worst price {order.limit_px}")
         moved = order.trigger.px in {move.trigger for move in story.moves}
         return "trailing_stop" if moved else "stop_loss", wrong
-    if (mark - order.trigger.px) * sign < 0 or order.trigger.px not in story.goals:
+    there = reached(evidence, story.coin, fill.time_ms, order.trigger.px, sign)
+    if not there or order.trigger.px not in story.goals:
         wrong.append(f"a false exit: the mark was {mark}, the target at {order.trigger.px}, of {story.goals}")
     if (fill.px - order.trigger.px * (1 - sign * HALF_SPREAD)) * sign < 0:
         wrong.append(f"worse than the target {order.trigger.px}")
@@ -128,15 +129,16 @@ def said_of(fill: Fill, story: Story) -> str:
     return next((text.partition(" (")[2] for text in lines), "")
 
 
-def _by_command(fill: Fill, story: Story, world: World) -> tuple[str, list[str]]:
+def _by_command(fill: Fill, story: Story, evidence: Evidence) -> tuple[str, list[str]]:
     """Return why we closed by an order of our own, as the journal says, and whether the truth bears it out."""
     why = said_of(fill, story)
     reason = next((name for begin, name in _COMMANDS.items() if why.startswith(begin)), "unknown")
     limit, held_ms = story.wish.time_limit_s, fill.time_ms - story.opened_ms
-    mark = mark_at(world.evidence, story.coin, fill.time_ms)
+    mark = mark_at(evidence, story.coin, fill.time_ms)
     if reason == "time_limit" and (limit is None or not 0 <= held_ms - limit * 1000 <= AFTER_TIME_UP_MS):
         return reason, [f"after {held_ms} ms, the limit is {limit} s"]
-    if reason == "take_profit" and not any((mark - goal) * story.wish.sign >= 0 for goal in story.goals):
+    beyond = (reached(evidence, story.coin, fill.time_ms, goal, story.wish.sign) for goal in story.goals)
+    if reason == "take_profit" and not any(beyond):
         return reason, [f"the mark {mark} is at no target of {story.goals}"]
     return reason, []
 
@@ -144,39 +146,42 @@ def _by_command(fill: Fill, story: Story, world: World) -> tuple[str, list[str]]
 # --- books ------------------------------------------------------------------------------------------------------
 
 
-def of_books(world: World, ledger: Sequence[LedgerLine], told: Sequence[Story]) -> list[str]:
+def of_books(scene: Scene, told: Sequence[Story]) -> list[str]:
     """Return where the ledger differs from the venue's own account, and what the witness holds against us."""
-    wrong = [f"{line.trade.id} is booked as incomplete" for line in ledger if not line.exit.complete]
-    for coin in world.symbols:
-        lines = [line for line in ledger if line.trade.key.symbol == coin]
+    wrong = [f"{line.trade.id} is booked as incomplete" for line in scene.ledger if not line.exit.complete]
+    for coin, book in scene.witness.items():
+        exits = [line.exit for line in scene.ledger if line.trade.key.symbol == coin]
         count = sum(story.coin == coin for story in told)
-        wrong += [f"{coin}: {fault}" for fault in _of_book(world, coin, lines, count)]
+        found = _of_sums(exits, book, scene.funding.get(coin, Decimal(0))) + _of_book(book, len(exits), count)
+        wrong += [f"{coin}: {fault}" for fault in found]
     return wrong
 
 
-def _of_book(world: World, coin: str, lines: Sequence[LedgerLine], told: int) -> list[str]:
-    book = world.paper.witness.book(ADDRESS, coin)
-    paid = sum((f.usdc for f in world.venue.account.fundings if f.coin == coin), Decimal(0))
-    exits = [line.exit for line in lines]
+def _of_sums(exits: Sequence[Exit], book: Mapping[str, Any], paid: Decimal) -> list[str]:
+    pnl, fees = Decimal(book["realized_pnl"]), Decimal(book["fees"])
     sums = {
-        "gross P&L": (sum((e.gross_pnl for e in exits), Decimal(0)), book.pnl),
-        "fees": (sum((e.fees for e in exits), Decimal(0)), book.fees),
+        "gross P&L": (sum((e.gross_pnl for e in exits), Decimal(0)), pnl),
+        "fees": (sum((e.fees for e in exits), Decimal(0)), fees),
         "funding": (sum((e.funding for e in exits), Decimal(0)), paid),
-        "net": (sum((e.realized_pnl for e in exits), Decimal(0)), book.pnl - book.fees + paid),
+        "net": (sum((e.realized_pnl for e in exits), Decimal(0)), pnl - fees + paid),
     }
-    wrong = [
+    return [
         f"{name}: the ledger says {ours:.4f}, the venue {theirs:.4f}"
         for name, (ours, theirs) in sums.items()
         if abs(ours - theirs) >= CENT
     ]
-    if not len(lines) == len(book.entries) == told:
-        wrong.append(f"{len(lines)} trades are booked, the witness saw {len(book.entries)} signals enter")
-    twice = {signal: oids for signal, oids in book.entries.items() if len(oids) != 1}
+
+
+def _of_book(book: Mapping[str, Any], booked: int, told: int) -> list[str]:
+    entered, wrong = book["entries_by_signal"], []
+    if not booked == len(entered) == told:
+        wrong.append(f"{booked} trades are booked, the witness saw {len(entered)} signals enter")
+    twice = {signal: count for signal, count in entered.items() if count != 1}
     if twice:
         wrong.append(f"signals that entered more than once: {twice}")
-    if book.flips or book.loose:
-        wrong.append(f"{book.flips} flips, {len(book.loose)} orders neither reduce-only nor entries")
-    return wrong + [f"a stop was loosened: {each}" for each in book.loosened]
+    if book["flips"] or book["non_reduce_only"]:
+        wrong.append(f"{book['flips']} flips, {book['non_reduce_only']} orders neither reduce-only nor entries")
+    return wrong + [f"a stop was loosened: {each}" for each in book["loosened"]]
 
 
 @dataclass(frozen=True)
@@ -188,26 +193,25 @@ class Naked:
     ms: int
 
 
-def naked(world: World) -> list[Naked]:
-    """Return the stretches without whole cover."""
-    ends = world.now_ms() * 1000
+def naked(scene: Scene) -> list[Naked]:
+    """Return the stretches without whole cover; one that has not ended counts as an hour."""
     return [
-        Naked(coin, each.from_us // 1000, ((each.to_us or ends) - each.from_us) // 1000)
-        for coin in world.symbols
-        for each in world.paper.witness.book(ADDRESS, coin).naked
+        Naked(coin, int(each["from_ms"]), int((each["to_ms"] or each["from_ms"] + HOUR_MS) - each["from_ms"]))
+        for coin, book in scene.witness.items()
+        for each in book["naked_intervals"]
     ]
 
 
 # --- figures ----------------------------------------------------------------------------------------------------
 
 
-def figures(world: World, told: Sequence[Story], waits: Sequence[int]) -> dict[str, Any]:
+def figures(scene: Scene, told: Sequence[Story], waits: Sequence[int]) -> dict[str, Any]:
     """Return the counts of a run."""
     held_ms = sum(story.closed_ms - story.opened_ms for story in told if story.exits)
     hours = held_ms / HOUR_MS
-    books = [world.paper.witness.book(ADDRESS, coin) for coin in world.symbols]
+    books = scene.witness.values()
     moves = sum(len(story.moves) for story in told)
-    while_held = world.while_held
+    requests, weight = scene.held
     reasons = Counter(story.line.exit.reason for story in told if story.line is not None)
     spread = sorted(waits)
     return {
@@ -216,22 +220,18 @@ def figures(world: World, told: Sequence[Story], waits: Sequence[int]) -> dict[s
         "hours held": round(hours, 1),
         "moves of stops": moves,
         "moves per hour held": round(moves / hours, 2) if hours else 0.0,
-        "stop moves, as the witness counts": sum(book.stop_moves for book in books),
+        "stop moves, as the witness counts": sum(book["stop_moves"] for book in books),
         "moves due, ms until made: median / 99 % / longest": _spread(spread),
-        "requests per hour held": round(while_held["requests"] / hours, 1) if hours else 0.0,
-        "weight per hour held": round(while_held["weight"] / hours, 1) if hours else 0.0,
-        "weight per minute held": round(while_held["weight"] / hours / 60, 1) if hours else 0.0,
-        "requests in all": world.venue.requests.total(),
-        "weight in all": world.venue.weight.total(),
-        "requests by kind": dict(world.venue.requests.most_common()),
-        "drives": world.drives,
-        "sweeps": world.sweeps,
-        "naked ms": sum(each.ms for each in naked(world)),
-        "gross P&L": f"{sum(book.pnl for book in books):.2f}",
-        "fees": f"{sum(book.fees for book in books):.2f}",
-        "funding": f"{sum(f.usdc for f in world.venue.account.fundings):.2f}",
-        "flips": sum(book.flips for book in books),
-        "stops loosened": sum(len(book.loosened) for book in books),
+        "requests per hour held": round(requests / hours, 1) if hours else 0.0,
+        "weight per hour held": round(weight / hours, 1) if hours else 0.0,
+        "weight per minute held": round(weight / hours / 60, 1) if hours else 0.0,
+        **scene.costs,
+        "naked ms": sum(each.ms for each in naked(scene)),
+        "gross P&L": f"{sum(Decimal(book['realized_pnl']) for book in books):.2f}",
+        "fees": f"{sum(Decimal(book['fees']) for book in books):.2f}",
+        "funding": f"{sum(scene.funding.values()):.2f}",
+        "flips": sum(book["flips"] for book in books),
+        "stops loosened": sum(len(book["loosened"]) for book in books),
     }
 
 

@@ -4,16 +4,18 @@ Nothing of the engine's own arithmetic is used here.
 """
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from benchmarks.stories import Move, Story, marks_between
-from benchmarks.virtual import Evidence
+from benchmarks.evidence import Evidence, marks_between
+from benchmarks.stories import Move, Story
 
 FEE = Decimal("0.00045")
 STEP, INTERVAL_MS = Decimal("0.0025"), 30_000
 SLACK_MS = 1_000  # a move is decided a request or two before its line is written
+STOOD_MS = 4_000
 LATE_MS = 25_000  # a sweep, a look, the venue's lag after the move before
 _WIDTHS_MS = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000}
 _BEST = re.compile(r"(?:the best price|behind the best price) ([0-9.]+)")
@@ -103,8 +105,10 @@ def _explained(move: Move, rule: Rule, evidence: Evidence) -> list[str]:
     best, atr = _BEST.search(move.why), _ATR.search(move.why)
     extreme = Decimal(str(max(seen) if story.wish.sign > 0 else min(seen)))
     named = Decimal(best[1]) if best else extreme
-    if float(named) not in seen:
-        wrong.append(f"the mark was never {named}")
+    if (named - extreme) * story.wish.sign > 0 or not _was(named, story, move, evidence):
+        wrong.append(
+            f"the best mark was {extreme}, and it was never {named} since the feed's last word before the entry"
+        )
     if atr is not None:
         mine = true_ranges(evidence, story, move.at_ms)
         if not any(abs(float(atr[1]) - each) < 1e-6 * each for each in mine):
@@ -124,6 +128,12 @@ def _explained(move: Move, rule: Rule, evidence: Evidence) -> list[str]:
     if wanted != move.trigger:
         wrong.append(f"the policy says {wanted}")
     return wrong
+
+
+def _was(price: Decimal, story: Story, move: Move, evidence: Evidence) -> bool:
+    """Return whether a price was the mark since the trade began, or what the feed may still have told at that time."""
+    _, seen = marks_between(evidence, story.coin, story.opened_ms - evidence.stale_ms, move.at_ms)
+    return min(seen) <= price <= max(seen) if evidence.blur_ms else float(price) in seen
 
 
 def true_ranges(evidence: Evidence, story: Story, at_ms: int) -> list[float]:
@@ -154,7 +164,8 @@ def _wilder(evidence: Evidence, coin: str, ends_ms: int, width: int, count: int)
 def waits_ms(story: Story, evidence: Evidence) -> list[int]:
     """Return how long each move that was due stayed due: the policy wanted it, the step and the interval allowed it.
 
-    Rules on an ATR are left out: their wish changes with every bar.
+    A best price counts where the mark stood there, or beyond, for as long as a look takes to come: what it touched for
+    a moment nobody need have read. Rules on an ATR are left out: their wish changes with every bar.
     """
     if story.wish.trail.startswith("atr:") or not story.exits:
         return []
@@ -166,14 +177,19 @@ def waits_ms(story: Story, evidence: Evidence) -> list[int]:
     span, marks = marks_between(evidence, story.coin, story.opened_ms, story.closed_ms)
     hits = [fill.time_ms for fill in story.exits]
     best, stage, since, wanted, hit = marks[0], 0, None, None, False
+    stood: deque[tuple[int, float]] = deque()
     for index, mark in zip(span, marks, strict=True):
         at_ms = evidence.times_ms[index]
+        stood.append((at_ms, mark))
+        while stood[0][0] < at_ms - STOOD_MS:
+            stood.popleft()
+        least = min((each for _, each in stood), key=lambda each: each * sign)
         while stage < len(ends) - 1 and at_ms > ends[stage]:
             _note(found, since, ends[stage])
             stage, since = stage + 1, None
-        better = (mark - best) * sign > 0
+        better = (least - best) * sign > 0
         if better or wanted is None or (not hit and hits[0] <= at_ms):
-            best, hit = (mark if better else best), hits[0] <= at_ms
+            best, hit = (least if better else best), hits[0] <= at_ms
             wish = rule.wanted(Decimal(str(best)), None, hit=hit)
             wanted = float("nan") if wish is None else float(wish)
         standing = triggers[stage]

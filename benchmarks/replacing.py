@@ -1,9 +1,10 @@
 """A thousand replacements of stops while the venue loses answers, is late, refuses and hides: is there ever a gap?
 
 Marks rise in steps, so that trailing stops of every symbol of two accounts are moved as often as the configuration lets
-them be. The rate budget is emptied all the time: a thousand moves would take an address hours.
+them be. The rate budgets are given back all the time: a thousand moves would take an address far longer.
 """
 
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -24,8 +25,10 @@ PUSH_S = 6.0  # how often a mark rises: a little more than the interval
 FAULT_S = 3.0
 HIDDEN_S = 6.0
 LIMIT_S = 900.0
+CALM_S = 15.0
 CAUSE_MS = 15_000
 
+HIDING = "hide_orders"
 Fault = Callable[[Account, str], object]
 FAULTS: dict[str, Fault] = {
     "drop_answer of a stop": lambda at, symbol: at.fault("drop_answer", symbol, "stop"),
@@ -40,13 +43,16 @@ FAULTS: dict[str, Fault] = {
     "refuse_stop": lambda at, symbol: at.fault("refuse_stop", symbol),
     "http_502 of orders": lambda at, _: at.fault("http_502", None, "frontendOpenOrders"),
     "http_502 of positions": lambda at, _: at.fault("http_502", None, "clearinghouseState"),
-    "hide_orders": lambda at, symbol: at.fault("hide_orders", symbol, delay_ms=2_000),
+    HIDING: lambda at, symbol: at.fault("hide_orders", symbol, delay_ms=2_000),
 }
 
 
 @dataclass
 class Replaced:
-    """What the witness told of it; ``naked`` are the gaps with the fault that went before, ``struck`` faults used."""
+    """What the witness told of it; ``naked`` are the gaps with what went before, ``faults`` (arranged, struck).
+
+    ``requests`` and ``weight`` are what the venue counted meanwhile; how often orders were hidden nobody counts.
+    """
 
     positions: int
     moves: int = 0
@@ -56,7 +62,9 @@ class Replaced:
     duplicates: int = 0
     flips: int = 0
     closed: int = 0
-    struck: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    requests: int = 0
+    weight: int = 0
     journal: dict[str, int] = field(default_factory=dict)
 
 
@@ -93,27 +101,30 @@ class _Play:
         fault = str(FAULTS[what](account, symbol))
         self.names[fault] = what
         self.done.append((time.time() * 1000, account.name, symbol, what))
-        if what == "hide_orders":
+        if what == HIDING:
             self.hiding[fault] = now + HIDDEN_S
 
 
 def measure(folder: Path, moves: int, latency_ms: int = 50, limit_s: float = LIMIT_S) -> Replaced:
     """Let stops be moved until there were so many moves, or the time is up."""
-    with (
-        paper(latency_ms, symbols=SYMBOLS) as venue,
-        installed(folder, dict.fromkeys(ACCOUNTS, venue), dict.fromkeys(ACCOUNTS, SYMBOLS), STOPS) as run,
-    ):
+    with contextlib.ExitStack() as stack:
+        venue = stack.enter_context(paper(latency_ms, symbols=SYMBOLS))
+        accounts = dict.fromkeys(ACCOUNTS, venue)
+        run = stack.enter_context(installed(folder, accounts, dict.fromkeys(ACCOUNTS, SYMBOLS), STOPS))
+        stack.enter_context(run.unmetered())
         for account in ACCOUNTS:
             for symbol in SYMBOLS:
                 run.open(account, symbol, notional="500", trail=TRAIL)
-                run.forget_budgets()
         for account in ACCOUNTS:
             for symbol in SYMBOLS:
                 run.until(lambda: run.protected(account, symbol), f"{account} {symbol} protected")  # noqa: B023
         play = _Play(run, random.Random(1000), {name: Decimal(mark) for name, mark in venue.marks().items()})
         began = time.monotonic()
+        venue.post("/stats/reset")
         _raise(play, moves, began + limit_s)
         found = Replaced(len(ACCOUNTS) * len(SYMBOLS), seconds=time.monotonic() - began)
+        stats = venue.get("/stats")
+        found.requests, found.weight = stats["requests"]["total"], stats["weight"]["total"]
         _calm(play, found)
         _judge(play, found)
         return found
@@ -127,7 +138,6 @@ def _raise(play: _Play, moves: int, end: float) -> None:
         play.rise(SYMBOLS[number % len(SYMBOLS)])
         number += 1
         if began >= next_fault:
-            play.run.forget_budgets()
             play.hinder()
             next_fault = began + FAULT_S
         if number % len(SYMBOLS) == 0 and moved(play.accounts) >= moves:
@@ -143,16 +153,13 @@ def moved(accounts: list[Account]) -> int:
 def _calm(play: _Play, found: Replaced) -> None:
     """Count and end all faults, and wait until every key is at rest."""
     venue = play.accounts[0].venue
-    struck = {play.names[rule["id"]]: 0 for rule in venue.get("/faults") if rule["id"] in play.names}
-    for rule in venue.get("/faults"):
-        if rule["id"] in play.names:
-            struck[play.names[rule["id"]]] += rule["used"]
-    found.struck = struck
+    used = {rule["id"]: int(rule["used"]) for rule in venue.get("/faults")}
+    for what in FAULTS:
+        ids = [fault for fault, name in play.names.items() if name == what]
+        struck = None if what == HIDING else sum(used.get(fault, 0) for fault in ids)
+        found.faults[what] = (len(ids), struck)
     venue.delete("/faults")
-    end = time.monotonic() + 15
-    while time.monotonic() < end:
-        play.run.forget_budgets()
-        time.sleep(1)
+    time.sleep(CALM_S)
 
 
 def _judge(play: _Play, found: Replaced) -> None:

@@ -11,18 +11,21 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bars import several
 from benchmarks.judging import Verdict, judge, naked
+from benchmarks.lived import living
 from benchmarks.stories import Wish
 from benchmarks.virtual import World
 from stopkeeper.core.model import Key
 from stopkeeper.engine import desk
+from stopkeeper.engine.ports import Ports
 
 DEFAULT = Path(__file__).parents[1].parent / "shared" / "data" / "btc-perp-1m-2022-01.csv"
 DAY_MS = 86_400_000
@@ -43,6 +46,26 @@ WISHES = (
     ("targets 1%:40% 3%:60%, break-even target", {"targets": ("1%:40%", "3%:60%"), "breakeven": "target"}),
     ("resting 0.1% away, step:0.5R@0.5R", {"rests": True, "trail": "step:0.5R@0.5R"}),
 )
+QUICK: tuple[tuple[str, dict[str, Any]], ...] = (  # for real minutes; no ATR, whose first bars the venue invents
+    ("trail 0.2%", {"trail": "0.2%", "stop": "0.5%"}),
+    ("targets 0.1%:50% 0.2%:50%", {"targets": ("0.1%:50%", "0.2%:50%"), "stop": "0.2%"}),
+    ("time limit 90s", {"time_limit_s": 90, "stop": "1%"}),
+    ("step:0.3R, stop 1%", {"trail": "step:0.3R", "stop": "1%", "time_limit_s": 600}),
+    ("resting 0.1% away, stop 0.15%", {"rests": True, "stop": "0.15%", "time_limit_s": 300}),
+)
+QUICK_COOL_MS = (5_000, 20_000)
+START = "2022-01-05T19:30"  # the file's wildest hours: bars of one percent
+
+
+class Place(Protocol):
+    """Where a trader trades: under virtual time, or among real processes."""
+
+    ports: Ports
+
+    def now_ms(self) -> int: ...
+    def mark(self, symbol: str) -> Decimal: ...
+    def let_pass(self) -> None:
+        """Let a little time pass."""
 
 
 class Trader:
@@ -50,7 +73,7 @@ class Trader:
 
     def __init__(
         self,
-        world: World,
+        world: Place,
         symbol: str,
         seed: int,
         wishes: Sequence[tuple[str, dict[str, Any]]] = WISHES,
@@ -59,7 +82,7 @@ class Trader:
         self._world, self._dice = world, random.Random(f"{seed}:{symbol}")
         self._key, self._choice, self._cool_ms = Key(world.ports.account, symbol), wishes, cool_ms
         self._count = 0
-        self._opens_ms = world.now_ms() + WARM_UP_MS
+        self._opens_ms = world.now_ms()
         self._flat = True
         self.wishes: dict[str, Wish] = {}
         self.refused: list[str] = []
@@ -85,7 +108,7 @@ class Trader:
         self._count += 1
         more: dict[str, Any] = {}
         if wish.rests:
-            mark = world.paper.market.marks[self._key.symbol]
+            mark = world.mark(self._key.symbol)
             away = mark - wish.sign * mark / 1000
             more = {"limit": f"{away:.5g}", "rest": True, "expires": "30m"}
         if wish.time_limit_s is not None:
@@ -105,7 +128,7 @@ class Trader:
         )
         try:
             self.wishes[desk.submit(signal, world.ports).trade_id] = wish
-        except desk.Refused as refused:
+        except (desk.Refused, desk.VenueAway) as refused:
             self.refused.append(str(refused))
         self._opens_ms = world.now_ms() + self._cool_ms[1]
 
@@ -119,36 +142,63 @@ class Trader:
             desk.ask_close(self._key, world.ports)
         end_ms = world.now_ms() + 40 * 60_000
         while world.ports.records.load(self._key).trade is not None and world.now_ms() < end_ms:
-            world.run(world.now_ms() + world.step_ms, lambda: None)
+            world.let_pass()
         return left.id
 
 
-def replay(prices: Path, *, days: float | None, seed: int = 1, only: dict[str, Any] | None = None) -> Verdict:
+def replay(
+    prices: Path,
+    *,
+    days: float | None = None,
+    seed: int = 1,
+    wishes: Sequence[tuple[str, dict[str, Any]]] = WISHES,
+    symbols: tuple[str, ...] = SYMBOLS,
+    cool_ms: tuple[int, int] = COOL_MS,
+) -> Verdict:
     """Run a file of prices, or its first days, through the engine and judge."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        world = World(several(prices, SYMBOLS, Path(folder) / "prices.csv"), symbols=SYMBOLS)
+        world = World(several(prices, symbols, Path(folder) / "prices.csv"), symbols=symbols)
     starts_ms = world.now_ms()
+    world.warm_up(WARM_UP_MS)
     ends_ms = world.ends_ms if days is None else min(world.ends_ms, starts_ms + int(days * DAY_MS))
-    chosen = WISHES if only is None else (("as asked", only),)
-    traders = [Trader(world, symbol, seed, chosen) for symbol in SYMBOLS]
-
-    def step() -> None:
-        for trader in traders:
-            trader.step()
-
-    world.run(ends_ms, step)
+    traders = [Trader(world, symbol, seed, wishes, cool_ms) for symbol in symbols]
+    world.run(ends_ms, lambda: each_of(traders))
     by_hand = frozenset(trader.finish() for trader in traders)
-    wishes = {name: wish for trader in traders for name, wish in trader.wishes.items()}
-    verdict = judge(world, wishes, by_hand=by_hand)
-    verdict.wrong += [f"naked: {each}" for each in naked(world)]
+    asked = {name: wish for trader in traders for name, wish in trader.wishes.items()}
+    scene = world.scene()
+    verdict = judge(scene, asked, by_hand=by_hand)
+    verdict.wrong += [f"naked: {each}" for each in naked(scene)]
     verdict.figures |= {
-        "signals": len(wishes),
+        "signals": len(asked),
         "signals refused at the door": sum(len(trader.refused) for trader in traders),
         "market days": round((world.now_ms() - starts_ms) / DAY_MS, 2),
         "wall s": round(time.perf_counter() - began, 1),
     }
     return verdict
+
+
+def lived(prices: Path, *, minutes: float, seed: int = 1, start: str = START) -> Verdict:
+    """Trade so many real minutes through real processes over HTTP, from a time within the file on, and judge."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = several(prices, SYMBOLS, Path(folder) / "prices.csv")
+        with living(Path(folder), f"{path}@{start}", SYMBOLS) as world:
+            traders = [Trader(world, symbol, seed, QUICK, QUICK_COOL_MS) for symbol in SYMBOLS]
+            world.run(minutes, lambda: each_of(traders))
+            by_hand = frozenset(trader.finish() for trader in traders)
+            scene = world.scene()
+    asked = {name: wish for trader in traders for name, wish in trader.wishes.items()}
+    verdict = judge(scene, asked, by_hand=by_hand)
+    verdict.wrong += [f"naked: {each}" for each in naked(scene)]
+    verdict.figures |= {"signals": len(asked), "wall s": round(time.perf_counter() - began, 1)}
+    return verdict
+
+
+def each_of(traders: Sequence[Trader]) -> None:
+    """Let every trader make its step."""
+    for trader in traders:
+        trader.step()
 
 
 def show(verdict: Verdict, title: str) -> None:
@@ -196,14 +246,23 @@ def main() -> int:
     parser.add_argument("--breakeven", help="likewise, such as 1R")
     parser.add_argument("--days", type=float)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--http", type=float, metavar="MINUTES", help="so many real minutes over real processes")
+    parser.add_argument("--start", default=START, help="with --http: where in the file to begin (ISO, UTC)")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     only = {name: getattr(given, name) for name in ("trail", "breakeven") if getattr(given, name)}
-    verdict = replay(prices_file(given.file), days=given.days, seed=given.seed, only=only or None)
+    wishes = (("as asked", only),) if only else WISHES
+    path, title = prices_file(given.file), "real prices through the whole engine"
+    if given.http is not None:
+        verdict = lived(path, minutes=given.http, seed=given.seed, start=given.start)
+        title += f", {given.http:g} real minutes over HTTP"
+    else:
+        verdict = replay(path, days=given.days, seed=given.seed, wishes=wishes)
+        title += " under virtual time"
     if given.json:
         sys.stdout.write(as_json(verdict) + "\n")
     else:
-        show(verdict, "real prices through the whole engine, under virtual time")
+        show(verdict, title)
     return 1 if verdict.wrong else 0
 
 

@@ -5,9 +5,7 @@ budget; once with fixed and once with trailing stops.
 """
 
 import contextlib
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +66,7 @@ def _kind(
         venues = {key: stack.enter_context(paper(latency_ms, "walk", coins)) for key, coins in names.items()}
         symbols = {key: tuple(coin.partition(":")[0] for coin in coins) for key, coins in names.items()}
         run = stack.enter_context(installed(folder, venues, symbols))
-        with _unmetered(run):
+        with run.unmetered():
             _fill(run, symbols, trail)
             time.sleep(SETTLE_S)
         return _watch(run, name, symbols, watch_s)
@@ -102,21 +100,3 @@ def _watch(run: Installation, name: str, symbols: dict[str, tuple[str, ...]], wa
         by_type = dict(requests["by_type"])
         found.append(Rest(name, len(symbols[key]), seconds, count, requests["total"], weight["total"], by_type, kinds))
     return found
-
-
-@contextlib.contextmanager
-def _unmetered(run: Installation) -> Iterator[None]:
-    """Give the budgets back every second: to enter a hundred positions takes a real address ten minutes."""
-    over = threading.Event()
-
-    def forget() -> None:
-        while not over.wait(1.0):
-            run.forget_budgets()
-
-    thread = threading.Thread(target=forget)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

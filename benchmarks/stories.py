@@ -4,13 +4,13 @@ For the judges. Whose an order is, is read from the digits of its client id, wit
 """
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
-from benchmarks.virtual import Evidence
-from exchange.paper.model import Fill, Instrument, Order
+from benchmarks.evidence import Evidence
+from exchange.paper.model import Fill, Order
 from stopkeeper.core.ledger import LedgerLine
 
 ENTRY, STOP, TARGET, FLATTEN = "1", "2", "3", "4"  # the digit of a client id that says what its order is for
@@ -57,6 +57,24 @@ class Move:
     why: str
     moved_by: str
     answer: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a run leaves behind: what the engine says, what the venue says, and what was asked of the venue.
+
+    ``witness`` is the paper venue's own account by symbol, as its control API tells it; ``held`` the requests and the
+    weight asked for while a position was held; ``decimals`` those of each symbol's size.
+    """
+
+    lines: Sequence[Said]
+    ledger: Sequence[LedgerLine]
+    evidence: Evidence
+    decimals: Mapping[str, int]
+    witness: Mapping[str, Mapping[str, Any]]
+    funding: Mapping[str, Decimal]
+    held: tuple[int, int]
+    costs: Mapping[str, Any]
 
 
 @dataclass
@@ -125,26 +143,20 @@ def journal(rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[Said]:
     ]
 
 
-def stories(
-    wishes: Mapping[str, Wish],
-    lines: Sequence[Said],
-    ledger: Sequence[LedgerLine],
-    evidence: Evidence,
-    listing: Mapping[str, Instrument],
-) -> list[Story]:
+def stories(scene: Scene, wishes: Mapping[str, Wish]) -> list[Story]:
     """Put together what is told of every trade that entered, oldest first."""
-    booked = {line.trade.id: line for line in ledger}
+    booked = {line.trade.id: line for line in scene.ledger}
     found: dict[str, Story] = {}
     current: dict[str, Story] = {}
-    for fill in evidence.fills:
+    for fill in scene.evidence.fills:
         trade, coin = trade_of(fill), fill.coin
         if role_of(fill) == ENTRY:
-            fresh = Story(coin, listing[coin].sz_decimals, trade, wishes[trade], booked.get(trade))
+            fresh = Story(coin, scene.decimals[coin], trade, wishes[trade], booked.get(trade))
             current[coin] = found.setdefault(trade, fresh)
             current[coin].entries.append(fill)
         else:
             current[coin].exits.append(fill)
-    for said in lines:
+    for said in scene.lines:
         story = found.get(said.trade)
         if story is not None:
             _tell(story, said)
@@ -160,16 +172,3 @@ def _tell(story: Story, said: Said) -> None:
     elif said.kind == "PlaceStop" and (match := _MOVE.match(said.text)):
         before, trigger = Decimal(match[3]), Decimal(match[2])
         story.moves.append(Move(said.at_ms, before, trigger, match[5], said.moved_by, match[6]))
-
-
-def mark_at(evidence: Evidence, coin: str, at_ms: int) -> Decimal:
-    """Return the true mark at a moment."""
-    index = max(0, bisect_right(evidence.times_ms, at_ms) - 1)
-    return Decimal(str(evidence.marks[coin][index]))
-
-
-def marks_between(evidence: Evidence, coin: str, from_ms: int, to_ms: int) -> tuple[range, Sequence[float]]:
-    """Return the indices and values of the true marks in a span, the one that held at its beginning first."""
-    begin = max(0, bisect_right(evidence.times_ms, from_ms) - 1)
-    end = bisect_left(evidence.times_ms, to_ms + 1)
-    return range(begin, end), evidence.marks[coin][begin:end]

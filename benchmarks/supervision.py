@@ -64,7 +64,10 @@ def replace(folder: Path, _rounds: int) -> tuple[Any, list[Table]]:
         ("positions flipped", found.flips),
         ("positions closed", found.closed),
     ]
-    rows += [(f"fault {kind}: struck", count) for kind, count in found.struck.items()]
+    rows += [("requests a move", f"{found.requests / max(1, found.moves):.1f}")]
+    rows += [("weight a move", f"{found.weight / max(1, found.moves):.0f}")]
+    rows += [(f"fault {kind}: struck", arranged if struck is None else struck)
+             for kind, (arranged, struck) in found.faults.items()]  # fmt: skip
     for name, value in rows:
         table.add_row(name, str(value))
     for gap in found.naked:

@@ -5,18 +5,18 @@ moves with it, so that prices change and triggers fire between any two calls of 
 """
 
 import heapq
-from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmarks.evidence import Evidence
+from benchmarks.stories import Scene, journal
 from exchange.frames import Frames
 from exchange.paper import channels
 from exchange.paper.knobs import Knobs
-from exchange.paper.model import Event, Fill, FillEvent, Order, OrderEvent
+from exchange.paper.model import Event
 from exchange.paper.prices import Replay
 from exchange.paper.signed import ACTIONS
 from exchange.paper.symbols import listing
@@ -36,9 +36,9 @@ ADDRESS = "0x" + "be4c" * 10
 FUNDING_RATE = Decimal("0.0000125")  # an hour: the venue's usual one
 PAUSE_MS = MIND_MS = 1_000
 STREAM_MS = 50
+WARM_STEP_MS = 15_000
 FAR = Decimal("0.05")
 Message = Mapping[str, Any]
-_UNFILLED = {"triggered": "fired", "marketOrderNoLiquidityRejected": "stop_no_fill"}
 
 
 class Line(Protocol):
@@ -61,31 +61,6 @@ class GoodLine:
     def broken(self, now_ms: int) -> bool:  # noqa: ARG002
         """Never break."""
         return False
-
-
-@dataclass
-class Evidence:
-    """What truly happened, noted at the market itself: every mark, order and fill.
-
-    ``struck`` are the moments at which a fault took a stop away or kept it from filling: (when, coin, what).
-    """
-
-    times_ms: "array[int]" = field(default_factory=lambda: array("q"))
-    marks: dict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
-    orders: dict[int, Order] = field(default_factory=dict)
-    fills: list[Fill] = field(default_factory=list)
-    struck: list[tuple[int, str, str]] = field(default_factory=list)
-
-    def hear(self, event: Event) -> None:
-        """Note an event of the market."""
-        if isinstance(event, OrderEvent):
-            order = event.order
-            self.orders[order.oid] = order
-            fault = "cancel_stop" if event.silent else _UNFILLED.get(order.status)
-            if fault is not None:
-                self.struck.append((order.status_ms, order.coin, fault))
-        elif isinstance(event, FillEvent):
-            self.fills.append(event.fill)
 
 
 class World:
@@ -177,6 +152,37 @@ class World:
         self._put_off += 1
         heapq.heappush(self._later, (self.now_ms() + delay_ms, self._put_off, act))
 
+    def mark(self, symbol: str) -> Decimal:
+        """Return the true mark."""
+        return self.paper.market.marks[symbol]
+
+    def scene(self) -> Scene:
+        """Return what a judge needs of the run."""
+        account, requests = self.venue.account, self.venue.requests
+        return Scene(
+            lines=journal(self.ports.journal.read(ACCOUNT, "0", 1_000_000)),
+            ledger=self.ports.ledger.lines(ACCOUNT),
+            evidence=self.evidence,
+            decimals={name: item.sz_decimals for name, item in self.paper.listing.items()},
+            witness=self.paper.witness.as_json(self._us).get(ADDRESS, {}),
+            funding={s: sum((f.usdc for f in account.fundings if f.coin == s), Decimal(0)) for s in self.symbols},
+            held=(self.while_held["requests"], self.while_held["weight"]),
+            costs={
+                "requests in all": requests.total(),
+                "weight in all": self.venue.weight.total(),
+                "requests by kind": dict(requests.most_common()),
+                "drives": self.drives,
+                "sweeps": self.sweeps,
+            },
+        )
+
+    def warm_up(self, duration_ms: int) -> None:
+        """Let the market run before anybody trades, so that the venue has bars of its own to show."""
+        ends_ms = self.now_ms() + duration_ms
+        while self.now_ms() < ends_ms:
+            self.pass_ms(WARM_STEP_MS)
+        self.feed.connect()
+
     # --- the day's work -------------------------------------------------------------------------------------------
 
     def run(self, until_ms: int, each_step: Callable[[], None]) -> None:
@@ -199,6 +205,10 @@ class World:
             self.while_held["requests"] += counted[0] - self._counted[0]
             self.while_held["weight"] += counted[1] - self._counted[1]
         self._counted = counted
+
+    def let_pass(self) -> None:
+        """Run one step."""
+        self.run(self.now_ms() + self.step_ms, lambda: None)
 
     def sweep(self) -> None:
         """Look at the whole account, as beat has it done."""

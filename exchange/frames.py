@@ -101,8 +101,9 @@ class Frames:
         channel, data = message.get("channel"), message.get("data")
         try:
             self._sort(channel, data, now_ms)
-        except (AttributeError, KeyError, TypeError, ValueError, Unreadable):
-            self._flaws[Flaw.NOTHING] += channel == "activeAssetCtx"
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, Unreadable):
+            if channel == "activeAssetCtx":
+                self._flaws[Flaw.NOTHING] += 1
 
     def _sort(self, channel: object, data: Any, now_ms: int) -> None:
         match channel:

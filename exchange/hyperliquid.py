@@ -28,6 +28,7 @@ from stopkeeper.engine.ports import BudgetSource, EntryIds, NonceSource, Permit,
 
 LAG_MS = 3_000
 HELD_MS = 10_000
+ASK_AGAIN_MS = 60_000  # an address earns an action a USDC traded: what is spent is not back in a moment
 _TIF: Mapping[Resting, Tif] = {Resting.NO: "Ioc", Resting.GTC: "Gtc", Resting.POST_ONLY: "Alo"}
 
 
@@ -70,10 +71,10 @@ class Hyperliquid(Reads):
         if urgency is Urgency.ORDINARY:
             left = self._actions.left()
             if left is not None and left < ADDRESS_FLOOR:
-                return Throttled(f"{left} actions left for this address: kept for protection")
+                return Throttled(f"{left} actions left for this address: kept for protection", ASK_AGAIN_MS)
         wait_ms = self.budget.reserve(EFFECT_WEIGHT, urgency)
         if wait_ms:
-            return Throttled(f"own rate budget: free in {wait_ms} ms")
+            return Throttled(f"own rate budget: free in {wait_ms} ms", wait_ms)
         number = self._nonces.mint(1)[0] if nonce is None else nonce
         return Permit(number, min(until_ms, self.now_ms() + self._times.deadline_ms))
 

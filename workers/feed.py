@@ -8,8 +8,10 @@ nothing.
 
 import asyncio
 import logging
+import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +21,8 @@ from exchange.clock import mono_ms
 from exchange.frames import News
 from exchange.streams import OnGap, OnNews, Streams
 from stopkeeper.core.model import Key
+from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.rules import Switches
 from stopkeeper.core.watching import Watch
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone
 from tasks import queues, runtime
@@ -26,16 +30,19 @@ from tasks.supervise import drain
 from workers.wiring import System, venue_account
 
 if TYPE_CHECKING:
-    from workers.alerts import Alerter
+    from workers.guarding import Guard, Local
 
 log = logging.getLogger(__name__)
 FEED = "~feed"  # the symbol of the leader's lease; no venue lists it and no drain publishes it
 RENEW_S = 2.0
 COMPETE_S = 1.0
 MIND_S = 1.0  # how often the records are loaded and the streams are said to live
+LOAD_AFTER_S = 0.2  # what happened is written down by a worker within so long
 WAKE_PAUSE_MS = 1_000  # a price names a key at most so often
-DEAF_SWEEP_S = 5.0  # the period of looks while no stream tells anything
+DEAF_SWEEP_MS = 5_000  # the period of looks while no stream tells anything
 SWEEP_CHECK_S = 1.0
+TELL_EVERY_MS = 10_000  # an outage is not told at every price
+_told_at = [-math.inf]
 _UNREACHABLE = (StoreGone, OperationalError, ConnectionError)
 
 
@@ -52,15 +59,24 @@ class Pushes(Protocol):
 class Leader:
     """Leads one account as long as its lease holds: listens, and turns what it hears into marks and wake-ups.
 
-    ``beside`` are further posts of the leader, each a coroutine that runs until cancelled: alerts, say.
+    ``beside`` are further posts of the leader, each a coroutine that runs until cancelled: alerts, and who stands in
+    while Redis is gone. ``loaded`` is given the records and switches whenever they were loaded.
     """
 
-    def __init__(self, ports: Ports, streams: Pushes, beside: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        streams: Pushes,
+        beside: Sequence[Callable[[], Awaitable[None]]] = (),
+        loaded: Callable[[Sequence[KeyRecord], Switches], None] = lambda _records, _switches: None,
+    ) -> None:
         self._ports = ports
         self._streams = streams
         self._beside = tuple(beside)
+        self._loaded = loaded
         self._key = Key(ports.account, FEED)
         self._watch = Watch(ports.rules, WAKE_PAUSE_MS)
+        self._happened = asyncio.Event()
 
     async def run(self) -> None:
         """Compete for the account's lease, lead while it holds, compete again; until cancelled."""
@@ -110,20 +126,30 @@ class Leader:
 
     async def _mind(self) -> None:
         """Keep the records at hand, say that the streams live, and look by request while they do not."""
-        deaf_s = 0.0
+        deaf_since: float | None = None
         while True:
             await asyncio.to_thread(_guarded, self._load)
             alive = self._streams.alive
-            deaf_s = 0.0 if alive else deaf_s + MIND_S
+            deaf_since = None if alive else deaf_since or mono_ms()
             if alive:
                 await asyncio.to_thread(_guarded, lambda: self._ports.prices.hear(self._ports.account))
-            elif deaf_s >= DEAF_SWEEP_S:
-                deaf_s = 0.0
+            elif deaf_since is not None and mono_ms() - deaf_since >= DEAF_SWEEP_MS:
+                deaf_since = None
                 await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports))
-            await asyncio.sleep(MIND_S)
+            await self._news_or(MIND_S)
+
+    async def _news_or(self, seconds: float) -> None:
+        """Wait so long, or until something happened to an order or fill: a guardian must know the newest record."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._happened.wait()
+                await asyncio.sleep(LOAD_AFTER_S)
+        self._happened.clear()
 
     def _load(self) -> None:
-        self._watch.load(self._ports.records.all(self._ports.account))
+        records = self._ports.records.all(self._ports.account)
+        self._watch.load(records)
+        self._loaded(records, self._ports.flags.read(self._ports.account))
 
     def _release(self, lease: Lease) -> None:
         try:
@@ -135,6 +161,8 @@ class Leader:
 
     async def _on_news(self, news: News) -> None:
         await asyncio.to_thread(_guarded, lambda: self._pass_on(news))
+        if news.events:
+            self._happened.set()
 
     async def _on_gap(self, why: str) -> None:
         log.info("%s: %s: looking at the account", self._ports.account, why)
@@ -217,30 +245,37 @@ def _guarded(action: Callable[[], object]) -> None:
     try:
         action()
     except _UNREACHABLE as gone:
-        log.warning("not passed on: %s", gone)
+        if mono_ms() - _told_at[0] > TELL_EVERY_MS:
+            _told_at[0] = mono_ms()
+            log.warning("not passed on: %s", gone)
 
 
-def _streams(system: System, ports: Ports) -> Streams:
-    return Streams(venue_account(system.settings, ports.account), ports.symbols, ports.rules.price_jump)
-
-
-def _alerter(system: System, ports: Ports) -> "Alerter":
+def _posts(system: System, ports: Ports, local: "Local") -> tuple[Leader, "Guard"]:
+    """Return who leads an account, with its streams, its alerts and its guard; and the guard."""
     from workers.alerts import Alerter
+    from workers.guarding import open_guard
 
-    return Alerter(ports, system.store.texts, system.settings.alerts)
+    streams = Streams(venue_account(system.settings, ports.account), ports.symbols, ports.rules.price_jump)
+    alerter = Alerter(ports, system.store.texts, system.settings.alerts)
+    guard = open_guard(system.settings, ports.account, ports.journal, local)
+    return Leader(ports, streams, (alerter.run, guard.run), guard.note_alive), guard
 
 
 async def serve(system: System) -> None:
     """Run the ticker and a leader for every account until SIGTERM or SIGINT."""
+    from workers.guarding import Local
+
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     ports = [await asyncio.to_thread(system.ports, name) for name in system.accounts]
-    leaders = [Leader(each, _streams(system, each), (_alerter(system, each).run,)) for each in ports]
+    local = Local()
+    posts = [_posts(system, each, local) for each in ports]
     running: list[asyncio.Task[object]] = [
         asyncio.create_task(Ticker(ports, system).run()),
-        *(asyncio.create_task(each.run()) for each in leaders),
+        *(asyncio.create_task(leader.run()) for leader, _ in posts),
+        *(asyncio.create_task(guard.report()) for _, guard in posts),
     ]
     waiting: asyncio.Task[object] = asyncio.create_task(ended.wait())
     try:

@@ -21,6 +21,7 @@ from workers.wiring import venue_account
 
 log = logging.getLogger(__name__)
 CHECK_MS = 250
+REPORT_S = 2.0
 SLEPT_MS = 2_000  # a loop that comes so much too late slept itself: that nothing was heard says nothing
 GRACE_MS = 3_000  # then it listens anew for so long
 KEPT = 200  # lines that wait for the journal
@@ -77,6 +78,13 @@ class Guard:
         finally:
             self._guardian.dismiss()  # a round in its thread does not end with this task
 
+    async def report(self) -> None:
+        """Bring into the journal what was told, whenever Redis answers; until cancelled, whoever leads meanwhile."""
+        while True:
+            await asyncio.sleep(REPORT_S)
+            if self._told:
+                await asyncio.to_thread(self._write_down)
+
     def _is_gone(self) -> bool:
         now = self._clock()
         if now - self._checked_ms > SLEPT_MS:
@@ -95,7 +103,6 @@ class Guard:
         lines = len(self._told) - deeds - 1
         gone_s = (self._alive_ms - began) / 1000
         self.tell("", f"Redis answers again after {gone_s:.0f} s: the guardian stops; it told {lines} things")
-        await asyncio.to_thread(self._write_down)
 
     def tell(self, symbol: str, text: str) -> None:
         """Say something as loudly as can be without Redis: the log, and every alert service at once."""
@@ -113,7 +120,7 @@ class Guard:
                 ago_s = (self._clock() - at_ms) / 1000
                 self._journal.write(self._account, symbol, "guardian", f"{ago_s:.0f} s ago: {text}")
             except StoreGone as gone:
-                log.warning("%s: the guardian's deeds wait for the journal: %s", self._account, gone)
+                log.debug("%s: the guardian's deeds wait for the journal: %s", self._account, gone)
                 return
             self._told = self._told[1:]
 

@@ -125,6 +125,15 @@ class Case:
         own = self.own_stop(held)
         return self.orphan_stop(held) if own is None else self._inside(own, held)
 
+    def stands_at(self, trigger: Decimal, wanted: Decimal, held: Held) -> bool:
+        """Return whether a stop stands where it is wanted.
+
+        Where the liquidation price says where, a step's difference is none: that price drifts, and not every tick of it
+        is worth two actions, until it has passed the stop.
+        """
+        drifts = wanted != self.own_stop(held) and (self.trade is None or self.trade.unsafe is None)
+        return trigger == wanted or (drifts and abs(wanted - trigger) < trigger * self.rules.stop_step)
+
     def own_stop(self, held: Held) -> Decimal | None:
         """Return the trigger the trade itself names for a position of this side."""
         trade = self.trade
@@ -193,7 +202,8 @@ def agree(one: Decimal, other: Decimal, apart: Decimal) -> bool:
 def doubtful(record: KeyRecord, seen: Seen, rules: Rules) -> bool:
     """Return whether the mark of this look must be confirmed by another source before anything may hang on it.
 
-    That is where it stands at or beyond a stop or a target, or far better than the best price so far.
+    That is where it stands at or beyond a stop or a target, or so much better than the best price so far that the stop
+    would follow it.
     """
     trade, read = record.trade, seen.position
     if trade is None or isinstance(read, Unknown) or read.value is None or read.value.mark is None:
@@ -206,8 +216,8 @@ def doubtful(record: KeyRecord, seen: Seen, rules: Rules) -> bool:
     if position.liquidation_price:
         levels.append(safe_edge(position.entry_price, position.liquidation_price, rules))
     near = any(level is not None and passed(mark, level, position.side) for level in levels)
-    peak = trade.peak
-    far = peak is not None and not passed(mark, peak, position.side) and not agree(mark, peak, rules.price_jump)
+    best = position.entry_price if trade.peak is None else trade.peak
+    far = trade.policy.moves and (mark - best) * position.side.sign >= best * rules.stop_step
     missed = any(not passed(mark, goal.price, position.side) for goal in trade.targets)
     return near or far or missed
 
@@ -294,6 +304,11 @@ def _attempts(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
         return ()
     ask = [s.attempt for s in trade.sent if s.unproven or (s.rests and not _shown(s, seen))]
     coming = len(trade.sent)
-    if not ask and coming < len(trade.nonces) and not looked_up(trade, coming, seen, installation):
+    if (
+        not ask
+        and not any(s.rests for s in trade.sent)
+        and coming < len(trade.nonces)
+        and not looked_up(trade, coming, seen, installation)
+    ):
         ask = [coming]
     return tuple(entry_id(trade, attempt, installation) for attempt in ask)

@@ -4,7 +4,7 @@
 stands in guard.py; what a later turn must know is written by learn.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Literal
 
@@ -22,7 +22,7 @@ from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.danger import flatten, surely_naked
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
-from stopkeeper.core.model import Role
+from stopkeeper.core.model import Order, Role, Side
 from stopkeeper.core.orphans import best_trigger, found_trade
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk, Trade
@@ -135,7 +135,7 @@ def trailing(c: Case) -> Verdict:
     """Another stop is wanted than the one that stands: place it; hygiene takes the old one once it is seen."""
     if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole or c.lifted:
         return []
-    held, trade, best = c.belief, c.trade, best_trigger(c, c.belief)
+    held, trade, best = c.belief, c.trade, _standing(c, c.belief)
     if best is None or c.unseen(Role.STOP) or trade.side is not held.side:
         return []
     move = _move(c, held, trade, best)
@@ -158,7 +158,7 @@ def _tried_again_ms(trade: Trade, c: Case) -> int:
 
 def move_due_ms(c: Case, held: Held) -> int | None:
     """Return when a stop that does not stand where or as large as it is wanted may be moved; None = it stands well."""
-    trade, best = c.trade, best_trigger(c, held)
+    trade, best = c.trade, _standing(c, held)
     if trade is None or best is None or trade.side is not held.side or c.lifted:
         return None
     stood = trade.sized_ms + c.frame.can.lag_ms
@@ -167,22 +167,39 @@ def move_due_ms(c: Case, held: Held) -> int | None:
     return _tried_again_ms(trade, c) + 1 if _move(c, held, trade, best) else None
 
 
+def _ours(c: Case, stops: Iterable[Order]) -> bool:
+    mine = {o.id for o, k in c.ours if k.role is Role.STOP}
+    return any(o.id in mine for o in stops)
+
+
+def _standing(c: Case, held: Held) -> Decimal | None:
+    """Return the trigger at which the position is covered: of stops that only do so in sum, the farthest."""
+    best = best_trigger(c, held)
+    if best is not None or not _ours(c, c.cover.stops):
+        return best
+    triggers = (o.trigger for o in c.cover.stops if o.trigger is not None)
+    return (min if held.side is Side.LONG else max)(triggers, default=None)
+
+
 def _move(c: Case, held: Held, trade: Trade, best: Decimal) -> tuple[Decimal, str] | None:
     """Return where the stop is to go and why; None where it stands well."""
     wanted = c.wanted_stop(held)
-    if wanted is not None and wanted != best and not c.beyond(wanted, held):
-        nearer = improves(wanted, best, held.side)
+    alone = [o for o in c.cover.stops if covers_alone(o, held)]
+    if wanted is not None and not c.stands_at(best, wanted, held) and not c.beyond(wanted, held):
         why = f"the stop moves from {best:f} to {wanted:f}" + (f": {trade.stop_why}" if trade.stop_why else "")
-        # the liquidation price drifts: not every tick of it is worth two actions, until it has passed the stop
-        drift = wanted != c.own_stop(held) and abs(wanted - best) < best * c.rules.stop_step and trade.unsafe is None
-        there = any(o.trigger == wanted and covers_alone(o, held) for o in c.cover.stops)
-        if nearer and not drift:
+        there = any(o.trigger is not None and c.stands_at(o.trigger, wanted, held) for o in alone)
+        if improves(wanted, best, held.side):
             return wanted, why
-        if not nearer and trade.loosened and not there:
-            return wanted, f"{why}, as a person said"
-    standing = [o for o in c.cover.stops if o.trigger == best and covers_alone(o, held)]
-    stood = c.now >= trade.sized_ms + c.frame.can.lag_ms
-    if stood and not c.entries and all(not o.whole and o.size > held.size for o in standing):
+        if trade.loosened:  # once it is seen, hygiene takes the nearer ones
+            return None if there else (wanted, f"{why}, as a person said")
+    at_best = [o for o in alone if o.trigger == best]
+    too_large = all(not o.whole and o.size > held.size for o in at_best)
+    if (
+        c.now >= trade.sized_ms + c.frame.can.lag_ms
+        and not c.entries
+        and too_large
+        and _ours(c, at_best or c.cover.stops)
+    ):
         return best, f"the stop at {best:f} follows the position, which is {held.size:f} now"
     return None
 

@@ -71,6 +71,8 @@ def _overtaken(c: Case, held: Held, trade: Trade) -> Verdict:
         return []
     if c.surely_beyond(wanted, held):
         own = trade.stop is not None and wanted == trade.stop
+        if not own and trade.unsafe is None:
+            return []  # what stands is in front of the liquidation price, if not by the whole buffer: it will work
         if not own and not (trade.unsafe and _confirmed(trade.unsafe, c, 0)):
             return Wait(c.now + LOOK_AGAIN_MS, "the liquidation price seems to lie in front of the stop: looking again")
         why = f"the price has passed {wanted:f}, where the stop belongs, and only {best:f} stands"

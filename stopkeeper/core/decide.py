@@ -55,7 +55,8 @@ def decide(record: KeyRecord, seen: Seen, frame: Frame, allows: Allows = anythin
 def _waiting(case: Case, wait: Wait) -> Rest | Again:
     if wait.rest is None or case.naked:
         return Again(wait.due_ms, wait.why)
-    return Rest(wait.rest, wait.due_ms, wait.why)
+    unprotected = case.lifted and isinstance(case.belief, Held) and not case.whole
+    return Rest(RestKind.LIFTED if unprotected else wait.rest, wait.due_ms, wait.why)
 
 
 def rest(case: Case) -> Rest | Again:
@@ -82,13 +83,15 @@ def rest(case: Case) -> Rest | Again:
 
 
 def _next_look(case: Case, held: Held) -> int | None:
-    """Return when something is to be done by itself: the time is up, the stop may move again, its size has stood."""
+    """Return when something is to be done by itself: the time is up, the stop may move again, an entry expires."""
     trade = case.trade
     if trade is None:
         return None
     moments = [time_up_ms(trade), move_due_ms(case, held)]
-    if wish_of(trade, held, case) is not None:
-        moments.append(pause_ends_ms(trade, case) + 1)
+    if case.sure and wish_of(trade, held, case) is not None:
+        moments.append(max(pause_ends_ms(trade, case) + 1, case.now + LOOK_AGAIN_MS))
+    if case.entries and trade.signal is not None:
+        moments.append(max(trade.signal.expires_ms + 1, case.now + LOOK_AGAIN_MS))
     return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -112,7 +115,7 @@ def _alarms(case: Case) -> tuple[Alarm, ...]:
         alarms.append(Alarm("orphan", f"{key}: a position is held that no trade owns"))
     if isinstance(case.belief, Held) and trade and case.lifted:
         alarms.append(Alarm("off", f"{key}: held without a stop for {trade.off_until_ms - case.now} ms more, as asked"))
-    if trade and trade.unsafe is not None:
+    if isinstance(case.belief, Held) and trade and trade.unsafe is not None:
         alarms.append(Alarm("unsafe", f"{key}: the liquidation price lies in front of the stop"))
     if isinstance(case.belief, Held) and not case.sure and case.seen.second is not None:
         marks = f"{case.mark} by the position, {case.seen.second.value} by the {case.seen.second.source}"

@@ -120,7 +120,7 @@ def _conclude_entry(trade: Trade, action: Enter, outcome: EntryOutcome, n: int, 
             trade = replace(trade, entered_ms=trade.entered_ms or now_ms)
     if terms.resting is Resting.NO:  # the stop of an entry that rests is no order yet: nobody is to wait for it
         trade = _acked(trade, Role.STOP, outcome.stop, stop_n, now_ms, "stop_loss")
-    if isinstance(outcome.stop, Rejected):
+    if isinstance(outcome.stop, Rejected) and (terms.resting is Resting.NO or trade.held > 0):
         trade = _refused_stop(trade, outcome.stop)
     for index, (asked, answer) in enumerate(zip(terms.targets, outcome.targets, strict=False), 1):
         trade = _conclude_target(trade, asked.trigger, answer, stop_n + index, now_ms)
@@ -128,10 +128,11 @@ def _conclude_entry(trade: Trade, action: Enter, outcome: EntryOutcome, n: int, 
 
 
 def _refused_stop(trade: Trade, outcome: Rejected) -> Trade:
+    crossed = outcome.reason is Reason.CROSSED and not trade.covered  # a refused move says nothing of what stands
     return replace(
         trade,
         stop_answers=trade.stop_answers + 1,
-        crossed=trade.crossed or outcome.reason is Reason.CROSSED,
+        crossed=trade.crossed or crossed,
         oversize=trade.oversize or outcome.reason is Reason.OVERSIZE,
     )
 

@@ -63,10 +63,12 @@ def _resting(c: Case, trade: Trade, last: Sent) -> Verdict:
         return []
     if c.entries and why is None:
         assert trade.signal is not None
+        if isinstance(c.belief, Held):
+            return Wait(c.now + LOOK_AGAIN_MS, "a position is held and no fill tells yet whose", RestKind.ENTRY_RESTING)
         return Wait(
             trade.signal.expires_ms + 1, f"the entry rests at {last.terms.worst_price:f}", RestKind.ENTRY_RESTING
         )
-    return Wait(c.now + LOOK_AGAIN_MS, "what became of the resting entry is being asked", RestKind.ENTRY_RESTING)
+    return Wait(c.now + LOOK_AGAIN_MS, "what became of the resting entry is being asked", RestKind.UNPROVEN)
 
 
 def _not_wanted(c: Case, trade: Trade) -> str | None:

@@ -63,13 +63,19 @@ def _older_stops(c: Case, held: Held) -> list[Action]:
     if c.trade is None or not c.trade.loosened:
         return _older(stops, held, c)
     wanted = c.wanted_stop(held)
-    if not any(o.trigger == wanted and covers_alone(o, held) for _, o in stops):
-        return []
-    return [
-        Cancel(o.id, Role.STOP, "a person wants the stop farther away")
-        for _, o in stops
-        if o.trigger != wanted and o.id not in c.going
+    there = [
+        (n, o)
+        for n, o in stops
+        if wanted is not None and o.trigger is not None and c.stands_at(o.trigger, wanted, held)
     ]
+    if not any(covers_alone(o, held) for _, o in there):
+        return []
+    farther: list[Action] = [
+        Cancel(o.id, Role.STOP, "a person wants the stop farther away")
+        for n, o in stops
+        if (n, o) not in there and o.id not in c.going
+    ]
+    return farther + _older(there, held, c)
 
 
 def _older(orders: list[tuple[int, Order]], held: Held, c: Case) -> list[Action]:

@@ -128,6 +128,9 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
             trade = with_sent(replace(trade, held=max(trade.held, known.filled)), replace(sent, outcome=done))
             if known.order_id:
                 trade = with_role(trade, known.order_id, "entry")
+        elif sent.terms.resting is not Resting.NO and known.state is OrderState.CANCELED:
+            # it stood in the book, and somebody took it away: it is not sent again
+            trade = with_sent(trade, replace(sent, outcome=Accepted(known.order_id), over=True))
         elif isinstance(absence(sent, client_id, seen, chain, frame.can.lag_ms), Proof):
             trade = with_sent(trade, replace(sent, absent=True))
     trade = _proved_by_fills(trade, chain, frame)
@@ -219,9 +222,11 @@ def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
         return trade  # acked a moment ago: neither covered nor naked can be said
     if not case.orders_known and (trade.covered or any(p.role is Role.STOP for p in trade.placed)):
         return trade  # seen or acked once, and nothing is read that denies it
+    if case.lifted:  # not robbed of it, and not naked: whoever wants it again has the whole time to get it
+        return replace(_close_naked(trade, now), covered=False)
     lost = trade.lost_ms
-    # a position enlarged by hand has not lost the cover it had, and one whose stop a person lifted was not robbed of it
-    if trade.covered and held.size <= trade.held and not case.lifted:
+    # a position enlarged by hand has not lost the cover it had
+    if trade.covered and held.size <= trade.held:
         horizon = now - case.rules.lost_cover_window_ms
         lost = (*(t for t in lost if t > horizon), now)
     since = trade.naked_since_ms if trade.naked_since_ms is not None else now

@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.believe import Held
-from stopkeeper.core.case import Case
+from stopkeeper.core.case import Case, passed
 from stopkeeper.core.model import Side
 from stopkeeper.core.policy import TrailKind
 from stopkeeper.core.record import Trade
@@ -22,7 +22,7 @@ def follow_price(trade: Trade, held: Held, case: Case) -> Trade:
         return trade
     if not trade.policy.moves:
         return trade
-    trade = _peak(trade, mark, case.now)
+    trade = _peak(trade, mark, held, case)
     if case.seen.atr is not None and case.seen.atr != trade.atr:
         trade = replace(trade, atr=case.seen.atr)
     wish = wish_of(trade, held, case)
@@ -40,12 +40,25 @@ def follow_price(trade: Trade, held: Held, case: Case) -> Trade:
     )
 
 
-def _peak(trade: Trade, mark: Decimal, now: int) -> Trade:
-    """A person's move starts the count anew: else a policy would undo it at once."""
+def _peak(trade: Trade, mark: Decimal, held: Held, case: Case) -> Trade:
+    """Note the best price, by the worse of two sources; one source alone is believed no farther than a step.
+
+    A person's move starts the count anew: else a policy would undo it at once.
+    """
+    second, sign = case.seen.second, held.side.sign
+    if second is not None:
+        mark = min(mark, second.value, key=lambda price: price * sign)
     by_person = trade.stop_moved_by == "person" and trade.stop_moved_ms > trade.peak_ms
-    if trade.peak is None or by_person:
-        return replace(trade, peak=mark, peak_from=mark if by_person else None, peak_ms=max(now, trade.stop_moved_ms))
-    return replace(trade, peak=mark) if improves(mark, trade.peak, trade.side) else trade
+    best = trade.peak if trade.peak is not None and not by_person else None
+    if second is None:
+        known = best if best is not None else held.position.entry_price if held.position else mark
+        if (mark - known) * sign >= known * case.rules.stop_step:
+            return trade
+    if best is None:
+        return replace(
+            trade, peak=mark, peak_from=mark if by_person else None, peak_ms=max(case.now, trade.stop_moved_ms)
+        )
+    return replace(trade, peak=mark) if improves(mark, best, trade.side) else trade
 
 
 def wish_of(trade: Trade, held: Held, case: Case) -> tuple[Decimal, str] | None:
@@ -67,9 +80,15 @@ def wish_of(trade: Trade, held: Held, case: Case) -> tuple[Decimal, str] | None:
     if wish is None:
         return None
     trigger = on_grid(wish[0], case.frame.market, farther(held.side))
-    if case.beyond(trigger, held) or not worth_it(trigger, trade.stop, held.side, case.rules.stop_step):
+    if _passed(trigger, held, case) or not worth_it(trigger, trade.stop, held.side, case.rules.stop_step):
         return None
     return trigger, wish[1]
+
+
+def _passed(trigger: Decimal, held: Held, case: Case) -> bool:
+    """Return whether any source shows the price at or beyond a trigger."""
+    second = case.seen.second
+    return case.beyond(trigger, held) or (second is not None and passed(second.value, trigger, held.side))
 
 
 def pause_ends_ms(trade: Trade, case: Case) -> int:

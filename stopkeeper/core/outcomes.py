@@ -57,9 +57,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Not processed: a rate limit, the venue's or our own budget."""
+    """Not processed: a rate limit, the venue's or our own budget; ``free_ms`` until ours would grant it, if known."""
 
     text: str
+    free_ms: int = 0
     kind: Literal["throttled"] = "throttled"
 
 

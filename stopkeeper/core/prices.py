@@ -17,7 +17,7 @@ class Flaw(StrEnum):
     """Why a number that came as a price is none, or is not believed: nothing is ever closed on it."""
 
     NOTHING = "nothing"  # missing, or no number at all
-    NOT_FINITE = "not_finite"  # NaN or infinite
+    NOT_FINITE = "not_finite"  # NaN, infinite, or out of all proportion
     ZERO = "zero"
     NEGATIVE = "negative"
     FAR_OFF = "far_off"  # far from the last good one, and not confirmed yet
@@ -50,11 +50,7 @@ class Price:
 
 def parse_price(raw: object) -> Decimal | None:
     """Return raw as a finite Decimal > 0, or None: a venue's 0, NaN, null or text is no price."""
-    try:
-        value = Decimal(str(raw))
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() and value > 0 else None
+    return None if flaw_of(raw) else Decimal(str(raw).strip())
 
 
 def flaw_of(raw: object) -> Flaw | None:
@@ -63,10 +59,10 @@ def flaw_of(raw: object) -> Flaw | None:
         value = Decimal(str(raw).strip())
     except InvalidOperation:
         return Flaw.NOTHING
-    if not value.is_finite():
-        return Flaw.NOT_FINITE
     if value == 0:
         return Flaw.ZERO
+    if not value.is_finite() or abs(value.adjusted()) > MAGNITUDE:
+        return Flaw.NOT_FINITE
     return Flaw.NEGATIVE if value < 0 else None
 
 
@@ -94,6 +90,7 @@ class Tape:
 
 
 CONFIRMATIONS = 3
+MAGNITUDE = 30  # no price has so many digits before its point, or zeros behind it: sums with one would overflow
 
 
 class Toward(StrEnum):

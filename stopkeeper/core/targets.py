@@ -57,11 +57,10 @@ def targets(c: Case) -> Verdict:
 
 
 def _standing(c: Case, held: Held, goal: Goal) -> Decimal:
-    """Return what live orders take at a target's price, not counting those that a younger one stands in for."""
+    """Return what our youngest order takes at a target's price; where none of ours stands, what others' take there."""
     at = [o for o in c.live if is_target(o, held) and o.trigger == goal.price and o.id not in c.going]
     mine = [(k.n, o) for o, k in c.ours if k.role is Role.TARGET and o in at]
-    newest = max(mine, key=lambda pair: pair[0])[1] if mine else None
-    counted = [o for o in at if o is newest or o not in [o for _, o in mine]]
+    counted = [max(mine, key=lambda pair: pair[0])[1]] if mine else at
     return sum((held.size if o.whole else o.size for o in counted), ZERO)
 
 
@@ -71,8 +70,12 @@ def _place(c: Case, held: Held, goal: Goal, size: Decimal) -> Action:
 
 
 def _take_at_market(c: Case, held: Held, goal: Goal, size: Decimal) -> Verdict:
-    """The price is beyond a target and no order can be placed there: its slice is closed at the market."""
-    if c.now <= c.record.quiet_ms and size < held.size:
+    """The price is beyond a target and no order can be placed there: its slice is closed at the market.
+
+    It may be that the order was there and has just fired: what it took shows a lag after the refusal.
+    """
+    tried = c.trade.target_tried_ms + c.frame.can.lag_ms if c.trade else 0
+    if c.now <= max(c.record.quiet_ms, tried) and size < held.size:
         return when_quiet(c, "a part is to be closed once all we sent can show in the position")
     why = f"the price is beyond the target {goal.price:f} and the venue takes no order there"
     return flatten(c, held, "take_profit", why, held.size - size)

@@ -245,8 +245,13 @@ def flatten(ports: Ports) -> tuple[Key, ...]:
 
 
 def positions(ports: Ports) -> tuple[PositionRow, ...]:
-    """Return a row for every key with a trade or a position, from a look of the last seconds."""
-    seen, stale = cached(ports, dict.fromkeys(ALL_FIELDS, ports.times.look_fresh_ms))
+    """Return a row for every key with a trade or a position, from a look of the last seconds.
+
+    Who watches all the time must not spend the budget that protection needs: orders and fills may be a little older.
+    """
+    fresh = ports.times.look_fresh_ms
+    ages = {Field.HOLDINGS: fresh, Field.ORDERS: 2 * fresh, Field.FILLS: ports.times.sweep_ms}
+    seen, stale = cached(ports, ages)
     return _rows(ports, look(ports, stale, seen, Urgency.ORDINARY))
 
 

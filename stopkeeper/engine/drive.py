@@ -25,7 +25,7 @@ from stopkeeper.core.case import LOOK_AGAIN_MS, Frame
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, Key, Known, Lookup, Role
-from stopkeeper.core.outcomes import Accepted, Unknown
+from stopkeeper.core.outcomes import Accepted, Throttled, Unknown
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.engine.observe import first_look, frame, look, narrow, stop_by_id, with_order
@@ -144,7 +144,9 @@ def _turn(run: _Drive) -> Plan:
             continue
         run.stale = ALL_FIELDS
         if record == before:  # nothing was learned of it, so the next turn would ask for the very same
-            return Plan(plan.concern, ends=Again(now.now_ms + LOOK_AGAIN_MS, say(outcome)))
+            # nor before the budget grants it: each look on the way would only spend more of it
+            pause_ms = max(LOOK_AGAIN_MS, outcome.free_ms if isinstance(outcome, Throttled) else 0)
+            return Plan(plan.concern, ends=Again(now.now_ms + pause_ms, say(outcome)))
         break
     return plan
 

@@ -53,7 +53,7 @@ def look(
     """Read fields of an account afresh, in order, and share what was seen with every process.
 
     All of them or none: many keys that each read the half of a short budget would keep each other blind for ever.
-    ``between`` is called before the orders and before the fills are read.
+    Threads that ask at the same time share one look. ``between`` is called before the orders and the fills are read.
     """
     if not fields:
         return known
@@ -61,10 +61,13 @@ def look(
     def records() -> Sequence[KeyRecord]:
         return ports.records.all(ports.account)
 
-    read = read_account(ports.venue, fields, known.fills, urgency, records, between)
-    if isinstance(read, AccountSeen):  # only what was read: saving the rest would make it look younger than it is
-        ports.looks.save(ports.account, read)
-    return merged(known, read, fields)
+    def read(wanted: frozenset[Field]) -> AccountSeen | Unknown:
+        found = read_account(ports.venue, wanted, known.fills, urgency, records, between)
+        if isinstance(found, AccountSeen):  # only what was read: saving the rest would make it look younger than it is
+            ports.looks.save(ports.account, found)
+        return found
+
+    return merged(known, ports.lookout.share(urgency, fields, read, between), fields)
 
 
 def read_account(

@@ -4,7 +4,7 @@ Durations and ages are ms. ``*_ms`` points in time are venue time unless the nam
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from stopkeeper.core.outcomes import EntryOutcome, Outcome, Throttled, Unknown
 from stopkeeper.core.prices import Flaw, Price
 from stopkeeper.core.record import KeyRecord, Prepared, Terms, Trade
 from stopkeeper.core.rules import Ability, Limits, Rules, Switches
+from stopkeeper.engine.lookout import Lookout
 
 
 class StoreGone(Exception):
@@ -348,3 +349,4 @@ class Ports:
     looks: Looks
     prices: Prices
     flags: Flags
+    lookout: Lookout = field(default_factory=Lookout)

@@ -3,10 +3,12 @@
 The store is the memory twin, gone; venue, gateway and core are the real ones.
 """
 
+import asyncio
 import secrets
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -23,8 +25,10 @@ from stopkeeper.core.outcomes import Barred, Unknown
 from stopkeeper.core.policy import Trail, TrailKind
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine.guardian import CALM_MS, Guardian
-from stopkeeper.engine.ports import Urgency
+from stopkeeper.engine.ports import StoreGone, Urgency
 from tests.integration.engine.conftest import LAG_MS, RULES, TIMES, Desk
+from workers.guarding import Guard
+from workers.settings_sections import AlertsSection
 
 D = Decimal
 
@@ -573,3 +577,49 @@ def test_what_it_cannot_know_stays_unknown(held, monkeypatch):
     monkeypatch.setattr(held.venue, "orders", lambda _: Unknown("no answer"))
     held.rounds(4)
     assert held.deeds() == []
+
+
+# --- in its loop
+
+
+def test_the_guard_lets_it_act_while_redis_is_silent_and_writes_it_down_afterwards(held):
+    desk = held.desk
+    times, told = replace(TIMES, guardian_ms=400), held.guardian
+
+    def make(say):
+        told._say_ = say
+        return told
+
+    guard = Guard("main", times, AlertsSection(), desk.ports.journal, make)
+
+    async def feed() -> None:
+        while True:
+            with suppress(StoreGone):
+                guard.note_alive(desk.ports.records.all("main"), desk.ports.flags.read("main"))
+            await asyncio.sleep(0.05)
+
+    async def until(true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not await asyncio.to_thread(true):
+                await asyncio.sleep(0.05)
+
+    async def scene() -> None:
+        posts = [asyncio.create_task(post) for post in (feed(), guard.run())]
+        await asyncio.sleep(0.8)
+        assert guard.silent_ms < 400
+        desk.world.gone = True
+        desk.hand(cancel="stops")
+        await until(lambda: len(held.stops()) == 1)
+        desk.world.gone = False
+        await until(lambda: any("answers again" in line for line in desk.story()))
+        for post in posts:
+            post.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+
+    asyncio.run(scene())
+    lines = [line for line in desk.story() if line.startswith("guardian")]
+    assert any("place stop 0.01 at 93100" in line for line in lines)
+    assert len([line for line in lines if "place stop" in line]) == 1
+    held.back()
+    desk.until_phase("protected")
+    clean(held)

@@ -39,11 +39,11 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def until(true: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
+def until(true: Callable[[], Any], seconds: float = 20.0, what: str | Callable[[], str] = "") -> Any:
     """Wait until something is true and return it."""
     end = time.monotonic() + seconds
     while not (value := true()):
-        assert time.monotonic() < end, what or f"not within {seconds} s"
+        assert time.monotonic() < end, (what() if callable(what) else what) or f"not within {seconds} s"
         time.sleep(0.05)
     return value
 

@@ -1,4 +1,4 @@
-"""One round of the measurements of supervision, on real processes: it ends protected or flat, and the witness saw it."""
+"""One round of the measurements of supervision on real processes: it ends protected or flat, and the witness saw it."""
 
 from pathlib import Path
 
