@@ -105,7 +105,7 @@ def of_emergencies(told: list[Story], evidence: Evidence) -> list[str]:
                 continue
             made = [move for move in story.moves if move.at_ms <= fill.time_ms]
             standing = made[-1].trigger if made else story.first_stop
-            _, marks = marks_between(evidence, story.coin, failed[0], fill.time_ms)
+            _, marks = marks_between(evidence, story.coin, failed[0], fill.time_ms + evidence.blur_ms)
             sign = story.wish.sign
             if "beyond" in why and not any((mark - float(standing)) * sign <= 0 for mark in marks):
                 wrong.append(f"{story}: a false exit: {why}, and the mark never was beyond {standing}")

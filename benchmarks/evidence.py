@@ -17,7 +17,7 @@ class Evidence:
     """What truly happened, noted at the market itself: every mark, order and fill.
 
     ``struck`` are the moments at which a fault took a stop away or kept it from filling: (when, coin, what). Marks that
-    were asked for, not noted as they came, may be ``blur_ms`` old; what a feed told as the mark may be ``stale_ms`` old.
+    were asked for, not noted as they came, may be ``blur_ms`` old; what a feed tells as the mark, ``stale_ms``.
     """
 
     blur_ms: int = 0

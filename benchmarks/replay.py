@@ -43,7 +43,10 @@ WISHES = (
     ("step:0.5%", {"trail": "step:0.5%"}),
     ("400 USD", {"trail": "400"}),
     ("time limit 3h", {"time_limit_s": 3 * 3600}),
-    ("targets 1%:40% 3%:60%, break-even target", {"targets": ("1%:40%", "3%:60%"), "breakeven": "target"}),
+    (
+        "targets 1%:40% 3%:60%, break-even target, 0.8%@1%",
+        {"targets": ("1%:40%", "3%:60%"), "breakeven": "target", "trail": "0.8%@1%"},
+    ),
     ("resting 0.1% away, step:0.5R@0.5R", {"rests": True, "trail": "step:0.5R@0.5R"}),
 )
 QUICK: tuple[tuple[str, dict[str, Any]], ...] = (  # for real minutes; no ATR, whose first bars the venue invents

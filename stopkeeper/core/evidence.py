@@ -14,9 +14,8 @@ from stopkeeper.core.rules import Rules
 ROLE_REASON = {Role.ENTRY: "entry", Role.STOP: "stop_loss", Role.TARGET: "take_profit", Role.FLATTEN: "manual_close"}
 STOPS = frozenset({"stop_loss", "trailing_stop"})
 LEAST_TOLERANCE = Decimal("0.005")  # an exit rule that looked no farther called slipped stops unknown (audit, fault 7)
-ROUNDING = Decimal(
-    "0.0001"
-)  # a worst price of five significant figures lies up to so much farther than it was worked out
+# a worst price of five significant figures lies up to so much of the trigger farther than it was worked out
+ROUNDING = Decimal("0.0002")
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
         client = decode(order.client_id)
         if client is None or client.installation != frame.installation:
             continue
-        if client.role is not Role.ENTRY:
+        if client.role in (Role.STOP, Role.TARGET):  # an entry's number counts attempts, a close's carries its reason
             n = max(n, client.n)
         if trade and client.trade == trade.id:
             trade = _with_placed(with_role(trade, order.id, reason_of_client(client, trade)), order, client, frame)

@@ -59,10 +59,10 @@ def flaw_of(raw: object) -> Flaw | None:
         value = Decimal(str(raw).strip())
     except InvalidOperation:
         return Flaw.NOTHING
+    if not value.is_finite() or (value and abs(value.adjusted()) > MAGNITUDE):
+        return Flaw.NOT_FINITE
     if value == 0:
         return Flaw.ZERO
-    if not value.is_finite() or abs(value.adjusted()) > MAGNITUDE:
-        return Flaw.NOT_FINITE
     return Flaw.NEGATIVE if value < 0 else None
 
 

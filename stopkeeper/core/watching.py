@@ -12,6 +12,9 @@ from stopkeeper.core.moving import next_price
 from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.rules import Rules
 
+AT_TARGET = "the price is at a target"
+REPEATS = 15  # pauses after any look until a target is a reason: beyond one that was taken the price may stay for days
+
 
 def why_look(record: KeyRecord, mark: Decimal, rules: Rules) -> str | None:
     """Return why a key is to be looked at when its mark is this, or None."""
@@ -20,12 +23,10 @@ def why_look(record: KeyRecord, mark: Decimal, rules: Rules) -> str | None:
         return None
     if _at_stop(trade, mark):
         return "the price is at the stop"
-    if any(not passed(mark, goal.price, trade.side) for goal in trade.targets):
-        return "the price is at a target"
     better = next_price(trade, rules.stop_step)
     if better is not None and not passed(mark, better, trade.side):
         return "a new best price: the stop may follow"
-    return None
+    return AT_TARGET if any(not passed(mark, goal.price, trade.side) for goal in trade.targets) else None
 
 
 def _at_stop(trade: Trade, mark: Decimal) -> bool:
@@ -34,12 +35,16 @@ def _at_stop(trade: Trade, mark: Decimal) -> bool:
 
 
 class Watch:
-    """The records of an account as last loaded, held against marks; a key is named at most once in ``pause_ms``."""
+    """The records of an account as last loaded, held against marks; a key is named at most once in ``pause_ms``.
+
+    For a target only where it was not looked at for long: the venue's own order is at work there, or it was taken.
+    """
 
     def __init__(self, rules: Rules, pause_ms: int) -> None:
         self._rules, self._pause_ms = rules, pause_ms
         self._records: dict[str, KeyRecord] = {}
         self._named_ms: dict[str, int] = {}
+        self._again_ms: dict[str, int] = {}  # from when on a target is a reason again
 
     @property
     def records(self) -> tuple[KeyRecord, ...]:
@@ -58,9 +63,11 @@ class Watch:
             if record is None or now_ms - self._named_ms.get(symbol, -self._pause_ms) < self._pause_ms:
                 continue
             why = why_look(record, mark, self._rules)
-            if why is not None:
-                self._named_ms[symbol] = now_ms
-                found.append((record.key, why))
+            if why is None or (why == AT_TARGET and now_ms < self._again_ms.get(symbol, now_ms)):
+                continue
+            self._again_ms[symbol] = now_ms + REPEATS * self._pause_ms
+            self._named_ms[symbol] = now_ms
+            found.append((record.key, why))
         return found
 
     def doubt(self, symbol: str, now_ms: int) -> Key | None:

@@ -16,7 +16,10 @@ from stopkeeper.core.trailing import Course
 
 MINUTES = 16 * 60
 RESTING = ("resting", {"rests": True, "trail": "step:0.5R@0.5R", "stop": "0.6%"})
-EVEN = ("break-even target", {"targets": ("0.4%:40%", "1%:60%"), "breakeven": "target", "stop": "0.6%"})
+EVEN = (
+    "targets, break-even target, trail",
+    {"targets": ("0.4%:40%", "1%:60%"), "breakeven": "target", "trail": "0.35%@0.4%", "stop": "0.6%"},
+)
 
 
 def _run(folder: Path, seed: int) -> Verdict:

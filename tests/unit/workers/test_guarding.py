@@ -29,6 +29,7 @@ class Stage:
         self.lines: list[tuple[str, str, str, str]] = []
         self.alerts: list[tuple[str, str]] = []
         self.gone = False
+        monkeypatch.setattr(guarding, "REPORT_S", 0.002)
         monkeypatch.setattr(guarding, "CHECK_MS", 2)
         monkeypatch.setattr(alerts, "send_now", lambda _, title, text: self.alerts.append((title, text)))
         self.guard = guarding.Guard("main", TIMES, AlertsSection(), self, self._make, lambda: self.now)
@@ -60,11 +61,12 @@ class Stage:
 
     def play(self, scene: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
-            running = asyncio.create_task(self.guard.run())
+            running = [asyncio.create_task(each) for each in (self.guard.run(), self.guard.report())]
             await asyncio.sleep(0)
             await scene()
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
         asyncio.run(run())
 
