@@ -16,7 +16,7 @@ help:
 	@echo "make test      the whole test suite"
 	@echo "make check     lint, format, types, import layers, unit tests"
 	@echo "make bench     what the engine costs and how fast it is"
-	@echo "make bench-supervision   naked time, breach to flat, a thousand stop moves, requests at rest (twenty minutes)"
+	@echo "make bench-supervision   naked time, breach to flat, a thousand stop moves, requests at rest (half an hour)"
 	@echo "make lock      write requirements.txt and requirements-dev.txt anew from pyproject.toml"
 	@echo "make clean     remove what was built; the data directory and the configuration stay"
 	@echo "make chaos     a random schedule of kills and faults on real processes (CHAOS_SEED, CHAOS_SECONDS)"

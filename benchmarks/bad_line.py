@@ -17,6 +17,8 @@ TEXTS: tuple[tuple[str, Any, Flaw], ...] = (
     ("text", "n/a", Flaw.NOTHING),
 )
 
+STOP_FAULTS = ("stop_no_fill", "cancel_stop")
+
 
 class BadLine:
     """A line that spoils what it carries, by the dice of a seed. ``done`` counts what it did."""
@@ -74,7 +76,7 @@ class BadLine:
         if dice < 0.0004:
             self._frozen[coin] = (now_ms + self._dice.randint(3_000, 240_000), price)
         elif dice < 0.0024:
-            factor = 1 + self._dice.choice((-1, 1)) * Decimal(self._dice.randint(10, 90)) / 100
+            factor = 1 + self._dice.choice((-1, 1)) * Decimal(self._dice.randrange(10, 91, 4)) / 100
             self._jumps[coin] = (self._dice.randint(1, 3), factor)
         elif dice < 0.0084:
             name, text, _ = self._dice.choice(TEXTS)
@@ -106,7 +108,8 @@ class Breaker:
             return
         self._next_ms = now + self._dice.randint(5 * 60_000, 55 * 60_000)
         symbol = self._dice.choice(self._world.symbols)
-        if any(rule.symbol == symbol and rule.used < 1 for rule in self._world.paper.faults.rules.values()):
+        rules = self._world.paper.faults.rules.values()
+        if any(rule.symbol == symbol and rule.used < 1 and rule.kind in STOP_FAULTS for rule in rules):
             return  # one lies in wait already
         more: dict[str, Any] = self._dice.choice(
             (
@@ -118,3 +121,31 @@ class Breaker:
         )
         self._world.paper.faults.add({**more, "match": {"symbol": symbol}}, now)
         self.arranged[more["kind"]] += 1
+
+
+class Liar:
+    """Has the venue's own answers name a false mark: for a few seconds, in one kind of answer, for one symbol."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world, self._dice = world, random.Random(f"liar:{seed}")
+        self._next_ms = world.now_ms()
+        self.told: Counter[str] = Counter()
+
+    def step(self) -> None:
+        """Arrange a lie where one is due; never two at a time, or two sources would agree by chance."""
+        now, dice = self._world.now_ms(), self._dice
+        if now < self._next_ms:
+            return
+        self._next_ms = now + dice.randint(5_000, 30_000)
+        # two sources that agree are believed, so no lie may be within a percent of what the line makes of a price
+        off = Decimal(dice.randrange(12, 89, 4) if dice.random() < 0.6 else dice.randint(1, 5)) / 100
+        lies: tuple[dict[str, str], ...] = (
+            {"factor": str(1 + off)},
+            {"factor": str(1 - off)},
+            {"text": str(dice.choice(TEXTS)[1]).replace("None", "null")},
+        )
+        place = dice.choice(("position", "position", "info"))
+        match = {"symbol": dice.choice(self._world.symbols), "action": place}
+        fault = {"kind": "bad_price", "match": match, "times": dice.randint(1, 3), "delay_ms": 4_000}
+        self._world.paper.faults.add(fault | dice.choice(lies), now)
+        self.told[place] += 1

@@ -54,24 +54,30 @@ class Closed:
 
 
 def measure(
-    folder: Path, rounds: int, latency_ms: int = 50, *, streams: str = "on", ways: tuple[Failing, ...] = WAYS
+    folder: Path,
+    rounds: int,
+    latency_ms: int = 50,
+    *,
+    streams: str = "on",
+    ways: tuple[Failing, ...] = WAYS,
+    settle_s: tuple[float, float] = SETTLE_S,
 ) -> list[Closed]:
     """Breach ``rounds`` stops each way, all ways at once, each with an account at a venue of its own."""
     with contextlib.ExitStack() as stack:
         venues = {way.account: stack.enter_context(paper(latency_ms)) for way in ways}
         run = stack.enter_context(installed(folder, venues, dict.fromkeys(venues, SYMBOLS)))
         with ThreadPoolExecutor(len(ways)) as pool:
-            return list(pool.map(lambda way: _way(run, way, rounds, streams), ways))
+            return list(pool.map(lambda way: _way(run, way, rounds, streams, settle_s), ways))
 
 
-def _way(run: Installation, way: Failing, rounds: int, streams: str) -> Closed:
+def _way(run: Installation, way: Failing, rounds: int, streams: str, settle_s: tuple[float, float]) -> Closed:
     account, found = run.accounts[way.account], Closed(way.title, streams)
     dice = random.Random(way.account)
     disturb(account, streams)
     for number in range(rounds):
         symbol = SYMBOLS[number % len(SYMBOLS)]
         run.until(lambda: run.free(account.name, symbol), f"{account.name} {symbol} free")  # noqa: B023
-        took_ms, kind = _round(run, account, symbol, way, dice.uniform(*SETTLE_S))
+        took_ms, kind = _round(run, account, symbol, way, dice.uniform(*settle_s))
         found.flat_ms.append(took_ms)
         found.closed_by[kind] = found.closed_by.get(kind, 0) + 1
     for line in run.journal(account.name):

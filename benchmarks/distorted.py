@@ -1,9 +1,10 @@
 """A day of spoiled frames over a true market: no exit without a true cause, and none missed.
 
-``python -m benchmarks.distorted [FILE.csv] [--hours N] [--seed N] [--minutes N] [--json]``
+``python -m benchmarks.distorted [FILE.csv] [--hours N] [--lies] [--minutes N] [--seed N] [--json]``
 
 Marks and private frames are dropped, spoiled, repeated, delayed, frozen and silenced on their way to the feed; what the
-venue answers and what its market does is true. Now and then the venue takes a stop away or does not fill it.
+venue answers (but for ``--lies``) and what its market does is true. Now and then the venue takes a stop away or does
+not fill it.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bad_line import TEXTS, BadLine, Breaker
+from benchmarks.bad_line import TEXTS, BadLine, Breaker, Liar
 from benchmarks.bars import several
 from benchmarks.evidence import Evidence, marks_between
 from benchmarks.judging import Naked, Verdict, judge, naked, said_of
@@ -43,8 +44,8 @@ BRISK: tuple[tuple[str, dict[str, Any]], ...] = (  # tight, so that a day has ma
 )
 
 
-def distort(prices: Path, *, hours: float, seed: int = 1) -> Verdict:
-    """Run so many hours over a bad line and judge."""
+def distort(prices: Path, *, hours: float, seed: int = 1, lies: bool = False) -> Verdict:
+    """Run so many hours over a bad line and judge; with ``lies`` the venue's own answers name false marks too."""
     began = time.perf_counter()
     line = BadLine(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -53,11 +54,13 @@ def distort(prices: Path, *, hours: float, seed: int = 1) -> Verdict:
     world.warm_up(WARM_UP_MS)
     world.evidence.stale_ms = STALE_MS
     traders = [Trader(world, symbol, seed, BRISK, COOL_MS) for symbol in SYMBOLS]
-    breaker = Breaker(world, seed)
+    breaker, liar = Breaker(world, seed), Liar(world, seed)
     starts_ms = world.now_ms()
 
     def step() -> None:
         breaker.step()
+        if lies:
+            liar.step()
         for trader in traders:
             trader.step()
 
@@ -79,6 +82,7 @@ def distort(prices: Path, *, hours: float, seed: int = 1) -> Verdict:
         "marks believed": dict(world.feed.believed),
         "connections": world.feed.connections,
         "faults of the venue": dict(breaker.arranged),
+        "false answers of the venue": dict(liar.told),
         "stops that failed": dict(Counter(what for _, _, what in world.evidence.struck if what != "fired")),
         "naked stretches": len(lasted),
         "of these, longest ms": lasted[-3:],
@@ -225,6 +229,7 @@ def main() -> int:
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lies", action="store_true", help="the venue's own answers name false marks too")
     parser.add_argument("--minutes", type=float, help="so many real minutes over real processes instead")
     parser.add_argument("--start", default=START, help="with --minutes: where in the file to begin (ISO, UTC)")
     parser.add_argument("--json", action="store_true")
@@ -233,7 +238,7 @@ def main() -> int:
     if given.minutes is not None:
         verdict = distort_lived(path, minutes=given.minutes, seed=given.seed, start=given.start)
     else:
-        verdict = distort(path, hours=given.hours, seed=given.seed)
+        verdict = distort(path, hours=given.hours, seed=given.seed, lies=given.lies)
     if given.json:
         sys.stdout.write(as_json(verdict) + "\n")
     else:

@@ -134,6 +134,12 @@ def _by_command(fill: Fill, story: Story, evidence: Evidence) -> tuple[str, list
     why = said_of(fill, story)
     reason = next((name for begin, name in _COMMANDS.items() if why.startswith(begin)), "unknown")
     limit, held_ms = story.wish.time_limit_s, fill.time_ms - story.opened_ms
+    if reason == "stop_loss":  # the stop that was due there could not be placed any more
+        level = Decimal(why.split()[4].rstrip(","))
+        there = reached(evidence, story.coin, fill.time_ms, level, -story.wish.sign)
+        moved = bool(story.moves) and story.moves[-1].moved_by == "policy"
+        wrong = [] if there else [f"a false exit: {why}"]
+        return ("trailing_stop" if moved else reason), wrong
     mark = mark_at(evidence, story.coin, fill.time_ms)
     if reason == "time_limit" and (limit is None or not 0 <= held_ms - limit * 1000 <= AFTER_TIME_UP_MS):
         return reason, [f"after {held_ms} ms, the limit is {limit} s"]

@@ -84,6 +84,9 @@ def of_moves(story: Story, evidence: Evidence) -> list[str]:
     standing, last_ms, sign = story.first_stop, None, story.wish.sign
     for move in (each for each in story.moves if each.answer.startswith("accepted")):
         what = f"{story}: stop from {move.before} to {move.trigger} ({move.why})"
+        again = [price for at_ms, price in story.again if (last_ms or 0) < at_ms <= move.at_ms]
+        if again and (again[-1] - standing) * sign >= 0:
+            standing = again[-1]  # it was gone, and was placed again where it was wanted by then
         if move.moved_by != "policy":
             wrong.append(f"{what}: moved by {move.moved_by or 'nobody'}")
         if move.before != standing:
@@ -105,7 +108,7 @@ def _explained(move: Move, rule: Rule, evidence: Evidence) -> list[str]:
     best, atr = _BEST.search(move.why), _ATR.search(move.why)
     extreme = Decimal(str(max(seen) if story.wish.sign > 0 else min(seen)))
     named = Decimal(best[1]) if best else extreme
-    if (named - extreme) * story.wish.sign > 0 or not _was(named, story, move, evidence):
+    if (float(named) - float(extreme)) * story.wish.sign > 0 or not _was(named, story, move, evidence):
         wrong.append(
             f"the best mark was {extreme}, and it was never {named} since the feed's last word before the entry"
         )
@@ -133,7 +136,7 @@ def _explained(move: Move, rule: Rule, evidence: Evidence) -> list[str]:
 def _was(price: Decimal, story: Story, move: Move, evidence: Evidence) -> bool:
     """Return whether a price was the mark since the trade began, or what the feed may still have told at that time."""
     _, seen = marks_between(evidence, story.coin, story.opened_ms - evidence.stale_ms, move.at_ms)
-    return min(seen) <= price <= max(seen) if evidence.blur_ms else float(price) in seen
+    return min(seen) <= float(price) <= max(seen) if evidence.blur_ms else float(price) in seen
 
 
 def true_ranges(evidence: Evidence, story: Story, at_ms: int) -> list[float]:

@@ -69,6 +69,8 @@ def paper(latency_ms: int, prices: str = "still", symbols: Sequence[str] = ()) -
     finally:
         process.terminate()
         process.wait(10)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def login() -> tuple[str, str]:

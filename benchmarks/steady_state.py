@@ -18,6 +18,8 @@ KINDS = {"fixed": None, "trailing 1%": "1%"}
 WATCH_S = 180.0
 SETTLE_S = 30.0
 OPEN_S = 240.0
+AT_ONCE = 10
+STOP = "1%"  # where a trailing stop of 1 % begins: none is moved before the price has risen
 HOUR_S = 3_600.0
 KNOWN = ("BTC", "ETH", "SOL", "BNB", "XRP", "DOGE", "AVAX", "LINK", "LTC", "ARB", "SUI", "HYPE")
 
@@ -73,12 +75,23 @@ def _kind(
 
 
 def _fill(run: Installation, symbols: dict[str, tuple[str, ...]], trail: str | None) -> None:
-    for account, coins in symbols.items():
-        for coin in coins:
-            run.open(account, coin, notional="500", trail=trail)
-    for account, coins in symbols.items():
-        for coin in coins:
-            run.until(lambda: run.protected(account, coin), f"{account} {coin} protected", OPEN_S)  # noqa: B023
+    """Enter everything, a few at a time: an account takes fifty signals that wait, and late ones end unsent."""
+    keys = [(account, coin) for account, coins in symbols.items() for coin in coins]
+    for first in range(0, len(keys), AT_ONCE):
+        batch = keys[first : first + AT_ONCE]
+        for account, coin in batch:
+            run.open(account, coin, notional="500", stop=STOP, trail=trail)
+        for account, coin in batch:
+            run.until(lambda: _entered(run, account, coin, trail), f"{account} {coin} protected", OPEN_S, 0.05)  # noqa: B023
+
+
+def _entered(run: Installation, account: str, coin: str, trail: str | None) -> bool:
+    """Tell whether a position is protected; submit a signal anew that ended unsent."""
+    if run.protected(account, coin):
+        return True
+    if run.free(account, coin):
+        run.open(account, coin, notional="500", stop=STOP, trail=trail)
+    return False
 
 
 def _watch(run: Installation, name: str, symbols: dict[str, tuple[str, ...]], watch_s: float) -> list[Rest]:

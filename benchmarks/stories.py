@@ -15,6 +15,7 @@ from stopkeeper.core.ledger import LedgerLine
 
 ENTRY, STOP, TARGET, FLATTEN = "1", "2", "3", "4"  # the digit of a client id that says what its order is for
 _MOVE = re.compile(r"place stop (\S+) at (\S+) \(the stop moves from (\S+) to (\S+): (.+)\): (.+)$")
+_AGAIN = re.compile(r"place stop \S+ at (\S+) \(the position is naked\): accepted")
 _ENTER = re.compile(r"enter \S+ .* with stop ([0-9.]+)((?:, target [0-9.]+)*), attempt")
 
 
@@ -89,6 +90,7 @@ class Story:
     entries: list[Fill] = field(default_factory=list)
     exits: list[Fill] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
+    again: list[tuple[int, Decimal]] = field(default_factory=list)  # where a stop that was gone was placed again
     closes: list[Said] = field(default_factory=list)
     first_stop: Decimal = Decimal(0)
     goals: tuple[Decimal, ...] = ()
@@ -172,3 +174,5 @@ def _tell(story: Story, said: Said) -> None:
     elif said.kind == "PlaceStop" and (match := _MOVE.match(said.text)):
         before, trigger = Decimal(match[3]), Decimal(match[2])
         story.moves.append(Move(said.at_ms, before, trigger, match[5], said.moved_by, match[6]))
+    elif said.kind == "PlaceStop" and (match := _AGAIN.match(said.text)):
+        story.again.append((said.at_ms, Decimal(match[1])))

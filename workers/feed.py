@@ -23,7 +23,7 @@ from exchange.streams import OnGap, OnNews, Streams
 from stopkeeper.core.model import Key
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Switches
-from stopkeeper.core.watching import Watch
+from stopkeeper.core.watching import DOUBT, Watch
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone
 from tasks import queues, runtime
 from tasks.supervise import drain
@@ -39,7 +39,7 @@ COMPETE_S = 1.0
 MIND_S = 1.0  # how often the records are loaded and the streams are said to live
 LOAD_AFTER_S = 0.2  # what happened is written down by a worker within so long
 WAKE_PAUSE_MS = 1_000  # a price names a key at most so often
-DEAF_SWEEP_MS = 5_000  # the period of looks while no stream tells anything
+DEAF_SWEEP_MS = 5_000  # the period of looks of an account while no stream tells anything; all share one budget
 SWEEP_CHECK_S = 1.0
 TELL_EVERY_MS = 10_000  # an outage is not told at every price
 _told_at = [-math.inf]
@@ -69,11 +69,13 @@ class Leader:
         streams: Pushes,
         beside: Sequence[Callable[[], Awaitable[None]]] = (),
         loaded: Callable[[Sequence[KeyRecord], Switches], None] = lambda _records, _switches: None,
+        deaf_sweep_ms: int = DEAF_SWEEP_MS,
     ) -> None:
         self._ports = ports
         self._streams = streams
         self._beside = tuple(beside)
         self._loaded = loaded
+        self._deaf_sweep_ms = deaf_sweep_ms
         self._key = Key(ports.account, FEED)
         self._watch = Watch(ports.rules, WAKE_PAUSE_MS)
         self._happened = asyncio.Event()
@@ -133,7 +135,7 @@ class Leader:
             deaf_since = None if alive else deaf_since or mono_ms()
             if alive:
                 await asyncio.to_thread(_guarded, lambda: self._ports.prices.hear(self._ports.account))
-            elif deaf_since is not None and mono_ms() - deaf_since >= DEAF_SWEEP_MS:
+            elif deaf_since is not None and mono_ms() - deaf_since >= self._deaf_sweep_ms:
                 deaf_since = None
                 await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports))
             await self._news_or(MIND_S)
@@ -176,7 +178,7 @@ class Leader:
         for symbol in news.doubts:
             key = self._watch.doubt(symbol, now)
             if key is not None:
-                urgent.setdefault(key, "its price came far off: the venue is asked")
+                urgent.setdefault(key, DOUBT)
         if news.marks:
             ports.prices.put(ports.account, news.marks)
         reached = dict(self._watch.look_at(news.marks, now))
@@ -258,7 +260,8 @@ def _posts(system: System, ports: Ports, local: "Local") -> tuple[Leader, "Guard
     streams = Streams(venue_account(system.settings, ports.account), ports.symbols, ports.rules.price_jump)
     alerter = Alerter(ports, system.store.texts, system.settings.alerts)
     guard = open_guard(system.settings, ports.account, ports.journal, local)
-    return Leader(ports, streams, (alerter.run, guard.run), guard.note_alive), guard
+    deaf_sweep_ms = DEAF_SWEEP_MS * len(system.accounts)
+    return Leader(ports, streams, (alerter.run, guard.run), guard.note_alive, deaf_sweep_ms), guard
 
 
 async def serve(system: System) -> None:

@@ -11,6 +11,7 @@ from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Sent, Trade
 from stopkeeper.core.rules import Ability, Rules, Switches
 from stopkeeper.core.sizing import nearer, on_grid, safe_edge
+from stopkeeper.core.slices import standing
 
 # A trade's created_ms is set this much before now, so that no fill of its entry is older by a clock's uncertainty.
 ADMISSION_MARGIN_MS = 5_000
@@ -218,7 +219,8 @@ def doubtful(record: KeyRecord, seen: Seen, rules: Rules) -> bool:
     near = any(level is not None and passed(mark, level, position.side) for level in levels)
     best = position.entry_price if trade.peak is None else trade.peak
     far = trade.policy.moves and (mark - best) * position.side.sign >= best * rules.stop_step
-    missed = any(not passed(mark, goal.price, position.side) for goal in trade.targets)
+    aims = standing(trade.targets, trade.entry_filled, trade.taken)
+    missed = any(not passed(mark, goal.price, position.side) for goal in aims)
     return near or far or missed
 
 
@@ -242,8 +244,8 @@ def build(record: KeyRecord, seen: Seen, frame: Frame) -> Case:
         if (client := decode(order.client_id)) is not None and client.installation == frame.installation
     )
     going = {order for order, _ in record.canceled}  # shown for a lag after its cancel: no cover to count on
-    standing = [order for order in live if order.id not in going]
-    judged = cover(belief, standing, frame.rules, frame.can) if isinstance(belief, Held) else NONE
+    staying = [order for order in live if order.id not in going]
+    judged = cover(belief, staying, frame.rules, frame.can) if isinstance(belief, Held) else NONE
     return Case(record, seen, frame, chain, belief, judged, live, ours)
 
 
@@ -265,7 +267,7 @@ def looked_up(trade: Trade, attempt: int, seen: Seen, installation: str) -> bool
     return min(seen.orders.at_ms, seen.fills.at_ms) > after and seen.fills.value.since_ms <= trade.created_ms
 
 
-def _shown(sent: Sent, seen: Seen) -> bool:
+def shown(sent: Sent, seen: Seen) -> bool:
     """Return whether an entry that rests is among the live orders; what cannot be read counts as shown."""
     outcome = sent.outcome
     if isinstance(seen.orders, Unknown) or not isinstance(outcome, Accepted):
@@ -302,7 +304,7 @@ def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ..
 def _attempts(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
     if trade.origin is Origin.FOUND or trade.entered_ms is not None:
         return ()
-    ask = [s.attempt for s in trade.sent if s.unproven or (s.rests and not _shown(s, seen))]
+    ask = [s.attempt for s in trade.sent if s.unproven or (s.rests and not shown(s, seen))]
     coming = len(trade.sent)
     if (
         not ask

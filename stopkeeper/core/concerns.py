@@ -22,8 +22,8 @@ from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.danger import flatten, surely_naked
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
-from stopkeeper.core.model import Order, Role, Side
-from stopkeeper.core.orphans import best_trigger, found_trade
+from stopkeeper.core.model import Order, Role
+from stopkeeper.core.orphans import covered_at, found_trade
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk, Trade
 from stopkeeper.core.sizing import worst_of_stop
@@ -135,7 +135,7 @@ def trailing(c: Case) -> Verdict:
     """Another stop is wanted than the one that stands: place it; hygiene takes the old one once it is seen."""
     if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole or c.lifted:
         return []
-    held, trade, best = c.belief, c.trade, _standing(c, c.belief)
+    held, trade, best = c.belief, c.trade, covered_at(c, c.belief)
     if best is None or c.unseen(Role.STOP) or trade.side is not held.side:
         return []
     move = _move(c, held, trade, best)
@@ -158,7 +158,7 @@ def _tried_again_ms(trade: Trade, c: Case) -> int:
 
 def move_due_ms(c: Case, held: Held) -> int | None:
     """Return when a stop that does not stand where or as large as it is wanted may be moved; None = it stands well."""
-    trade, best = c.trade, _standing(c, held)
+    trade, best = c.trade, covered_at(c, held)
     if trade is None or best is None or trade.side is not held.side or c.lifted:
         return None
     stood = trade.sized_ms + c.frame.can.lag_ms
@@ -170,15 +170,6 @@ def move_due_ms(c: Case, held: Held) -> int | None:
 def _ours(c: Case, stops: Iterable[Order]) -> bool:
     mine = {o.id for o, k in c.ours if k.role is Role.STOP}
     return any(o.id in mine for o in stops)
-
-
-def _standing(c: Case, held: Held) -> Decimal | None:
-    """Return the trigger at which the position is covered: of stops that only do so in sum, the farthest."""
-    best = best_trigger(c, held)
-    if best is not None or not _ours(c, c.cover.stops):
-        return best
-    triggers = (o.trigger for o in c.cover.stops if o.trigger is not None)
-    return (min if held.side is Side.LONG else max)(triggers, default=None)
 
 
 def _move(c: Case, held: Held, trade: Trade, best: Decimal) -> tuple[Decimal, str] | None:
@@ -207,6 +198,8 @@ def _move(c: Case, held: Held, trade: Trade, best: Decimal) -> tuple[Decimal, st
 def booking(c: Case) -> Verdict:
     """Flat, clean and quiet: write the exit into the ledger, or end a signal that never entered."""
     for old in c.record.settling:
+        if c.now < old.settle_tried_ms + c.rules.incomplete_after_ms:
+            continue
         chain = follow(old, c.seen.fills, c.frame.installation)
         if chain.closed and chain.whole:
             done = exit_of(old, chain, c.rules, c.frame.installation)

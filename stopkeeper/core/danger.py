@@ -11,7 +11,7 @@ from stopkeeper.core.actions import Action, Cancel, Flatten, Verdict, Wait
 from stopkeeper.core.believe import Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.model import ZERO, Role
-from stopkeeper.core.orphans import best_trigger
+from stopkeeper.core.orphans import covered_at
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Sighting, Trade
 from stopkeeper.core.trailing import improves
@@ -58,7 +58,7 @@ def _patience(c: Case) -> int:
 
 def _overtaken(c: Case, held: Held, trade: Trade) -> Verdict:
     """A stop stands and does not protect: the price is beyond it, or where it belongs no order can be placed."""
-    best = best_trigger(c, held)
+    best = covered_at(c, held)
     if best is None or held.by != "venue":
         return []
     if trade.beyond is not None:
@@ -71,12 +71,13 @@ def _overtaken(c: Case, held: Held, trade: Trade) -> Verdict:
         return []
     if c.surely_beyond(wanted, held):
         own = trade.stop is not None and wanted == trade.stop
+        moved = "trailing_stop" if trade.stop_moved_by == "policy" else "stop_loss"
         if not own and trade.unsafe is None:
             return []  # what stands is in front of the liquidation price, if not by the whole buffer: it will work
         if not own and not (trade.unsafe and _confirmed(trade.unsafe, c, 0)):
             return Wait(c.now + LOOK_AGAIN_MS, "the liquidation price seems to lie in front of the stop: looking again")
         why = f"the price has passed {wanted:f}, where the stop belongs, and only {best:f} stands"
-        return flatten(c, held, "stop_loss" if own else "emergency_exit", why)
+        return flatten(c, held, moved if own else "emergency_exit", why)
     if trade.unsafe and _confirmed(trade.unsafe, c, c.rules.naked_limit_ms) and trade.moves_refused >= REFUSALS:
         why = "the liquidation price lies in front of the stop and the venue takes no nearer one"
         return flatten(c, held, "emergency_exit", why)

@@ -10,7 +10,7 @@ from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
 from stopkeeper.core.model import Resting, Role
 from stopkeeper.core.orphans import found_trade
-from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.outcomes import Accepted, Barred, Rejected, Throttled, Unknown
 from stopkeeper.core.record import Origin, Sent, Terms, Trade
 from stopkeeper.core.sizing import Refusal, leverage_of, work_out
 
@@ -29,7 +29,7 @@ def entry(c: Case) -> Verdict:
         return Wait(
             _next_look(c, last), f"attempt {last.attempt + 1} was not answered: waiting for proof", RestKind.UNPROVEN
         )
-    refused = why_refused(c, trade) if last and not _may_retry(last) else _no_longer(c, trade)
+    refused = why_refused(c, trade) if last and not last.repeatable else _no_longer(c, trade)
     if refused:
         # once something was sent, hygiene clears what it left and booking ends the trade, unless a position is held
         return [Refuse(refused)] if not trade.sent else _displaced(c, trade, refused)
@@ -108,12 +108,6 @@ def _displaced(c: Case, trade: Trade, why: str) -> Verdict:
         return []
     position = c.belief.position
     return [Refuse(why, found_trade(c, c.belief, read.at_ms, position.size, position.entry_price))]
-
-
-def _may_retry(last: Sent) -> bool:
-    if last.absent or isinstance(last.outcome, Throttled):
-        return True
-    return isinstance(last.outcome, Rejected) and last.outcome.reason is Reason.EXPIRED
 
 
 def _no_longer(c: Case, trade: Trade) -> str | None:

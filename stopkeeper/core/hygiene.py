@@ -79,7 +79,7 @@ def _older_stops(c: Case, held: Held) -> list[Action]:
 
 
 def _older(orders: list[tuple[int, Order]], held: Held, c: Case) -> list[Action]:
-    """Cancel what is older than the newest order that takes or covers the position alone."""
+    """Cancel what is older than the newest order that takes or covers the position alone, and what covers a part."""
     alone = [(n, o) for n, o in orders if covers_alone(o, held)]
     if not alone:
         return []
@@ -88,7 +88,7 @@ def _older(orders: list[tuple[int, Order]], held: Held, c: Case) -> list[Action]
     return [
         Cancel(o.id, role[o.id], "a newer one covers the position alone")
         for n, o in orders
-        if n < keeper and o.id not in c.going and not _better(o, best, held, role[o.id])
+        if (n < keeper or not covers_alone(o, held)) and o.id not in c.going and not _better(o, best, held, role[o.id])
     ]
 
 

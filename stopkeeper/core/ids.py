@@ -13,7 +13,7 @@ _ROLE_DIGIT = {Role.ENTRY: "1", Role.STOP: "2", Role.TARGET: "3", Role.FLATTEN: 
 _DIGIT_ROLE = {digit: role for role, digit in _ROLE_DIGIT.items()}
 N_MAX = 0xFFFFF
 # These stand in ids at venues: their order is for ever, and there is room for eight.
-CLOSE_REASONS = ("manual_close", "emergency_exit", "time_limit", "stop_loss", "take_profit")
+CLOSE_REASONS = ("manual_close", "emergency_exit", "time_limit", "stop_loss", "take_profit", "trailing_stop")
 _TELLS, _DIGITS = 0x80000, 16  # a close's number: a bit that says it tells its reason, three for the reason, the count
 
 

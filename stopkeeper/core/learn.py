@@ -6,7 +6,7 @@ What is noted of an effect and its outcome stands in effects.py.
 from dataclasses import replace
 
 from stopkeeper.core.believe import Flat, Held, Proof, absence
-from stopkeeper.core.case import Case, Frame, build, entry_id, has_entered, stop_id
+from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, Frame, build, entry_id, has_entered, shown, stop_id
 from stopkeeper.core.evidence import Chain, follow, reason_of, reason_of_client
 from stopkeeper.core.ids import ClientId, decode
 from stopkeeper.core.model import ZERO, Lookup, Order, OrderState, Resting, Role, Seen
@@ -17,6 +17,7 @@ from stopkeeper.core.prices import Toward, to_step
 from stopkeeper.core.record import KeyRecord, Placed, Sent, Sighting, StopSeen, Terms, Trade
 
 ROLES_KEPT = 64
+LATE_MS = 3_000  # less than any deadline
 
 
 def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
@@ -31,7 +32,28 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     if record.trade is not None and (len(record.trade.sent) > len(known.sent) or _ended(record.trade) > _ended(known)):
         # it was sent by a record that is lost, or ended unseen in the book: how long ago is not known
         record = replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + frame.can.lag_ms))
-    return _fold_belief(build(record, seen, frame))
+    return _fold_belief(build(_fold_lateness(record, frame), seen, frame))
+
+
+def _fold_lateness(record: KeyRecord, frame: Frame) -> KeyRecord:
+    """A signal that comes late to an attempt may have left by a later one, in a record that is lost.
+
+    A lost attempt is followed by the next once its absence is proved, a deadline and a lag later. An attempt therefore
+    leaves sooner than that after it first could, or after a wait in which whatever left before must have shown itself.
+    """
+    trade, lag = record.trade, frame.can.lag_ms
+    if trade is None or trade.signal is None or trade.entered_ms is not None:
+        return record
+    last = trade.sent[-1] if trade.sent else None
+    if len(trade.sent) >= len(trade.nonces) or (last is not None and not last.repeatable):
+        return record
+    wait = ADMISSION_MARGIN_MS + lag
+    first = trade.created_ms + ADMISSION_MARGIN_MS if last is None else last.deadline_ms + lag
+    opens = max(first, trade.doubted_ms + wait if trade.doubted_ms else 0)
+    if frame.now_ms <= opens + LATE_MS + lag:
+        return record
+    quiet = max(record.quiet_ms, frame.now_ms + wait)
+    return replace(record, quiet_ms=quiet, trade=replace(trade, doubted_ms=frame.now_ms))
 
 
 def _fold_pending(record: KeyRecord, frame: Frame) -> KeyRecord:
@@ -119,7 +141,9 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
             else:
                 continue
         if sent.rests:
-            trade = _fold_resting(trade, sent, known)
+            orders, late = seen.orders, sent.deadline_ms + frame.can.lag_ms
+            gone = not isinstance(orders, Unknown) and min(answer.at_ms, orders.at_ms) > late and not shown(sent, seen)
+            trade = _fold_resting(trade, sent, known, gone=gone)
             continue
         if not sent.unproven:
             continue
@@ -135,19 +159,33 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
             trade = with_sent(trade, replace(sent, absent=True))
     trade = _proved_by_fills(trade, chain, frame)
     trade = _proved_by_orders(trade, seen, frame)
+    trade = _over(trade, seen, frame)
     if trade.entered_ms is None and has_entered(trade, chain):
         first = min((f.time_ms for f in chain.used), default=frame.now_ms)
         trade = replace(trade, entered_ms=first)
     return trade
 
 
-def _fold_resting(trade: Trade, sent: Sent, known: Lookup) -> Trade:
+def _fold_resting(trade: Trade, sent: Sent, known: Lookup, *, gone: bool) -> Trade:
     """An entry that rested and is not shown any more: its id tells whether it is over, and what of it filled."""
     assert isinstance(sent.outcome, Accepted)
-    over = known.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED)
+    over = known.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED) or (
+        known.state is None and gone  # it stood, and the venue knows of it no more: old orders are forgotten
+    )
     filled = max(sent.outcome.filled, known.filled)
     done = replace(sent.outcome, filled=filled, live=not over)
     return with_sent(replace(trade, held=max(trade.held, filled)), replace(sent, outcome=done, over=over))
+
+
+def _over(trade: Trade, seen: Seen, frame: Frame) -> Trade:
+    """An entry that rested is over once all of it filled, or once a part did and it is not shown any more."""
+    for sent in trade.sent:
+        if not sent.rests or trade.entered_ms is None or not isinstance(sent.outcome, Accepted):
+            continue
+        late = not isinstance(seen.orders, Unknown) and seen.orders.at_ms > sent.sent_ms + frame.can.lag_ms
+        if (late and not shown(sent, seen)) or trade.entry_filled >= sent.terms.size:
+            trade = with_sent(trade, replace(sent, over=True))
+    return trade
 
 
 def _proved_by_orders(trade: Trade, seen: Seen, frame: Frame) -> Trade:
@@ -215,8 +253,11 @@ def _fold_belief(case: Case) -> KeyRecord:
 def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
     if case.whole:
         trade = replace(_close_naked(trade, now), covered=True, crossed=False, oversize=False, stop_answers=0)
+        if trade.off_until_ms and not case.lifted:
+            trade = replace(trade, off_until_ms=0)  # its time is up, and the stop stands again
         if trade.stop is None and trade.side is held.side:
-            trade = replace(trade, stop=best_trigger(case, held))  # found without a price: where it stands it stays
+            found = best_trigger(case, held)  # found without a price: where it stands it stays
+            trade = replace(trade, stop=found, first_stop=found)
         return _note_stop(trade, case, held)
     if case.unseen(Role.STOP):
         return trade  # acked a moment ago: neither covered nor naked can be said

@@ -5,11 +5,14 @@ from decimal import Decimal
 
 from stopkeeper.core.believe import Held
 from stopkeeper.core.case import Case, passed
-from stopkeeper.core.model import Side
+from stopkeeper.core.outcomes import Accepted
 from stopkeeper.core.policy import TrailKind
 from stopkeeper.core.record import Trade
 from stopkeeper.core.sizing import farther, on_grid
 from stopkeeper.core.trailing import Course, improves, wanted, worth_it
+
+ABOUT_FEE = Decimal("0.0005")  # the market's own is not at hand where prices are only watched
+SURELY = Decimal("1.1")  # the grid takes a little of a wish: one just above a step may be none
 
 
 def follow_price(trade: Trade, held: Held, case: Case) -> Trade:
@@ -50,14 +53,12 @@ def _peak(trade: Trade, mark: Decimal, held: Held, case: Case) -> Trade:
         mark = min(mark, second.value, key=lambda price: price * sign)
     by_person = trade.stop_moved_by == "person" and trade.stop_moved_ms > trade.peak_ms
     best = trade.peak if trade.peak is not None and not by_person else None
-    if second is None:
-        known = best if best is not None else held.position.entry_price if held.position else mark
-        if (mark - known) * sign >= known * case.rules.stop_step:
-            return trade
+    known = best if best is not None else held.position.entry_price if held.position else mark
+    if second is None and (mark - known) * sign >= known * case.rules.stop_step:
+        return trade
     if best is None:
-        return replace(
-            trade, peak=mark, peak_from=mark if by_person else None, peak_ms=max(case.now, trade.stop_moved_ms)
-        )
+        since = max(case.now, trade.stop_moved_ms)
+        return replace(trade, peak=mark, peak_from=mark if by_person else None, peak_ms=since)
     return replace(trade, peak=mark) if improves(mark, best, trade.side) else trade
 
 
@@ -97,11 +98,34 @@ def pause_ends_ms(trade: Trade, case: Case) -> int:
     return moved + case.rules.stop_interval_ms
 
 
-def next_price(trade: Trade, step: Decimal) -> Decimal | None:
-    """Return the mark from which on a look is worth it, because a policy may want a better stop; None = never."""
-    if not trade.policy.moves or trade.peak is None:
-        return None
-    return trade.peak * (1 + step if trade.side is Side.LONG else 1 - step)
+def may_follow(trade: Trade, mark: Decimal, step: Decimal) -> bool:
+    """Return whether a mark is worth a look because a policy would want a stop a step better than is wanted so far.
+
+    What the best price known already asks for is under way or waits for the pause to end: that look is due by itself.
+    """
+    entry = _entry_price(trade)
+    if not trade.policy.moves or trade.stop is None or trade.peak is None or entry is None:
+        return False
+    if not improves(mark, trade.peak, trade.side):
+        return False
+    new, known = (_wish_at(trade, best, entry) for best in (mark, trade.peak))
+    under_way = known is not None and worth_it(known, trade.stop, trade.side, step * SURELY)
+    base = known if under_way and known is not None else trade.stop
+    return new is not None and worth_it(new, base, trade.side, step)
+
+
+def _wish_at(trade: Trade, best: Decimal, entry: Decimal) -> Decimal | None:
+    course = Course(trade.side, entry, trade.first_stop, best, ABOUT_FEE, trade.atr, trade.taken > 0)
+    wish = wanted(trade.policy, course)
+    return None if wish is None else wish[0]
+
+
+def _entry_price(trade: Trade) -> Decimal | None:
+    """Return about what a trade was entered at, by its acks: enough to know when to look."""
+    for sent in trade.sent:
+        if isinstance(sent.outcome, Accepted) and sent.outcome.filled > 0:
+            return sent.outcome.average or sent.terms.worst_price
+    return trade.opening_price
 
 
 def needs_candles(trade: Trade | None) -> bool:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from stopkeeper.core.believe import Held, covers_alone
 from stopkeeper.core.case import Case
 from stopkeeper.core.ids import found_id
-from stopkeeper.core.model import ZERO, Side
+from stopkeeper.core.model import ZERO, Role, Side
 from stopkeeper.core.record import Origin, Trade
 
 
@@ -13,6 +13,16 @@ def best_trigger(c: Case, held: Held) -> Decimal | None:
     """Return the trigger nearest to the price among the stops that cover the position alone."""
     triggers = [o.trigger for o in c.cover.stops if o.trigger is not None and covers_alone(o, held)]
     return (max if held.side is Side.LONG else min)(triggers, default=None)
+
+
+def covered_at(c: Case, held: Held) -> Decimal | None:
+    """Return the trigger at which the position is covered: of stops of ours that only do so in sum, the farthest."""
+    best = best_trigger(c, held)
+    mine = {o.id for o, k in c.ours if k.role is Role.STOP}
+    if best is not None or not any(o.id in mine for o in c.cover.stops):
+        return best
+    triggers = (o.trigger for o in c.cover.stops if o.trigger is not None)
+    return (min if held.side is Side.LONG else max)(triggers, default=None)
 
 
 def found_trade(
@@ -44,5 +54,7 @@ def found_trade(
         opening_price=price,
         opening_fee=fee,
         held=held.size,
+        explained=abs(opening),
         stop=stop,
+        first_stop=stop,
     )

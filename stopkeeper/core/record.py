@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from stopkeeper.core.model import ZERO, Key, MarginMode, Resting, Role, Side, Signal
-from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
+from stopkeeper.core.outcomes import Accepted, Outcome, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.policy import FIXED, Policy
 
 
@@ -76,6 +76,13 @@ class Sent:
         """True while this attempt may stand in the book and fill at any moment."""
         return self.terms.resting is not Resting.NO and isinstance(self.outcome, Accepted) and not self.over
 
+    @property
+    def repeatable(self) -> bool:
+        """True where this attempt surely did nothing, for a reason that need not hold for another."""
+        if self.absent or isinstance(self.outcome, Throttled):
+            return True
+        return isinstance(self.outcome, Rejected) and self.outcome.reason is Reason.EXPIRED
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -135,6 +142,7 @@ class Trade:
     Of moving stops: ``first_stop`` is the first trigger (risk is counted from it), ``peak`` the best mark read since
     the entry or since a person last moved the stop, ``moves_ms`` when it was moved within the last hour, ``loosened``
     that a person allowed it to go away from the price, ``off_until_ms`` until when a person lifted it.
+    ``doubted_ms`` is since when an attempt that is late waits, lest it left already by a record that is lost.
     Of targets: ``entry_filled`` is what they take their fractions of, ``taken`` what they have closed, ``traded`` how
     much all its fills moved and ``explained`` the size they add up to, ``sized_ms`` when the size last changed.
     """
@@ -191,6 +199,8 @@ class Trade:
     traded: Decimal = ZERO
     explained: Decimal = ZERO
     sized_ms: int = 0
+    settle_tried_ms: int = 0
+    doubted_ms: int = 0
     beyond: Sighting | None = None
     unsafe: Sighting | None = None
     opening_fee: Decimal = ZERO

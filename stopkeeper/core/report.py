@@ -193,7 +193,7 @@ def position_row(record: KeyRecord, seen: Seen, frame: Frame) -> PositionRow | N
         breakeven=str(trade.policy.breakeven) if trade else "off",
         stop_moves_last_hour=len(of_the_last_hour(trade.moves_ms, case.now)) if trade else 0,
         stop_off_until_ms=trade.off_until_ms if trade and case.lifted else None,
-        limit_price=next((sent.terms.worst_price for sent in trade.sent if sent.rests), None) if trade else None,
+        limit_price=next((s.terms.worst_price for s in trade.sent if s.rests), None) if trade and not held else None,
     )
 
 

@@ -58,6 +58,16 @@ def _merged(sizes: list[Decimal], goals: Sequence[Goal], held: Decimal, market: 
     return sizes
 
 
+def standing(goals: Sequence[Goal], filled: Decimal, taken: Decimal) -> list[Goal]:
+    """Return the targets that were not taken yet, nearest first, by what was entered and what targets closed of it."""
+    left, found = taken / filled if filled else ZERO, []
+    for goal in goals:
+        left -= goal.fraction * ALL
+        if left < 0:
+            found.append(goal)
+    return found
+
+
 def ordered(goals: Sequence[Goal], sign: int) -> tuple[Goal, ...]:
     """Return targets nearest first for a long (sign 1) or short (-1), those of one price as one."""
     fractions: dict[Decimal, Decimal] = {}

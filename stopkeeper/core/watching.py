@@ -4,51 +4,67 @@ A look costs requests; a price that changes nothing costs none. Who is woken rea
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from stopkeeper.core.case import passed
 from stopkeeper.core.model import Key
-from stopkeeper.core.moving import next_price
+from stopkeeper.core.moving import may_follow
 from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.rules import Rules
+from stopkeeper.core.slices import standing
 
-AT_TARGET = "the price is at a target"
-REPEATS = 15  # pauses after any look until a target is a reason: beyond one that was taken the price may stay for days
+DOUBT = "its price came far off: the venue is asked"
 
 
-def why_look(record: KeyRecord, mark: Decimal, rules: Rules) -> str | None:
-    """Return why a key is to be looked at when its mark is this, or None."""
+def why_look(record: KeyRecord, mark: Decimal, rules: Rules) -> tuple[str, Decimal] | None:
+    """Return why a key is to be looked at when its mark is this, and the level it reached; None = it is not."""
     trade = record.trade
     if trade is None or trade.entered_ms is None or trade.flat_since_ms is not None:
         return None
-    if _at_stop(trade, mark):
-        return "the price is at the stop"
-    better = next_price(trade, rules.stop_step)
-    if better is not None and not passed(mark, better, trade.side):
-        return "a new best price: the stop may follow"
-    return AT_TARGET if any(not passed(mark, goal.price, trade.side) for goal in trade.targets) else None
+    reached = _at_stop(trade, mark)
+    if reached is not None:
+        far = passed(mark, reached * (1 - trade.side.sign * rules.breach_margin), trade.side)
+        return f"the price is {'beyond' if far else 'at'} the stop", reached
+    if trade.peak is not None and may_follow(trade, mark, rules.stop_step):
+        return "a new best price: the stop may follow", trade.peak
+    aims = (goal.price for goal in standing(trade.targets, trade.entry_filled, trade.taken))
+    met = next((price for price in aims if not passed(mark, price, trade.side)), None)
+    return None if met is None else ("the price is at a target", met)
 
 
-def _at_stop(trade: Trade, mark: Decimal) -> bool:
+def _at_stop(trade: Trade, mark: Decimal) -> Decimal | None:
+    """Return the stop a mark has reached; a stop that a person lifted is none."""
     levels = (trade.stop, trade.stop_seen.trigger if trade.stop_seen else None)
-    return any(level is not None and passed(mark, level, trade.side) for level in levels)
+    if trade.off_until_ms:
+        return None
+    return next((level for level in levels if level is not None and passed(mark, level, trade.side)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """When a symbol was last named, what for, and how long it is not named for the same again."""
+
+    cause: tuple[str, Decimal | None]
+    at_ms: int
+    pause_ms: int
 
 
 class Watch:
-    """The records of an account as last loaded, held against marks; a key is named at most once in ``pause_ms``.
+    """The records of an account as last loaded, held against marks.
 
-    For a target only where it was not looked at for long: the venue's own order is at work there, or it was taken.
+    A key is named at most once in ``pause_ms``, and for one and the same reached level ever more rarely: whoever was
+    woken for it either did something about it, or could not.
     """
 
-    def __init__(self, rules: Rules, pause_ms: int) -> None:
-        self._rules, self._pause_ms = rules, pause_ms
+    def __init__(self, rules: Rules, pause_ms: int, most_ms: int = 60_000) -> None:
+        self._rules, self._pause_ms, self._most_ms = rules, pause_ms, most_ms
         self._records: dict[str, KeyRecord] = {}
-        self._named_ms: dict[str, int] = {}
-        self._again_ms: dict[str, int] = {}  # from when on a target is a reason again
+        self._named: dict[str, _Named] = {}
 
     @property
     def records(self) -> tuple[KeyRecord, ...]:
-        """The records as last loaded: what a guardian would go by."""
+        """The records as last loaded."""
         return tuple(self._records.values())
 
     def load(self, records: Sequence[KeyRecord]) -> None:
@@ -60,22 +76,27 @@ class Watch:
         found = []
         for symbol, mark in marks.items():
             record = self._records.get(symbol)
-            if record is None or now_ms - self._named_ms.get(symbol, -self._pause_ms) < self._pause_ms:
-                continue
-            why = why_look(record, mark, self._rules)
-            if why is None or (why == AT_TARGET and now_ms < self._again_ms.get(symbol, now_ms)):
-                continue
-            self._again_ms[symbol] = now_ms + REPEATS * self._pause_ms
-            self._named_ms[symbol] = now_ms
-            found.append((record.key, why))
+            why = None if record is None else why_look(record, mark, self._rules)
+            if record is not None and why is not None and self._name(symbol, why, now_ms):
+                found.append((record.key, why[0]))
         return found
 
     def doubt(self, symbol: str, now_ms: int) -> Key | None:
         """Return the key of a symbol whose price came far off, if a trade is on it: the venue is asked what is true."""
         record = self._records.get(symbol)
-        if record is None or record.trade is None:
+        if record is None or record.trade is None or not self._name(symbol, (DOUBT, None), now_ms):
             return None
-        if now_ms - self._named_ms.get(symbol, -self._pause_ms) < self._pause_ms:
-            return None
-        self._named_ms[symbol] = now_ms
         return record.key
+
+    def _name(self, symbol: str, cause: tuple[str, Decimal | None], now_ms: int) -> bool:
+        before = self._named.get(symbol)
+        if before is not None and before.cause == cause:
+            if now_ms - before.at_ms < before.pause_ms:
+                return False
+            pause_ms = min(2 * before.pause_ms, self._most_ms)
+        elif before is not None and now_ms - before.at_ms < self._pause_ms:
+            return False
+        else:
+            pause_ms = self._pause_ms
+        self._named[symbol] = _Named(cause, now_ms, pause_ms)
+        return True

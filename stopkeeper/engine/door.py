@@ -4,7 +4,7 @@ from stopkeeper.core.actions import Field
 from stopkeeper.core.limits import DAY_MS, Reached, Stance, counts_results, open_pnl_of, stance, switched
 from stopkeeper.core.model import Holdings, Market, Signal
 from stopkeeper.core.outcomes import Unknown
-from stopkeeper.core.prices import Price
+from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import Terms
 from stopkeeper.core.sizing import Refusal, work_out
 from stopkeeper.engine.observe import cached, look, mark_of
@@ -84,5 +84,6 @@ def mark_at_door(symbol: str, ports: Ports) -> Price:
     mark = mark_of(symbol, ports, ask=True)
     if mark is None:
         raise VenueAway(f"no mark price of {symbol} is known: the venue named none")
-    ports.prices.put(ports.account, {symbol: mark.value})
+    if mark.source is not Source.STREAM:  # what the stream says must not look younger than it is
+        ports.prices.put(ports.account, {symbol: mark.value})
     return mark

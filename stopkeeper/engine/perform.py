@@ -18,7 +18,7 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.effects import announce, booked, conclude
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Outcome, Throttled, Unknown
-from stopkeeper.core.record import KeyRecord, Prepared
+from stopkeeper.core.record import KeyRecord, Prepared, Trade
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, Urgency
 from stopkeeper.engine.sending import Closing, Effect, permit_for, send, to_close, told
 
@@ -73,7 +73,9 @@ def _read_back(action: Prepare, record: KeyRecord, ports: Ports) -> tuple[KeyRec
     settings = ports.venue.settings(record.key.symbol, Urgency.ORDINARY)
     if isinstance(settings, Unknown):
         return record, settings
-    if settings.value.mark:
+    streamed = ports.prices.get(ports.account, record.key.symbol)
+    fresh = streamed is not None and streamed.age_ms <= ports.times.look_fresh_ms
+    if settings.value.mark and not fresh:  # one answer must not stand over what the stream says all the time
         ports.prices.put(ports.account, {record.key.symbol: settings.value.mark.value})
     done = settings.value.prepared
     if done is None:  # no such answer here: the venue's ack counts, and audit compares the position's row
@@ -99,18 +101,29 @@ def _book(action: Book, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[
     if exit_.complete and opened // FUNDING_PERIOD_MS != closed // FUNDING_PERIOD_MS:
         funding = ports.venue.funding(trade.key.symbol, opened, closed)
         if isinstance(funding, Unknown):
+            if any(each.id == trade.id for each in record.settling):
+                return ports.records.save(_tried(record, trade, ports), lease), funding
             if ports.venue.now_ms() - closed < ports.rules.incomplete_after_ms:
                 return record, funding
-            exit_ = replace(exit_, evidence=f"{exit_.evidence}; its funding could not be read and is not in it")
+            why = f"{exit_.evidence}; its funding could not be read and is not in it yet"
+            exit_ = replace(exit_, evidence=why, complete=False)
         else:
             exit_ = replace(exit_, funding=funding.value, realized_pnl=exit_.realized_pnl + funding.value)
+    trade = replace(trade, settle_tried_ms=ports.venue.now_ms())
     line = LedgerLine(trade, exit_, trade.revision + 1, ports.venue.now_ms())
-    record = booked(record, replace(action, exit=exit_))
+    record = booked(record, replace(action, exit=exit_, trade=trade))
     saved = ports.records.save(record, lease, booked=line)
     net = f"{exit_.realized_pnl:+.2f} USD net of {exit_.fees:.2f} fees"
     text = f"{exit_.reason} at {exit_.exit_price}: {net}; {action.why}"
     _journal(ports, record, "booked", text, trade=trade.id, evidence=exit_.evidence)
     return saved, Accepted()
+
+
+def _tried(record: KeyRecord, trade: Trade, ports: Ports) -> KeyRecord:
+    """Note that a booking was to be corrected and could not be: it is tried again in a while, not at once."""
+    now = ports.venue.now_ms()
+    others = (replace(t, settle_tried_ms=now) if t.id == trade.id else t for t in record.settling)
+    return replace(record, settling=tuple(others))
 
 
 def _tell(action: Effect, outcome: Outcome | EntryOutcome, record: KeyRecord, ports: Ports) -> None:

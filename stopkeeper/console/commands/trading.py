@@ -1,4 +1,4 @@
-"""Commands that begin and end a trade: open, close. The rules stand in core; what is asked of a stop is in stopping.py."""
+"""Commands that begin and end a trade: open, close. The rules stand in core; what a stop is asked, in stopping.py."""
 
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation

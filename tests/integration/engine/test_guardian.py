@@ -604,7 +604,7 @@ def test_the_guard_lets_it_act_while_redis_is_silent_and_writes_it_down_afterwar
                 await asyncio.sleep(0.05)
 
     async def scene() -> None:
-        posts = [asyncio.create_task(post) for post in (feed(), guard.run())]
+        posts = [asyncio.create_task(post) for post in (feed(), guard.run(), guard.report())]
         await asyncio.sleep(0.8)
         assert guard.silent_ms < 400
         desk.world.gone = True

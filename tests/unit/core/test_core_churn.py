@@ -1,4 +1,4 @@
-"""What an adversary thought of: actions without end, rests that are due in the past, closes that starve, false closes."""
+"""What an adversary thought of: actions without end, rests due in the past, closes that starve, false closes."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def do(rec: KeyRecord, action: Action, outcome: Outcome, now: int) -> KeyRecord:
 
 
 def effects(rec: KeyRecord, orders: list[Order], minutes: int = 5, **held: Any) -> int:
-    """Count what is sent within minutes of looks every 2 s at a venue that obeys at once and whose price stands still."""
+    """Count what is sent in minutes of looks every 2 s at a venue that obeys at once and whose price stands still."""
     sent, now, n = 0, NOW, 100
     for _ in range(minutes * 30):
         look = seen(position(**held), tuple(orders), at_ms=now)
@@ -73,7 +73,12 @@ def effects(rec: KeyRecord, orders: list[Order], minutes: int = 5, **held: Any) 
 @pytest.mark.parametrize(
     ("what", "rec", "orders", "most"),
     [
-        ("a stranger's target at the same price", record(held_trade(targets=HALF)), [stop(), target(size="0.3", **STRANGER)], 1),
+        (
+            "a stranger's target at the same price",
+            record(held_trade(targets=HALF)),
+            [stop(), target(size="0.3", **STRANGER)],
+            1,
+        ),
         ("a stranger's larger stop, nearer", record(held_trade()), [stop(), stop("97", "2", **STRANGER)], 0),
         (
             "loosened, and a stranger's larger stop is nearer",
@@ -81,17 +86,27 @@ def effects(rec: KeyRecord, orders: list[Order], minutes: int = 5, **held: Any) 
             [stop("90"), stop("95", "2", **STRANGER)],
             0,
         ),
-        ("loosened, its nearer ones go", record(held_trade(stop=D(90), loosened=True)), [stop(), stop("94", n=2, order_id="s2")], 3),
+        (
+            "loosened, its nearer ones go",
+            record(held_trade(stop=D(90), loosened=True)),
+            [stop(), stop("94", n=2, order_id="s2")],
+            3,
+        ),
         (
             "loosened, two where it is wanted",
             record(held_trade(stop=D(90), loosened=True)),
             [stop("90", "2"), stop("90", n=2, order_id="s2")],
             1,
         ),
-        ("stops that cover in sum are brought together", record(held_trade()), [stop(size="0.6"), stop(size="0.6", n=2, order_id="s2")], 3),
+        (
+            "stops that cover in sum are brought together",
+            record(held_trade()),
+            [stop(size="0.6"), stop(size="0.6", n=2, order_id="s2")],
+            3,
+        ),
         ("larger than the position", record(held_trade()), [stop(size="2")], 2),
     ],
-)  # fmt: skip
+)
 def test_it_comes_to_an_end(what: str, rec: KeyRecord, orders: list[Order], most: int) -> None:
     assert effects(rec, orders) == most, what
     assert effects(rec, orders) == 0, what
@@ -166,7 +181,7 @@ def test_a_wish_that_must_wait_is_looked_at_then() -> None:
     ],
 )
 def test_a_price_between_the_stop_and_the_buffer_starves_nothing(what: str, more: Any, expected: str) -> None:
-    """The stop stands in front of the liquidation price, if not by the whole buffer, and will work: nothing to wait for."""
+    """The stop stands in front of the liquidation price, if not by the whole buffer, and will work."""
     rec = record(held_trade(stop=D(91), **more))
     assert told(plan(rec, seen(position(mark="92", liquidation_price=D(90)), (stop("91"),)))) == expected, what
 
@@ -236,7 +251,7 @@ def test_who_wants_the_stop_again_has_the_whole_time_to_get_it(ended: str) -> No
 
 
 def test_a_target_that_fired_is_not_taken_twice() -> None:
-    """It fired between two reads, and was refused when it was placed again: the position is read late enough to tell."""
+    """It fired between two reads, and was refused when placed again: the position is read late enough to tell."""
     rec = record(held_trade(targets=HALF))
     rec, made = turn(rec, seen(position(mark="110"), (stop(),)), NOW)
     (action,) = made.actions

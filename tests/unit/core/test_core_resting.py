@@ -63,12 +63,13 @@ def attempt(outcome: Any, **more: Any) -> Sent:
 
 def resting(outcome: Any = STANDS, *, over: bool = False, **more: Any) -> Trade:
     base = new_trade(signal=WISH, sent=(attempt(outcome, over=over),), stop=D(95), first_stop=D(95))
-    return replace(base, created_ms=ROUND_MS - 5_000, order_roles=(("e1", "entry"),), **more)
+    return replace(base, **{"created_ms": ROUND_MS - 5_000, "order_roles": (("e1", "entry"),), **more})
 
 
 def lost(**more: Any) -> Trade:
     """Sent, and its answer lost: it may stand in the book or not."""
-    return replace(resting(Unknown("timeout")), order_roles=(), **more)
+    sent = attempt(Unknown("timeout"), deadline_ms=NOW - LAG - 1_000)
+    return replace(resting(), sent=(sent,), order_roles=(), **more)
 
 
 def book(size: str = "1", order_id: str = "e1", trade: str = TRADE, **more: Any) -> Order:
@@ -199,6 +200,18 @@ TABLE = [
         seen(lookups=answered(None), fills=DOWN),
         "entry: rest unproven",
     ),
+    Situation(
+        "answer lost, and it was cancelled on the venue: it stood, and is not sent again",
+        record(lost()),
+        seen(lookups=answered(OrderState.CANCELED)),
+        "rest: rest blind",
+    ),
+    Situation(
+        "answer lost, refused by the venue",
+        record(lost()),
+        seen(lookups=answered(OrderState.REJECTED)),
+        "entry: Enter",
+    ),
     # --- it is gone
     Situation("gone, nobody was asked yet", record(resting()), seen(), "entry: rest unproven"),
     Situation("gone, a late view", record(resting()), seen(lookups=answered(OrderState.LIVE)), "entry: rest unproven"),
@@ -239,6 +252,12 @@ TABLE = [
         "a part is held and covered", record(resting(**ENTERED)), seen(MINE, COVERED, (PART,)), "rest: rest protected"
     ),
     Situation(
+        "a part is held and covered, and no fill tells of it",
+        record(resting()),
+        seen(MINE, COVERED),
+        "entry: rest entry_resting",
+    ),
+    Situation(
         "a part is held and covered, the rest expired",
         record(
             resting(
@@ -276,7 +295,7 @@ TABLE = [
     ),
     Situation(
         "its stop is too large and nothing comes any more",
-        record(resting(**ENTERED)),
+        record(resting(over=True, **ENTERED)),
         seen(MINE, (stop(size="1"),), (PART,)),
         "trailing: PlaceStop",
     ),
@@ -312,7 +331,12 @@ TABLE = [
         seen(None, (book("0.6"),), (PART, OUT)),
         "booking: again",
     ),
-    Situation("stopped out, nothing stands", record(resting(**ENTERED)), seen(None, (), (PART, OUT)), "booking: Book"),
+    Situation(
+        "stopped out, nothing stands",
+        record(resting(over=True, **ENTERED)),
+        seen(None, (), (PART, OUT)),
+        "booking: Book",
+    ),
     Situation(
         "stopped out, and the rest filled on its way out",
         record(resting(**ENTERED)),
@@ -324,6 +348,12 @@ TABLE = [
         record(resting(**ENTERED)),
         seen(position("0.3"), COVERED, (PART, replace(OUT, size=D("0.1"), order_id="z"))),
         "entry: Cancel",
+    ),
+    Situation(
+        "stopped out, and nothing stands for the first time",
+        record(resting(**ENTERED)),
+        seen(None, (), (PART, OUT)),
+        "booking: again",
     ),
     # --- of a trade that has ended
     Situation(
@@ -393,6 +423,33 @@ def test_it_is_looked_for_when_it_expires() -> None:
     ends = plan(rec, seen(orders=(book(),)), FED).ends
     assert isinstance(ends, Rest)
     assert (ends.due_ms, ends.why) == (UNTIL + 1, "the entry rests at 98")
+
+
+@pytest.mark.parametrize(
+    ("what", "trade", "fills", "due"),
+    [
+        ("no fill tells yet whose the position is", {}, (), NOW + 500),
+        ("a part is ours, and the rest of it expires", ENTERED, (PART,), UNTIL + 1),
+    ],
+)
+def test_a_part_that_is_held_is_looked_at_in_time(what: str, trade: dict[str, Any], fills: Any, due: int) -> None:
+    ends = plan(record(resting(**trade)), seen(MINE, COVERED, fills), FED).ends
+    assert isinstance(ends, Rest), what
+    assert ends.due_ms == due
+
+
+def test_a_stop_refused_with_an_entry_that_rests_says_nothing_of_a_later_fill() -> None:
+    rec = sent_now(EntryOutcome(Accepted("e1", live=True), Rejected(Reason.CROSSED, "no")))
+    assert rec.trade is not None
+    assert not rec.trade.crossed
+    filled_now = sent_now(EntryOutcome(Accepted("e1", D("0.4"), D(98), live=True), Rejected(Reason.CROSSED, "no")))
+    assert filled_now.trade is not None
+    assert filled_now.trade.crossed
+
+
+def test_while_one_rests_the_next_is_not_asked_for() -> None:
+    rec = record(resting(created_ms=NOW - 1_000))
+    assert questions(rec, seen(orders=(book(),), fills=DOWN), INST) == ()
 
 
 def test_what_is_not_quiet_is_not_gone() -> None:

@@ -13,7 +13,7 @@ from stopkeeper.core.case import build
 from stopkeeper.core.effects import lift_stop, move_stop, set_policy
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Candle, Order, Side
-from stopkeeper.core.moving import needs_candles, next_price, pause_ends_ms
+from stopkeeper.core.moving import may_follow, needs_candles, pause_ends_ms
 from stopkeeper.core.policy import FIXED, BreakEven, Gain, Policy, Trail, TrailKind
 from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.trailing import (
@@ -286,7 +286,7 @@ def test_fixed_changes_nothing() -> None:
     first = after(rec, "100")
     assert trade_of(after(first, "130", NOW + 90_000)) == trade_of(first)
     assert trade_of(first).peak is None
-    assert next_price(trade_of(first), RULES.stop_step) is None
+    assert not may_follow(trade_of(first), D(200), RULES.stop_step)
 
 
 def test_a_position_of_the_other_side_moves_no_stop() -> None:
@@ -335,9 +335,18 @@ def test_break_even_waits_for_its_price() -> None:
     assert trade_of(after(rec, "100.2", NOW + 60_000)).stop == D("100.09")
 
 
-@pytest.mark.parametrize(("side", "at"), [(LONG, "110.275"), (SHORT, "109.725")])
-def test_which_price_is_worth_a_look(side: Side, at: str) -> None:
-    assert next_price(on(side, policy=TWO_PERCENT, peak=D(110)), D("0.0025")) == D(at)
+@pytest.mark.parametrize(
+    ("side", "peak", "stop", "under", "enough"),
+    [
+        (LONG, "110", "107.8", "110.27", "110.28"),
+        (SHORT, "90", "91.8", "89.78", "89.77"),
+        (LONG, "110", "107.6", "110.05", "110.08"),  # counted from the stop, not from the best price
+    ],
+)
+def test_which_price_is_worth_a_look(side: Side, peak: str, stop: str, under: str, enough: str) -> None:
+    trade = on(side, policy=TWO_PERCENT, peak=D(peak), stop=D(stop), opening_price=D(100))
+    assert not may_follow(trade, D(under), D("0.0025"))
+    assert may_follow(trade, D(enough), D("0.0025"))
 
 
 def test_when_a_policy_may_move_again() -> None:

@@ -8,13 +8,18 @@ import pytest
 from stopkeeper.core.model import Key, Side
 from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.record import Goal, KeyRecord, StopSeen
-from stopkeeper.core.watching import REPEATS, Watch, why_look
+from stopkeeper.core.watching import Watch, why_look
 from tests.unit.core.scene import KEY, NOW, RULES, D, held_trade, new_trade, record
 
 PAUSE = 1_000
 STOP, TARGET, BEST = "the price is at the stop", "the price is at a target", "a new best price: the stop may follow"
+BEYOND = "the price is beyond the stop"
 TRAILS = Policy(Trail(TrailKind.PERCENT, D("0.02")))
 AIMS = (Goal(D(110), D("0.5")), Goal(D(120), D("0.5")))
+
+
+def standing(wanted: str, seen: str) -> KeyRecord:
+    return record(held_trade(stop=D(wanted), stop_seen=StopSeen("s1", D(seen), NOW)))
 
 
 def short(**more: Any) -> KeyRecord:
@@ -30,14 +35,17 @@ def short(**more: Any) -> KeyRecord:
         ("in between", record(held_trade(targets=AIMS)), "100", None),
         ("at the stop", record(held_trade()), "95", STOP),
         ("just above the stop", record(held_trade()), "95.01", None),
-        ("far below the stop", record(held_trade()), "50", STOP),
-        ("at the stop that stands, the wanted one is farther", record(held_trade(stop_seen=StopSeen("s1", D(97), NOW))), "97", STOP),
-        ("at the wanted stop, another stands", record(held_trade(stop=D(97), stop_seen=StopSeen("s1", D(95), NOW))), "97", STOP),
+        ("far below the stop", record(held_trade()), "50", BEYOND),
+        ("at the stop that stands, the wanted one is farther", standing("95", "97"), "97", STOP),
+        ("at the wanted stop, another stands", standing("97", "95"), "97", STOP),
+        ("at a stop that a person lifted", record(held_trade(off_until_ms=NOW + 60_000)), "90", None),
+        ("beyond a target that was taken", record(held_trade(targets=AIMS, taken=D("0.5"))), "115", None),
+        ("beyond the next target", record(held_trade(targets=AIMS, taken=D("0.5"))), "121", TARGET),
         ("no stop is known", record(held_trade(stop=None)), "1", None),
         ("at a target it is the venue's turn", record(held_trade(targets=AIMS)), "110", None),
         ("beyond a target", record(held_trade(targets=AIMS)), "110.01", TARGET),
         ("a new best price", record(held_trade(policy=TRAILS, peak=D(100))), "100.26", BEST),
-        ("not a step better", record(held_trade(policy=TRAILS, peak=D(100))), "100.25", None),
+        ("not a step better", record(held_trade(policy=TRAILS, peak=D(100))), "100.24", None),
         ("no best price yet", record(held_trade(policy=TRAILS)), "150", None),
         ("a new best price beyond a target", record(held_trade(policy=TRAILS, peak=D(100), targets=AIMS)), "111", BEST),
         ("a stop that does not move", record(held_trade(peak=D(100))), "150", None),
@@ -45,11 +53,12 @@ def short(**more: Any) -> KeyRecord:
         ("short, at the stop", short(), "105", STOP),
         ("short, beyond the target", short(), "89.99", TARGET),
         ("short, a new best price", short(policy=TRAILS, peak=D(100)), "99.74", BEST),
-        ("short, not a step better", short(policy=TRAILS, peak=D(100)), "99.75", None),
+        ("short, not a step better", short(policy=TRAILS, peak=D(100)), "99.76", None),
     ],
-)  # fmt: skip
+)
 def test_which_price_is_worth_a_look(what: str, rec: KeyRecord, mark: str, why: str | None) -> None:
-    assert why_look(rec, D(mark), RULES) == why, what
+    found = why_look(rec, D(mark), RULES)
+    assert (found and found[0]) == why, what
 
 
 def watch(*records: KeyRecord) -> Watch:
@@ -64,27 +73,36 @@ def at(mark: str) -> dict[str, Decimal]:
 
 def test_a_key_is_named_once_in_a_pause() -> None:
     seen = watch(record(held_trade()))
-    assert [len(seen.look_at(at("94"), ms)) for ms in (0, 1, PAUSE - 1, PAUSE, PAUSE + 1, 2 * PAUSE)] == [1, 0, 0, 1, 0, 1]
+    moments = (0, 1, PAUSE - 1, PAUSE, PAUSE + 1, 2 * PAUSE)
+    assert [len(seen.look_at(at("94"), ms)) for ms in moments] == [1, 0, 0, 1, 0, 0]
+
+
+def test_for_the_same_level_a_key_is_named_ever_more_rarely_and_at_least_once_a_minute() -> None:
+    seen = watch(record(held_trade()))
+    named = [ms for ms in range(0, 200 * PAUSE, 100) if seen.look_at(at("94"), ms)]
+    assert named[:6] == [0, 1_000, 3_000, 7_000, 15_000, 31_000]
+    assert named[6:] == [63_000, 123_000, 183_000]
+
+
+def test_a_new_level_is_named_after_one_pause_however_rare_the_old_one_was() -> None:
+    seen = watch(record(held_trade(policy=TRAILS, peak=D(100))))
+    for ms in range(0, 40 * PAUSE, PAUSE):
+        seen.look_at(at("101"), ms)
+    seen.load([record(held_trade(policy=TRAILS, peak=D(101)))])
+    assert seen.look_at(at("101.5"), 40 * PAUSE) == [(KEY, BEST)]
 
 
 def test_what_is_not_worth_a_look_spends_no_pause() -> None:
     seen = watch(record(held_trade()))
     assert seen.look_at(at("100"), 0) == []
-    assert seen.look_at(at("94"), 1) == [(KEY, STOP)]
-
-
-def test_a_target_is_no_reason_again_and_again() -> None:
-    """It was taken, and the price stands beyond it for hours: a look a second would be the whole budget of an account."""
-    seen = watch(record(held_trade(targets=AIMS, taken=D("0.5"))))
-    named = [ms for ms in range(0, 100 * PAUSE, 100) if seen.look_at(at("115"), ms)]
-    assert named == [number * REPEATS * PAUSE for number in range(7)]
+    assert seen.look_at(at("94"), 1) == [(KEY, BEYOND)]
 
 
 def test_beyond_a_target_the_stop_is_still_a_reason() -> None:
     seen = watch(record(held_trade(targets=AIMS, policy=TRAILS, peak=D(115))))
-    assert seen.look_at(at("115"), 0) == [(KEY, TARGET)]
+    assert seen.look_at(at("114"), 0) == [(KEY, TARGET)]
     assert seen.look_at(at("116"), PAUSE) == [(KEY, BEST)]
-    assert seen.look_at(at("94"), 2 * PAUSE) == [(KEY, STOP)]
+    assert seen.look_at(at("94"), 2 * PAUSE) == [(KEY, BEYOND)]
 
 
 def test_a_price_that_came_far_off_is_asked_for() -> None:
@@ -94,6 +112,7 @@ def test_a_price_that_came_far_off_is_asked_for() -> None:
     assert seen.doubt("BTC", PAUSE - 1) is None
     assert seen.look_at(at("94"), PAUSE - 1) == [], "it was named a moment ago, and looks at all of it"
     assert seen.doubt("BTC", PAUSE) == KEY
+    assert seen.doubt("BTC", 2 * PAUSE) is None, "nothing came of it twice"
     assert watch(record()).doubt("BTC", 0) is None
 
 

@@ -1,4 +1,4 @@
-"""What the messages of a stream are made into: prices that may be believed, events once, silence told from a quiet market."""
+"""What a stream's messages are made into: prices that may be believed, events told once, silence and a quiet market."""
 
 from decimal import Decimal
 from typing import Any
@@ -110,10 +110,10 @@ def test_the_newest_of_several_is_told() -> None:
     assert stream.drain() == News({"BTC": D(102)}, flaws={Flaw.ZERO: 1})
 
 
-@pytest.mark.parametrize("message", [mark("100", "BTC") | {"data": {}}, mark("1") | {"data": None}, mark("1") | {"data": []}])
-def test_a_mark_without_its_parts(message: dict[str, Any]) -> None:
+@pytest.mark.parametrize("data", [{}, None, [], {"coin": "BTC"}, {"coin": "BTC", "ctx": []}])
+def test_a_mark_without_its_parts(data: Any) -> None:
     stream = frames()
-    stream.take(message, 0)
+    stream.take({"channel": "activeAssetCtx", "data": data}, 0)
     assert stream.drain() == News(flaws={Flaw.NOTHING: 1})
 
 
@@ -288,7 +288,7 @@ def test_an_events_echo_is_not_told_again(later: int, told: bool) -> None:
     stream.take(fills(1), 50_000)
     stream.drain()
     stream.take(positions(position("BTC", "1"), position("ETH", "1")), 50_000 + later)
-    assert stream.drain().events == ((("BTC", "position"),) if told else ()) + (("ETH", "position"),) or told
+    assert set(stream.drain().events) == {("ETH", "position")} | ({("BTC", "position")} if told else set())
     stream.take(positions(position("BTC", "1"), position("ETH", "1")), 90_000)
     assert not stream.drain(), "the state itself is kept"
 
@@ -430,12 +430,12 @@ def test_a_channel_of_states_that_fell_silent(what: str, state: dict[str, Any], 
 
 # --- whatever comes --------------------------------------------------------------------------------------------
 
-words = st.sampled_from(
-    ["coin", "ctx", "markPx", "order", "status", "fills", "tid", "isSnapshot", "liquidation", "position", "szi"]
-    + ["clearinghouseState", "assetPositions", "leverage", "type", "orders", "oid", "sz", "subscription", "BTC", "x"]
-)
+NAMES = "coin ctx markPx order status fills tid isSnapshot liquidation position szi clearinghouseState assetPositions"
+words = st.sampled_from([*NAMES.split(), "leverage", "type", "orders", "oid", "sz", "subscription", "BTC", "x"])
 numbers = st.one_of(
-    st.integers(), st.floats(), st.sampled_from(["1e999999999", "-1e999999999", "NaN", "sNaN123", "1E-999999999", "100"])
+    st.integers(),
+    st.floats(),
+    st.sampled_from(["1e999999999", "-1e999999999", "NaN", "sNaN123", "1E-999999999", "100"]),
 )
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, st.text(max_size=8), words),
