@@ -71,8 +71,8 @@ def replace(folder: Path, _rounds: int) -> tuple[Any, list[Table]]:
     ]
     rows += [("requests a move", f"{found.requests / max(1, found.moves):.1f}")]
     rows += [("weight a move", f"{found.weight / max(1, found.moves):.0f}")]
-    rows += [(f"fault {kind}: struck", arranged if struck is None else struck)
-             for kind, (arranged, struck) in found.faults.items()]  # fmt: skip
+    for kind, (arranged, struck) in found.faults.items():
+        rows.append((f"fault {kind}", f"{arranged} arranged" if struck is None else struck))
     for name, value in rows:
         table.add_row(name, str(value))
     for gap in found.naked:

@@ -1,5 +1,6 @@
 """What happens to a held position: hands, faults, prices and exits, judged by the venue's witness."""
 
+import time
 from dataclasses import replace
 from decimal import Decimal
 
@@ -7,7 +8,7 @@ import pytest
 
 from stopkeeper.core.actions import ALL_FIELDS
 from stopkeeper.core.model import AccountSeen
-from stopkeeper.core.outcomes import Reason, Rejected
+from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine.direct import flatten_direct
 from stopkeeper.engine.observe import look
@@ -255,3 +256,43 @@ def test_a_direct_flatten_widens_only_where_nothing_matched(held, monkeypatch):
     monkeypatch.setattr(held.ports.venue, "close", busy)
     assert flatten_direct(held.ports.venue, ("BTC",), held.ports.rules, given.append, 0)
     assert all("within 3%" in line for line in given[:-1])
+
+
+def test_funding_that_cannot_be_read_is_added_once_it_can(held, monkeypatch):
+    """The exit is not kept waiting for it: it is booked without, as incomplete, and corrected later."""
+    key, ports = held.key(), held.ports
+    lease = ports.leases.acquire(key)
+    assert lease is not None
+    record = ports.records.load(key)
+    assert record.trade is not None
+    earlier = replace(record.trade, entered_ms=record.trade.entered_ms - 2 * 3_600_000)  # it was held over a payment
+    ports.records.save(replace(record, trade=earlier), lease)
+    ports.leases.abandon(lease, 0)
+    asked = []
+    right = ports.venue.funding
+
+    def refuse(*what):
+        asked.append(what)
+        return Unknown("the venue is slow")
+
+    monkeypatch.setattr(ports.venue, "funding", refuse)
+    held.mark("93000")
+    sweep(ports)
+    first = held.until_booked()
+    assert (first.exit.reason, first.exit.complete, first.exit.funding) == ("stop_loss", False, 0)
+    assert "funding could not be read" in first.exit.evidence
+    seen = len(asked)
+    sweep(ports)
+    held.tick()
+    assert len(asked) <= seen + 1, "it is asked at a pace"
+    monkeypatch.setattr(ports.venue, "funding", right)
+
+    def corrected():
+        time.sleep(1)  # as the sweeps of a beat: not all of the budget
+        sweep(ports)
+        held.tick()
+        return held.ports.ledger.lines("main")[-1].exit.complete
+
+    held.until(corrected, seconds=10)
+    assert "funding could not" not in held.ports.ledger.lines("main")[-1].exit.evidence
+    held.until(lambda: not ports.records.load(key).settling)
