@@ -57,13 +57,11 @@ class IpBudget:
 
     def reserve(self, weight: int, urgency: Urgency) -> int:
         """Take weight; return 0, or the ms until it would be granted. The last quarter is for protection."""
-        keep = 0 if urgency is Urgency.PROTECTIVE else IP_CAPACITY // PROTECTED_SHARE
-        return self._source.take(self._limit, weight, IP_CAPACITY, IP_PER_MS, keep)
+        return self._source.take(self._limit, weight, IP_CAPACITY, IP_PER_MS, _kept(urgency))
 
     def wait_ms(self, weight: int, urgency: Urgency) -> int:
         """Return 0 if the weight would be granted now, else the ms until it would be; takes nothing."""
-        keep = 0 if urgency is Urgency.PROTECTIVE else IP_CAPACITY // PROTECTED_SHARE
-        short = weight + keep + self.used() - IP_CAPACITY
+        short = weight + _kept(urgency) + self.used() - IP_CAPACITY
         return 0 if short <= 0 else -(-short * IP_PER_MS // IP_CAPACITY)
 
     def add(self, weight: int) -> None:
@@ -74,6 +72,11 @@ class IpBudget:
     def used(self) -> int:
         """Return how much of this minute's weight is spent."""
         return self._source.used(self._limit, IP_CAPACITY, IP_PER_MS)
+
+
+def _kept(urgency: Urgency) -> int:
+    """Return what must stay. A stop's move weighs one, and looking again until it is granted would weigh more."""
+    return IP_CAPACITY // PROTECTED_SHARE if urgency is Urgency.ORDINARY else 0
 
 
 class AddressBudget:

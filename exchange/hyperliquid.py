@@ -68,7 +68,7 @@ class Hyperliquid(Reads):
 
     def permit(self, urgency: Urgency, until_ms: int, *, nonce: int | None = None) -> Permit | Throttled:
         """Reserve rate budget, then mint nonce (unless given) and deadline: the earlier of until_ms and now + 4 s."""
-        if urgency is Urgency.ORDINARY:
+        if urgency is not Urgency.PROTECTIVE:
             left = self._actions.left()
             if left is not None and left < ADDRESS_FLOOR:
                 return Throttled(f"{left} actions left for this address: kept for protection", ASK_AGAIN_MS)

@@ -70,7 +70,8 @@ class Reads:
 
     def wait_ms(self, fields: Collection[Field], urgency: Urgency) -> int:
         """Return 0 if the rate budget would grant a look at these fields now, else the ms until it would."""
-        return self.budget.wait_ms(sum(weight_of(_KINDS[field]) for field in fields), urgency)
+        weight = sum(weight_of(_KINDS[field]) for field in fields)
+        return self.budget.wait_ms(2 * weight, urgency)  # another process may begin one at this very moment
 
     def holdings(self, urgency: Urgency) -> Known[Holdings] | Unknown:
         """Read positions and money of the account: one request, weight 2. Measures the clock on the way."""

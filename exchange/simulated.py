@@ -65,7 +65,7 @@ class SimulatedVenue(SimulatedReads):
     def permit(self, urgency: Urgency, until_ms: int, *, nonce: int | None = None) -> Permit | Throttled:
         """Reserve rate budget, then mint nonce (unless given) and deadline: the earlier of until_ms and now + 4 s."""
         left = self._actions.left()
-        if urgency is Urgency.ORDINARY and left is not None and left < ADDRESS_FLOOR:
+        if urgency is not Urgency.PROTECTIVE and left is not None and left < ADDRESS_FLOOR:
             return Throttled(f"{left} actions left for this address: kept for protection")
         wait_ms = self._budget.reserve(EFFECT_WEIGHT, urgency)
         if wait_ms:

@@ -66,7 +66,8 @@ class SimulatedReads:
 
     def wait_ms(self, fields: Collection[Field], urgency: Urgency) -> int:
         """Return 0 if the rate budget would grant a look at these fields now, else the ms until it would."""
-        return self._budget.wait_ms(sum(weight_of(_KINDS.get(each, "orderStatus")) for each in fields), urgency)
+        weight = sum(weight_of(_KINDS.get(each, "orderStatus")) for each in fields)
+        return self._budget.wait_ms(2 * weight, urgency)
 
     # --- reads ----------------------------------------------------------------------------------------------------
 

@@ -31,11 +31,14 @@ def drain_due() -> str:
 
 @task(queues.REFRESH_STOPS)
 def refresh_stops() -> str:
-    """See every stop of every account live by one look an account, however many it has, and wake what is not right."""
+    """See every stop of every account live by one look an account, however many it has, and wake what is not right.
+
+    The sweep of the same beat makes that look; this one makes its own where the last sweep is missing.
+    """
     current = runtime.current()
     woken: list[Key] = []
     for ports in map(current.ports_for, current.accounts):
-        woken += [wake.key for wake in sweep(ports, ports.times.look_fresh_ms)]
+        woken += [wake.key for wake in sweep(ports, ports.times.sweep_ms * 3 // 2)]
         drain(ports)
     return listed("woken", woken)
 

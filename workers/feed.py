@@ -20,11 +20,12 @@ from kombu.exceptions import OperationalError
 from exchange.clock import mono_ms
 from exchange.frames import News
 from exchange.streams import OnGap, OnNews, Streams
+from stopkeeper.core.actions import Field
 from stopkeeper.core.model import Key
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Switches
 from stopkeeper.core.watching import DOUBT, Watch
-from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone
+from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
 from tasks import queues, runtime
 from tasks.supervise import drain
 from workers.wiring import System, venue_account
@@ -41,6 +42,7 @@ LOAD_AFTER_S = 0.2  # what happened is written down by a worker within so long
 WAKE_PAUSE_MS = 1_000  # a price names a key at most so often
 DEAF_SWEEP_MS = 5_000  # the period of looks of an account while no stream tells anything; all share one budget
 SWEEP_CHECK_S = 1.0
+LOOK = frozenset({Field.HOLDINGS, Field.ORDERS})
 TELL_EVERY_MS = 10_000  # an outage is not told at every price
 _told_at = [-math.inf]
 _UNREACHABLE = (StoreGone, OperationalError, ConnectionError)
@@ -181,13 +183,17 @@ class Leader:
                 urgent.setdefault(key, DOUBT)
         if news.marks:
             ports.prices.put(ports.account, news.marks)
-        reached = dict(self._watch.look_at(news.marks, now))
+        reached = dict(self._watch.look_at(news.marks, now, self._can_spare))
         for key, why in (reached | urgent).items():
             ports.wakes.wake(key, why)
         if urgent or reached:
             drain(ports, urgent=tuple(reached | urgent))
         if news.flaws:
             ports.prices.count(ports.account, news.flaws)
+
+    def _can_spare(self) -> bool:
+        """Return whether the rate budget has looks left beyond those that are kept for protection."""
+        return self._ports.venue.wait_ms(LOOK, Urgency.ORDINARY) == 0
 
 
 class Ticker:
@@ -260,7 +266,9 @@ def _posts(system: System, ports: Ports, local: "Local") -> tuple[Leader, "Guard
     streams = Streams(venue_account(system.settings, ports.account), ports.symbols, ports.rules.price_jump)
     alerter = Alerter(ports, system.store.texts, system.settings.alerts)
     guard = open_guard(system.settings, ports.account, ports.journal, local)
-    deaf_sweep_ms = DEAF_SWEEP_MS * len(system.accounts)
+    where = system.settings.base_url
+    sharing = [name for name in system.accounts if where(name) == where(ports.account)]  # one budget of looks
+    deaf_sweep_ms = DEAF_SWEEP_MS * len(sharing)
     return Leader(ports, streams, (alerter.run, guard.run), guard.note_alive, deaf_sweep_ms), guard
 
 

@@ -3,7 +3,7 @@
 A look costs requests; a price that changes nothing costs none. Who is woken reads the venue before anything is done.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.rules import Rules
 from stopkeeper.core.slices import standing
 
+FOLLOW = "a new best price: the stop may follow"
 DOUBT = "its price came far off: the venue is asked"
 
 
@@ -27,7 +28,7 @@ def why_look(record: KeyRecord, mark: Decimal, rules: Rules) -> tuple[str, Decim
         far = passed(mark, reached * (1 - trade.side.sign * rules.breach_margin), trade.side)
         return f"the price is {'beyond' if far else 'at'} the stop", reached
     if trade.peak is not None and may_follow(trade, mark, rules.stop_step):
-        return "a new best price: the stop may follow", trade.peak
+        return FOLLOW, trade.peak
     aims = (goal.price for goal in standing(trade.targets, trade.entry_filled, trade.taken))
     met = next((price for price in aims if not passed(mark, price, trade.side)), None)
     return None if met is None else ("the price is at a target", met)
@@ -71,13 +72,20 @@ class Watch:
         """Take the records of now."""
         self._records = {record.key.symbol: record for record in records}
 
-    def look_at(self, marks: Mapping[str, Decimal], now_ms: int) -> list[tuple[Key, str]]:
-        """Return the keys that these marks make worth a look, and why."""
+    def look_at(
+        self, marks: Mapping[str, Decimal], now_ms: int, spare: Callable[[], bool] = lambda: True
+    ) -> list[tuple[Key, str]]:
+        """Return the keys that these marks make worth a look, and why.
+
+        ``spare`` says whether a look may be spent on what protects nothing; it is asked only where one would be.
+        """
         found = []
         for symbol, mark in marks.items():
             record = self._records.get(symbol)
             why = None if record is None else why_look(record, mark, self._rules)
-            if record is not None and why is not None and self._name(symbol, why, now_ms):
+            if record is None or why is None or (why[0] == FOLLOW and not spare()):
+                continue
+            if self._name(symbol, why, now_ms):
                 found.append((record.key, why[0]))
         return found
 

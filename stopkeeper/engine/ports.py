@@ -48,6 +48,7 @@ class Urgency(StrEnum):
     """Which share of the rate budget a request may draw on."""
 
     PROTECTIVE = "protective"  # stops, closes, cancels, and the looks they need
+    FOLLOWING = "following"  # a stop that follows the price: the look it needed is paid for, its actions can wait
     ORDINARY = "ordinary"
 
 

@@ -24,8 +24,8 @@ Closing = tuple[Position, Decimal, Decimal]  # what is held, how much of it goes
 def permit_for(action: Effect, record: KeyRecord, venue: Venue, times: Times) -> Permit | Throttled:
     """Ask for the right to send an action: which share of the budget it draws on, its nonce, its deadline."""
     trails = isinstance(action, PlaceStop) and action.moved_by == "policy" and record.trade and record.trade.covered
-    protective = not trails and not isinstance(action, Enter | Prepare | PlaceTarget)
-    urgency = Urgency.PROTECTIVE if protective else Urgency.ORDINARY
+    adds = isinstance(action, Enter | Prepare | PlaceTarget)
+    urgency = Urgency.ORDINARY if adds else Urgency.FOLLOWING if trails else Urgency.PROTECTIVE
     until = venue.now_ms() + times.lease_ms - 1_000
     nonce = None
     if isinstance(action, Enter) and record.trade:

@@ -122,3 +122,18 @@ def test_records_are_those_of_the_last_load() -> None:
     seen.load([other])
     assert seen.records == (other,)
     assert seen.look_at(at("94"), 0) == []
+
+
+def test_what_protects_nothing_waits_while_looks_are_short() -> None:
+    seen = watch(record(held_trade(policy=TRAILS, peak=D(100))))
+    asked: list[None] = []
+
+    def short() -> bool:
+        asked.append(None)
+        return False
+
+    assert seen.look_at(at("100"), 0, short) == []
+    assert asked == [], "it is asked only where a look would be spent"
+    assert seen.look_at(at("110"), 0, short) == []
+    assert seen.look_at(at("94"), 0, short) == [(KEY, BEYOND)]
+    assert seen.look_at(at("110"), PAUSE, lambda: True) == [(KEY, BEST)]

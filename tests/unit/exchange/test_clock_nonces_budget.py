@@ -144,5 +144,6 @@ def test_a_look_is_told_when_the_whole_of_it_would_be_granted_and_takes_nothing(
     assert budget.reserve(1_180, Urgency.PROTECTIVE) == 0
     assert 900 <= budget.wait_ms(42, Urgency.PROTECTIVE) <= 1_100
     assert budget.wait_ms(42, Urgency.ORDINARY) > 15_000
+    assert budget.wait_ms(15, Urgency.FOLLOWING) == 0
     assert budget.wait_ms(15, Urgency.PROTECTIVE) == 0
     assert budget.used() <= 1_180

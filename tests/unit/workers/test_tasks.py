@@ -102,7 +102,7 @@ def test_refresh_looks_once_an_account_and_drives_what_is_not_right(
     monkeypatch.setattr(supervise, "sweep", lambda ports, max_age_ms: looks.append(max_age_ms) or wakes)
     world.due.append(BTC)
     assert supervise.refresh_stops() == "woken 1: main:BTC"
-    assert looks == [2_000]
+    assert looks == [22_500]
     assert [args for _, args, _ in world.published] == [("main", "BTC")]
 
 
