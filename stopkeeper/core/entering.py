@@ -120,7 +120,7 @@ def _no_longer(c: Case, trade: Trade) -> str | None:
     if signal.resting is not Resting.NO and not c.frame.fed:
         return "the account's streams are silent, and a resting entry would not be watched: start stopkeeper feed"
     if c.now > signal.expires_ms:
-        return "the signal expired before it could be sent"
+        return f"the signal expired before it could be sent{_last_words(trade)}"
     if trade.refusal:
         return trade.refusal
     if len(trade.sent) >= len(trade.nonces):
@@ -128,6 +128,11 @@ def _no_longer(c: Case, trade: Trade) -> str | None:
     if isinstance(c.belief, Held):
         return "a position that this signal did not open is held on the symbol"
     return None
+
+
+def _last_words(trade: Trade) -> str:
+    outcome = trade.sent[-1].outcome if trade.sent else None
+    return f"; attempt {len(trade.sent)}: {outcome.why}" if isinstance(outcome, Unknown) else ""
 
 
 def _no_more_entries(c: Case, trade: Trade) -> str | None:

@@ -53,7 +53,8 @@ def look(
     """Read fields of an account afresh, in order, and share what was seen with every process.
 
     All of them or none: many keys that each read the half of a short budget would keep each other blind for ever.
-    Threads that ask at the same time share one look. ``between`` is called before the orders and the fills are read.
+    Threads that ask at the same time share one look; where the budget grants none, that of another process serves.
+    ``between`` is called before the orders and the fills are read.
     """
     if not fields:
         return known
@@ -67,7 +68,20 @@ def look(
             ports.looks.save(ports.account, found)
         return found
 
-    return merged(known, ports.lookout.share(urgency, fields, read, between), fields)
+    found = ports.lookout.share(urgency, fields, read, between)
+    return merged(known, _of_others(known, found, ports) if isinstance(found, Unknown) else found, fields)
+
+
+def _of_others(known: AccountSeen, denied: Unknown, ports: Ports) -> AccountSeen:
+    """Return what other processes read in these seconds and is later than what is known, else why there is none."""
+    shared, ages = ports.looks.load(ports.account)
+    new: dict[str, Known[object] | Unknown] = {}
+    for field in ALL_FIELDS:
+        before, other = getattr(known, field.value), getattr(shared, field.value)
+        young = ages.get(field, ports.times.look_fresh_ms) < ports.times.look_fresh_ms
+        later = isinstance(other, Known) and (isinstance(before, Unknown) or other.at_ms > before.at_ms)
+        new[field.value] = other if young and later else denied
+    return replace(AccountSeen(), **new)  # type: ignore[arg-type]
 
 
 def read_account(
@@ -133,7 +147,8 @@ def first_look(record: KeyRecord, ports: Ports, between: Callable[[], None] = at
         ages = {Field.HOLDINGS: fresh, Field.ORDERS: fresh, Field.FILLS: ports.times.sweep_ms}
         seen, stale = cached(ports, ages)
         return look(ports, stale | _unfit(record, seen), seen, Urgency.ORDINARY, between)
-    seen, _ = cached(ports, {})
+    nothing = AccountSeen()
+    seen = replace(cached(ports, {})[0], holdings=nothing.holdings, orders=nothing.orders)  # they are read in any case
     if awaits_fills(record):
         return look(ports, ALL_FIELDS, seen, Urgency.PROTECTIVE, between)
     seen = look(ports, frozenset({Field.HOLDINGS, Field.ORDERS}), seen, Urgency.PROTECTIVE, between)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from stopkeeper.core.actions import ALL_FIELDS
+from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.model import AccountSeen
 from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.engine import desk as asks
@@ -256,6 +256,30 @@ def test_a_direct_flatten_widens_only_where_nothing_matched(held, monkeypatch):
     monkeypatch.setattr(held.ports.venue, "close", busy)
     assert flatten_direct(held.ports.venue, ("BTC",), held.ports.rules, given.append, 0)
     assert all("within 3%" in line for line in given[:-1])
+
+
+def spend_all(desk):
+    while desk.ports.venue.wait_ms({Field.HOLDINGS}, Urgency.PROTECTIVE) == 0:
+        desk.ports.venue.budget.add(20)
+
+
+def test_what_another_process_read_a_moment_ago_serves_where_the_budget_grants_no_look(held):
+    held.until(lambda: not held.tick())
+    look(held.ports, ALL_FIELDS, AccountSeen(), Urgency.PROTECTIVE)
+    spend_all(held)
+    held.ports.wakes.wake(held.key(), "a price")
+    held.tick()
+    assert held.phase() == "protected"
+    assert not any("blind" in line for line in held.story())
+
+
+def test_a_look_from_before_serves_nobody_who_did_something_since(held):
+    held.until(lambda: not held.tick())
+    mine = look(held.ports, ALL_FIELDS, AccountSeen(), Urgency.PROTECTIVE)
+    spend_all(held)
+    again = look(held.ports, ALL_FIELDS, mine, Urgency.PROTECTIVE)
+    assert isinstance(again.holdings, Unknown)
+    assert isinstance(again.orders, Unknown)
 
 
 def test_funding_that_cannot_be_read_is_added_once_it_can(held, monkeypatch):
