@@ -58,6 +58,8 @@ def look(
     """
     if not fields:
         return known
+    if Field.ORDERS in fields:
+        fields |= {Field.HOLDINGS}  # the time of the positions dates them: by those of long ago they would look old
 
     def records() -> Sequence[KeyRecord]:
         return ports.records.all(ports.account)

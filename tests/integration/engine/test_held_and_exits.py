@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.model import AccountSeen
+from stopkeeper.core.model import AccountSeen, Known
 from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine.direct import flatten_direct
@@ -320,3 +320,14 @@ def test_funding_that_cannot_be_read_is_added_once_it_can(held, monkeypatch):
     held.until(corrected, seconds=10)
     assert "funding could not" not in held.ports.ledger.lines("main")[-1].exit.evidence
     held.until(lambda: not ports.records.load(key).settling)
+
+
+def test_orders_are_never_dated_by_positions_of_long_ago(held):
+    """Who reads positions only, and often, must not make another process date its orders by its own last look."""
+    ports = held.ports
+    look(ports, ALL_FIELDS, AccountSeen(), Urgency.PROTECTIVE)
+    time.sleep(0.3)
+    before = ports.venue.now_ms()
+    seen = look(ports, frozenset({Field.ORDERS}), AccountSeen(), Urgency.PROTECTIVE)
+    assert isinstance(seen.orders, Known)
+    assert seen.orders.at_ms >= before - 50

@@ -65,7 +65,7 @@ class Scene:
         return until(
             lambda: (row := self.row()) and row.phase == "protected" and row.stop_order_id not in (None, but) and row,
             seconds,
-            "no stop came back",
+            lambda: f"no stop came back; the journal:\n{self.story()}",
         )
 
     def end(self) -> None:

@@ -73,3 +73,9 @@ def test_what_will_not_be_sent_again_waits_for_nothing() -> None:
     refused = sent(Rejected(Reason.MARGIN, "no"), deadline_ms=ADMITTED_MS)
     for trade in (waiting(sent=(refused,)), waiting(nonces=())):
         assert learn(record(trade), seen(), frame()).quiet_ms == record().quiet_ms
+
+
+def test_it_could_not_leave_before_the_key_was_quiet() -> None:
+    quiet = NOW - LATE_MS - LAG
+    assert told(plan(record(waiting(), quiet_ms=quiet), seen(), frame())) == "entry: Enter"
+    assert told(plan(record(waiting(), quiet_ms=quiet - 1), seen(), frame())) == "entry: rest blind"
