@@ -80,6 +80,7 @@ def _way(run: Installation, way: Failing, rounds: int, streams: str, settle_s: t
         took_ms, kind = _round(run, account, symbol, way, dice.uniform(*settle_s))
         found.flat_ms.append(took_ms)
         found.closed_by[kind] = found.closed_by.get(kind, 0) + 1
+        run.until(lambda: run.free(account.name, symbol), f"{account.name} {symbol} free")  # noqa: B023  # and written down
     for line in run.journal(account.name):
         found.journal[line["kind"]] = found.journal.get(line["kind"], 0) + 1
     return found
