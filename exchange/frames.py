@@ -172,15 +172,24 @@ class Frames:
             del self._seen_fills[name]
 
     def _state(self, name: str, state: Mapping[str, Any], what: str, now_ms: int) -> None:
-        """A whole state: what differs from the last one is news; the first one is what the look has read."""
+        """A whole state: what differs from the last one is news; the first one is what the look has read.
+
+        Right after an event of a coin a difference is most likely that event's. It is not told then, nor taken as known:
+        the next state tells it, so that a change that no event announced is told late, and never lost.
+        """
         self._heard[name] = now_ms
         before = self._states.get(name)
-        self._states[name] = state
-        if before is None:
-            return
-        for coin in {*before, *state}:
-            if before.get(coin) != state.get(coin) and now_ms - self._told_ms.get(coin, -ECHO_MS) >= ECHO_MS:
+        kept = dict(state)
+        for coin in {*before, *state} if before is not None else ():
+            if before is None or before.get(coin) == state.get(coin):
+                continue
+            if now_ms - self._told_ms.get(coin, -ECHO_MS) >= ECHO_MS:
                 self._event(coin, what, now_ms)
+            elif coin in before:
+                kept[coin] = before[coin]
+            else:
+                kept.pop(coin, None)
+        self._states[name] = kept
 
     def _confirm(self, body: Mapping[str, Any]) -> None:
         names = {"orderUpdates": ORDERS, "userFills": FILLS, "clearinghouseState": POSITIONS, "openOrders": OPEN}
