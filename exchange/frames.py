@@ -174,7 +174,7 @@ class Frames:
     def _state(self, name: str, state: Mapping[str, Any], what: str, now_ms: int) -> None:
         """A whole state: what differs from the last one is news; the first one is what the look has read.
 
-        Right after an event of a coin a difference is most likely that event's. It is not told then, nor taken as known:
+        Right after an event of a coin a difference is most likely that event's: not told then, nor taken as known;
         the next state tells it, so that a change that no event announced is told late, and never lost.
         """
         self._heard[name] = now_ms
