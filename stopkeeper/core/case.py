@@ -16,6 +16,7 @@ from stopkeeper.core.slices import standing
 # A trade's created_ms is set this much before now, so that no fill of its entry is older by a clock's uncertainty.
 ADMISSION_MARGIN_MS = 5_000
 LOOK_AGAIN_MS = 500  # how soon to look again at something that is under way
+OLD_VIEW_MS = 3_000  # more than any shared look that serves a drive
 NONE = Cover(CoverKind.NONE, ZERO, ())
 
 
@@ -111,12 +112,12 @@ class Case:
 
         That an earlier one showed it changes nothing: views are late, and not monotonic.
         """
-        shown = {order.id for order in self.live}
+        shown, viewed = {order.id for order in self.live}, viewed_ms(self.seen, self.now)
         for placed in self.trade.placed if self.trade else ():
             if (
                 placed.role is role
                 and placed.order_id not in shown
-                and self.now < placed.acked_ms + self.frame.can.lag_ms
+                and viewed < placed.acked_ms + self.frame.can.lag_ms
             ):
                 return placed
         return None
@@ -188,6 +189,16 @@ class Case:
         """Return whether no other source contradicts the mark."""
         second = self.seen.second
         return self.mark is not None and (second is None or agree(self.mark, second.value, self.rules.marks_apart))
+
+
+def viewed_ms(seen: Seen, now_ms: int) -> int:
+    """Return of when the view of the orders is: a look that another process made may be some seconds old.
+
+    It counts as no older than that: a venue whose time stands still must not make us wait for ever.
+    """
+    if isinstance(seen.orders, Unknown):
+        return now_ms
+    return min(now_ms, max(seen.orders.at_ms, now_ms - OLD_VIEW_MS))
 
 
 def passed(mark: Decimal, level: Decimal, held: Side) -> bool:

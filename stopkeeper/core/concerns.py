@@ -18,7 +18,7 @@ from stopkeeper.core.actions import (
     Wait,
 )
 from stopkeeper.core.believe import CoverKind, Flat, Held, covers_alone
-from stopkeeper.core.case import LOOK_AGAIN_MS, Case
+from stopkeeper.core.case import LOOK_AGAIN_MS, Case, viewed_ms
 from stopkeeper.core.danger import flatten, surely_naked
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
@@ -143,7 +143,7 @@ def trailing(c: Case) -> Verdict:
         return []
     if c.now < _tried_again_ms(trade, c):
         return []  # this very move was just tried
-    if c.now <= c.record.quiet_ms:
+    if viewed_ms(c.seen, c.now) <= c.record.quiet_ms:
         return when_quiet(c, "a stop is to be moved once all we sent can be seen")
     trigger, why = move
     return [_stop(c, held, held.size, trigger, trade.stop_moved_by, why)]

@@ -6,7 +6,17 @@ What is noted of an effect and its outcome stands in effects.py.
 from dataclasses import replace
 
 from stopkeeper.core.believe import Flat, Held, Proof, absence
-from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, Frame, build, entry_id, has_entered, shown, stop_id
+from stopkeeper.core.case import (
+    ADMISSION_MARGIN_MS,
+    Case,
+    Frame,
+    build,
+    entry_id,
+    has_entered,
+    shown,
+    stop_id,
+    viewed_ms,
+)
 from stopkeeper.core.evidence import Chain, follow, reason_of, reason_of_client
 from stopkeeper.core.ids import ClientId, decode
 from stopkeeper.core.model import ZERO, Lookup, Order, OrderState, Resting, Role, Seen
@@ -94,7 +104,8 @@ def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
         if trade and client.trade == trade.id:
             trade = _with_placed(with_role(trade, order.id, reason_of_client(client, trade)), order, client, frame)
     if trade:
-        young = (p for p in trade.placed if frame.now_ms < p.acked_ms + frame.can.lag_ms)
+        viewed = viewed_ms(seen, frame.now_ms)
+        young = (p for p in trade.placed if viewed < p.acked_ms + frame.can.lag_ms)
         placed = tuple(p for p in young if not _is_over(trade, p, seen, frame))
         trade = trade if placed == trade.placed else replace(trade, placed=placed)
     return record if (n, trade) == (record.n, record.trade) else replace(record, n=n, trade=trade)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from stopkeeper.core.actions import Action, Cancel, PlaceTarget, RestKind, Verdict, Wait
 from stopkeeper.core.believe import Held
-from stopkeeper.core.case import LOOK_AGAIN_MS, Case
+from stopkeeper.core.case import LOOK_AGAIN_MS, Case, viewed_ms
 from stopkeeper.core.danger import flatten
 from stopkeeper.core.model import ZERO, Order, OrderKind, Role
 from stopkeeper.core.outcomes import Reason
@@ -49,7 +49,7 @@ def targets(c: Case) -> Verdict:
     missing = [(g, s) for g, s in missing if dict(trade.goals_refused).get(g.price, Reason.CROSSED) == Reason.CROSSED]
     if not missing or c.now < trade.target_tried_ms + c.rules.retry_ms:
         return []
-    if c.now <= c.record.quiet_ms:
+    if viewed_ms(c.seen, c.now) <= c.record.quiet_ms:
         return when_quiet(c, "a target is to be placed once all we sent can be seen")
     if trade.explained != held.size:
         return []  # the fills do not tell yet what was closed by what: a target that was taken must not be placed again
@@ -75,7 +75,7 @@ def _take_at_market(c: Case, held: Held, goal: Goal, size: Decimal) -> Verdict:
     It may be that the order was there and has just fired: what it took shows a lag after the refusal.
     """
     tried = c.trade.target_tried_ms + c.frame.can.lag_ms if c.trade else 0
-    if c.now <= max(c.record.quiet_ms, tried) and size < held.size:
+    if viewed_ms(c.seen, c.now) <= max(c.record.quiet_ms, tried) and size < held.size:
         return when_quiet(c, "a part is to be closed once all we sent can show in the position")
     why = f"the price is beyond the target {goal.price:f} and the venue takes no order there"
     return flatten(c, held, "take_profit", why, held.size - size)
