@@ -1,6 +1,6 @@
 """The same in real minutes: ``stopkeeper up`` as processes over real HTTP on a file of real prices, judged alike.
 
-What the paper venue did is asked of it: marks again and again while it runs, orders, fills and the witness at the end.
+What the paper venue did is asked of it: how its marks moved while it runs, orders, fills and the witness at the end.
 """
 
 import contextlib
@@ -15,6 +15,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +44,7 @@ class Lived:
         self._url, self._control, self._address = url, control, address
         self.evidence = Evidence(blur_ms=BLUR_MS)
         self._marks: dict[str, Decimal] = {}
+        self._next = 0
         self._held = [0, 0]
         self._counted = (0, 0)
         self._over = threading.Event()
@@ -86,12 +89,21 @@ class Lived:
         """Ask for the true marks, which no fault disfigures."""
         while not self._over.wait(POLL_S):
             with contextlib.suppress(urllib.error.URLError, OSError):
-                marks = {name: Decimal(text) for name, text in _call(f"{self._control}/mark", None).items()}
-                at_ms = self.now_ms()
-                self.evidence.times_ms.append(at_ms)
-                for symbol in self.symbols:
-                    self.evidence.marks[symbol].append(float(marks[symbol]))
-                self._marks = marks
+                told = _call(f"{self._control}/mark/history?from={self._next}", None)
+                if not self._marks:
+                    now = {name: Decimal(text) for name, text in _call(f"{self._control}/mark", None).items()}
+                    self._note(self.now_ms(), now)
+                    told["marks"] = []  # they were before
+                for at_ms, moves in groupby(told["marks"], key=itemgetter(0)):
+                    self._note(at_ms, {**self._marks, **{coin: Decimal(text) for _, coin, text in moves}})
+                self._next = told["next"]
+
+    def _note(self, at_ms: int, marks: dict[str, Decimal]) -> None:
+        evidence = self.evidence
+        evidence.times_ms.append(max([at_ms, *evidence.times_ms[-1:]]))
+        for symbol in self.symbols:
+            evidence.marks[symbol].append(float(marks[symbol]))
+        self._marks = marks
 
     def _count(self) -> None:
         stats = _call(f"{self._control}/stats", None)

@@ -49,6 +49,7 @@ class Control:
                 web.delete("/faults", self.drop_faults),
                 web.post("/mark", self.mark),
                 web.get("/mark", self.marks),
+                web.get("/mark/history", self.mark_history),
                 web.post("/hand", self.hand),
                 web.post("/liquidate", self.liquidate),
                 web.post("/adl", self.adl),
@@ -119,6 +120,16 @@ class Control:
     async def marks(self, _request: web.Request) -> web.Response:
         """Return the true marks, whatever feeds show."""
         return web.json_response({coin: number(mark) for coin, mark in self.venue.market.marks.items()})
+
+    async def mark_history(self, request: web.Request) -> web.Response:
+        """Return the newest true marks, oldest first, from a number on; ``next`` is the number to ask for then."""
+        rows, count = self.venue.marked, self.venue.marked_count
+        try:
+            begin = int(request.query.get("from", "0"))
+        except ValueError as error:
+            raise PaperError(f"from: {request.query['from']!r} is no number, such as 0") from error
+        newest = list(rows)[max(0, begin - (count - len(rows))) :]
+        return web.json_response({"next": count, "marks": [[ms, coin, number(px)] for ms, coin, px in newest]})
 
     async def hand(self, request: web.Request) -> web.Response:
         """Do what a person does in the venue's own interface: trade at market, close, place, cancel."""

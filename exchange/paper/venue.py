@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
 
@@ -20,6 +21,7 @@ from exchange.paper.views import Kind, Views
 from exchange.paper.witness import Witness
 
 HOUR_MS = 3_600_000
+MARKED = 10_000  # so many moves of marks can be asked for
 _HIDES: dict[Kind, str] = {
     "position": "hide_position",
     "order": "hide_orders",
@@ -67,6 +69,8 @@ class Venue:
         self.candles = Candles(seed)
         self.views = Views(knobs, self._hidden, seed)
         self.agents: dict[str, str] = {}
+        self.marked: deque[tuple[int, str, Decimal]] = deque(maxlen=MARKED)  # when (no fault skews it), coin, mark
+        self.marked_count = 0
         self.pinned: dict[str, tuple[Decimal, int | None]] = {}
         self.showcase = Showcase(listing, knobs, self.faults, self.market.quote)
         self.day_open: dict[str, Decimal] = dict(self.market.marks)
@@ -127,12 +131,17 @@ class Venue:
                 moved[coin] = price
         changed = [coin for coin, price in moved.items() if price != self.market.marks[coin]]
         for coin in changed:
-            self.market.set_mark(coin, moved[coin], now_ms)
+            self._set_mark(coin, moved[coin], now_ms)
         for coin, item in self.listing.items():
             self.candles.add(item, self.market.marks[coin], now_ms)
         self._hourly(now_ms)
         self.settle()
         return changed
+
+    def _set_mark(self, coin: str, price: Decimal, now_ms: int) -> None:
+        self.marked.append((self.now_us() // 1000, coin, price))
+        self.marked_count += 1
+        self.market.set_mark(coin, price, now_ms)
 
     def _hourly(self, now_ms: int) -> None:
         hour = self.now_us() // 1000 // HOUR_MS  # a skewed clock must not move money
@@ -153,7 +162,7 @@ class Venue:
         if hold_ms != 0:
             self.pinned[coin] = (price, None if hold_ms is None else now_ms + hold_ms)
         self.source.resume({coin: price})
-        self.market.set_mark(coin, price, now_ms)
+        self._set_mark(coin, price, now_ms)
         self.candles.add(self.listing[coin], price, now_ms)
         self.settle()
 

@@ -115,3 +115,15 @@ def test_times_every_and_nth_count_each_kind_of_answer_on_its_own(client: Client
     assert mids() == ["95000.0"] * 3
     rule = client.control("/faults")[1][0]
     assert (rule["id"], rule["used"]) == (identity, 2)
+
+
+def test_how_the_marks_moved_can_be_asked_for_from_a_number_on(client):
+    status, before = client.control("/mark/history")
+    assert (status, before["marks"]) == (200, [])
+    for price in (93_500, 93_600):
+        client.control("/mark", {"symbol": "BTC", "price": price, "hold_ms": None})
+    told = client.control(f"/mark/history?from={before['next']}")[1]
+    assert [(coin, price) for _, coin, price in told["marks"]] == [("BTC", "93500.0"), ("BTC", "93600.0")]
+    assert told["marks"][0][0] <= told["marks"][1][0]
+    assert client.control(f"/mark/history?from={told['next'] - 1}")[1]["marks"] == told["marks"][1:]
+    assert client.control("/mark/history?from=x") == (400, {"error": "from: 'x' is no number, such as 0"})
