@@ -263,7 +263,8 @@ def _fold_belief(case: Case) -> KeyRecord:
 
 def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
     if case.whole:
-        trade = replace(_close_naked(trade, now), covered=True, crossed=False, oversize=False, stop_answers=0)
+        trade = replace(_close_naked(trade, now), covered=True, lifted=False)
+        trade = replace(trade, crossed=False, oversize=False, stop_answers=0)
         if trade.off_until_ms and not case.lifted:
             trade = replace(trade, off_until_ms=0)  # its time is up, and the stop stands again
         if trade.stop is None and trade.side is held.side:
@@ -274,8 +275,10 @@ def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
         return trade  # acked a moment ago: neither covered nor naked can be said
     if not case.orders_known and (trade.covered or any(p.role is Role.STOP for p in trade.placed)):
         return trade  # seen or acked once, and nothing is read that denies it
-    if case.lifted:  # not robbed of it, and not naked: whoever wants it again has the whole time to get it
-        return replace(_close_naked(trade, now), covered=False)
+    if case.lifted or trade.lifted:
+        # a person's wish: it is counted as naked time, but who wants the stop again has the whole limit to get it
+        trade = replace(_close_naked(trade, now), covered=False, lifted=case.lifted)
+        return replace(trade, naked_since_ms=now)
     lost = trade.lost_ms
     # a position enlarged by hand has not lost the cover it had
     if trade.covered and held.size <= trade.held:

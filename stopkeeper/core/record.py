@@ -141,7 +141,8 @@ class Trade:
 
     Of moving stops: ``first_stop`` is the first trigger (risk is counted from it), ``peak`` the best mark read since
     the entry or since a person last moved the stop, ``moves_ms`` when it was moved within the last hour, ``loosened``
-    that a person allowed it to go away from the price, ``off_until_ms`` until when a person lifted it.
+    that a person allowed it to go away from the price, ``off_until_ms`` until when a person lifted it, ``lifted``
+    that it was so at the last look.
     ``doubted_ms`` is since when an attempt that is late waits, lest it left already by a record that is lost.
     Of targets: ``entry_filled`` is what they take their fractions of, ``taken`` what they have closed, ``traded`` how
     much all its fills moved and ``explained`` the size they add up to, ``sized_ms`` when the size last changed.
@@ -163,6 +164,7 @@ class Trade:
     policy: Policy = FIXED
     loosened: bool = False
     off_until_ms: int = 0
+    lifted: bool = False
     close: CloseAsk | None = None
     placed: tuple[Placed, ...] = ()
     entered_ms: int | None = None

@@ -247,10 +247,11 @@ def flatten(ports: Ports) -> tuple[Key, ...]:
 def positions(ports: Ports) -> tuple[PositionRow, ...]:
     """Return a row for every key with a trade or a position, from a look of the last seconds.
 
-    Who watches all the time must not spend the budget that protection needs: orders and fills may be a little older.
+    Who watches all the time must not spend the budget that protection needs: it may be a little older, and
+    fills more. Positions and orders are of one age: orders older than a position cannot tell whether it is naked.
     """
-    fresh = ports.times.look_fresh_ms
-    ages = {Field.HOLDINGS: fresh, Field.ORDERS: 2 * fresh, Field.FILLS: ports.times.sweep_ms}
+    age_ms = 2 * ports.times.look_fresh_ms
+    ages = {Field.HOLDINGS: age_ms, Field.ORDERS: age_ms, Field.FILLS: ports.times.sweep_ms}
     seen, stale = cached(ports, ages)
     return _rows(ports, look(ports, stale, seen, Urgency.ORDINARY))
 

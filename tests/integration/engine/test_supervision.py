@@ -443,9 +443,11 @@ def test_a_lifted_stop_is_taken_away_named_all_the_time_and_comes_back(market):
     asks.lift_stop(market.key(), 4_000, market.ports)
     until_live(market)
     assert market.phase() == "naked"
+    assert (market.rows()["BTC"].naked_ms or 0) > 0, "it is counted, also where a person wants it so"
     assert [breach.kind for breach in asks.audit(market.ports)] == ["naked"]
     assert any(line.startswith("alarm:off") for line in market.story())
     stop_at(market, "93100")  # its time is up
+    assert market.rows()["BTC"].naked_ms > 3_000
     audited(market)
     assert not any(line.startswith("Flatten") for line in market.story())
 
