@@ -47,6 +47,7 @@ class Frames:
         self._heard: dict[str, int] = {}
         self._tapes: dict[str, Tape] = {}
         self._states: dict[str, Mapping[str, Any]] = {}
+        self._owed: set[tuple[str, str]] = set()  # what of a state was taken for an echo and is to be told by the next
         self._told_ms: dict[str, int] = {}
         self._seen_fills: dict[str, None] = {}
         self._marks: dict[str, Decimal] = {}
@@ -62,6 +63,7 @@ class Frames:
         self._greeted.clear()
         self._heard.clear()
         self._states.clear()
+        self._owed.clear()
         self.confirmed.clear()
         self.refused.clear()
 
@@ -174,22 +176,23 @@ class Frames:
     def _state(self, name: str, state: Mapping[str, Any], what: str, now_ms: int) -> None:
         """A whole state: what differs from the last one is news; the first one is what the look has read.
 
-        Right after an event of a coin a difference is most likely that event's: not told then, nor taken as known;
-        the next state tells it, so that a change that no event announced is told late, and never lost.
+        Right after an event of a coin a difference is most likely that event's, and not told. But it may hide another
+        that no event announced: the next state tells the coin then, also where nothing differs any more.
         """
         self._heard[name] = now_ms
         before = self._states.get(name)
-        kept = dict(state)
-        for coin in {*before, *state} if before is not None else ():
-            if before is None or before.get(coin) == state.get(coin):
+        self._states[name] = state
+        if before is None:
+            return
+        owed = {coin for of, coin in self._owed if of == name}
+        for coin in {*before, *state, *owed}:
+            if before.get(coin) == state.get(coin) and coin not in owed:
                 continue
             if now_ms - self._told_ms.get(coin, -ECHO_MS) >= ECHO_MS:
+                self._owed.discard((name, coin))
                 self._event(coin, what, now_ms)
-            elif coin in before:
-                kept[coin] = before[coin]
             else:
-                kept.pop(coin, None)
-        self._states[name] = kept
+                self._owed.add((name, coin))
 
     def _confirm(self, body: Mapping[str, Any]) -> None:
         names = {"orderUpdates": ORDERS, "userFills": FILLS, "clearinghouseState": POSITIONS, "openOrders": OPEN}

@@ -492,3 +492,15 @@ def test_a_stop_that_goes_silently_right_after_it_was_placed_is_told_by_the_next
     assert not stream.drain().events
     stream.take(orders(), 15_300)
     assert stream.drain().events == (("BTC", "open orders"),)
+
+
+def test_a_stop_that_comes_and_silently_goes_within_an_echo_is_told_though_nothing_differs() -> None:
+    stream = frames("BTC")
+    stream.take(orders(), 1_000)
+    stream.take(order(), 10_000)
+    stream.take(orders(("BTC", 1, "1")), 10_010)
+    stream.drain()
+    stream.take(orders(), 15_000)
+    assert stream.drain().events == (("BTC", "open orders"),)
+    stream.take(orders(), 20_000)
+    assert not stream.drain().events
