@@ -8,7 +8,8 @@ from stopkeeper.core.evidence import Chain, follow
 from stopkeeper.core.ids import ClientId, decode, encode
 from stopkeeper.core.model import ZERO, Market, Order, OrderKind, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Unknown
-from stopkeeper.core.record import KeyRecord, Origin, Placed, Sent, Trade
+from stopkeeper.core.outstanding import asked_after, hidden
+from stopkeeper.core.record import KeyRecord, Origin, Outstanding, Placed, Sent, Trade
 from stopkeeper.core.rules import Ability, Rules, Switches
 from stopkeeper.core.sizing import nearer, on_grid, safe_edge
 from stopkeeper.core.slices import standing
@@ -97,6 +98,11 @@ class Case:
         """Return the live entry orders of the trade."""
         trade = self.trade
         return tuple(o for o, k in self.ours if k.role is Role.ENTRY and trade is not None and k.trade == trade.id)
+
+    @property
+    def hidden(self) -> tuple[Outstanding, ...]:
+        """Return our stops and targets that are not shown and may live: one may have fired, and hang."""
+        return hidden(self.record, self.seen, self.frame.installation)
 
     @property
     def going(self) -> frozenset[str]:
@@ -291,15 +297,18 @@ def stop_id(trade: Trade, placed: Placed, installation: str) -> str:
     return encode(ClientId(installation, Role.STOP, placed.n, trade.id))
 
 
-def questions(record: KeyRecord, seen: Seen, installation: str) -> tuple[str, ...]:
+def questions(record: KeyRecord, seen: Seen, installation: str, lag_ms: int) -> tuple[str, ...]:
     """Return the client ids to look up: a young stop that is not shown, unproven attempts, the next before its send.
 
-    And an entry that rested and is not shown any more: whether it filled or was cancelled is told by its id.
+    And an entry that rested and is not shown any more: whether it filled or was cancelled is told by its id. And, once
+    flat, stops and targets whose end is not known: one that fired and hangs is shown nowhere else.
     """
     trade = record.trade
+    flat = asked_after(record, seen, installation, lag_ms)
     if trade is None:
-        return ()
-    return _missing_stops(trade, seen, installation) + _attempts(trade, seen, installation)
+        return flat
+    missing = _missing_stops(trade, seen, installation)
+    return missing + _attempts(trade, seen, installation) + tuple(name for name in flat if name not in missing)
 
 
 def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:

@@ -207,7 +207,7 @@ def booking(c: Case) -> Verdict:
     trade = c.trade
     if trade is None or not isinstance(c.belief, Flat):
         return []
-    if not isinstance(c.seen.orders, Unknown) and (c.ours or c.seen.orders.at_ms <= c.record.quiet_ms):
+    if not isinstance(c.seen.orders, Unknown) and (c.ours or c.hidden or c.seen.orders.at_ms <= c.record.quiet_ms):
         due = max(c.record.quiet_ms + 1, c.now + LOOK_AGAIN_MS)
         return Wait(due, "flat: waiting until nothing of ours can still appear")
     if isinstance(c.seen.orders, Unknown) or isinstance(c.seen.fills, Unknown):

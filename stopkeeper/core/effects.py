@@ -9,13 +9,13 @@ from decimal import Decimal
 from stopkeeper.core.actions import Action, Book, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.learn import with_role, with_sent
 from stopkeeper.core.model import ZERO, Resting, Role
-from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
+from stopkeeper.core.outcomes import REPEATS, Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
+from stopkeeper.core.outstanding import announced, concluded
 from stopkeeper.core.policy import Policy
 from stopkeeper.core.record import CloseAsk, Cursor, KeyRecord, Placed, Sent, Trade
 from stopkeeper.core.trailing import of_the_last_hour
 
 WIDENINGS = 3  # so often a close that found nothing to match is sent again at once
-REPEATS = (Reason.STALE_NONCE, Reason.DUPLICATE_ID)
 MENDS_ITSELF = (Reason.EXPIRED, Reason.STALE_NONCE)
 PLACING = (Enter, PlaceStop, PlaceTarget, Flatten)  # the effects after which something of ours can still appear
 
@@ -24,6 +24,7 @@ def announce(record: KeyRecord, action: Action, deadline_ms: int, nonce: int, no
     """Note an effect before it is sent: its deadline, the order number it takes, an entry's attempt."""
     if isinstance(action, PLACING):
         record = replace(record, pending_ms=deadline_ms)
+    record = announced(record, action)
     trade = record.trade
     match action:
         case Cancel():
@@ -60,6 +61,7 @@ def conclude(record: KeyRecord, action: Action, outcome: Outcome | EntryOutcome,
         record = replace(record, quiet_ms=max(record.quiet_ms, until), pending_ms=0)
     if isinstance(action, Cancel) and not isinstance(outcome, Unknown):
         record = _canceled(record, action.order_id, now_ms)  # one cancel of an order a lag, or a slow view repeats it
+    record = concluded(record, action, _answers(outcome)[isinstance(action, Enter) :])
     trade = record.trade
     if trade is None:
         return record

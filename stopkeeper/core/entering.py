@@ -36,8 +36,8 @@ def entry(c: Case) -> Verdict:
     waiting = _not_yet(c, trade, len(trade.sent))
     if waiting is not None:
         return waiting
-    if c.ours:
-        return []  # no entry leaves while an order of ours is live here: hygiene's turn
+    if c.ours or c.hidden:
+        return []  # no entry leaves while an order of ours may live here: hygiene's turn
     terms = None if c.mark is None else _terms(c, trade, c.mark)
     if isinstance(terms, str):
         return [Refuse(terms)] if not trade.sent else _displaced(c, trade, terms)

@@ -3,8 +3,10 @@
 from stopkeeper.core.actions import Action, Cancel, Verdict
 from stopkeeper.core.believe import Flat, Held, covers_alone
 from stopkeeper.core.case import Case
-from stopkeeper.core.model import Order, Role
+from stopkeeper.core.ids import encode
+from stopkeeper.core.model import Order, OrderState, Role
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.outstanding import client_of
 from stopkeeper.core.targets import is_target, superfluous
 from stopkeeper.core.trailing import improves
 
@@ -17,11 +19,12 @@ def hygiene(c: Case) -> Verdict:
     if isinstance(c.belief, Flat):
         if c.trade and not c.entered and any(s.unproven or s.rests for s in c.trade.sent):
             return []
-        return [
+        unneeded: list[Action] = [
             Cancel(o.id, k.role, "nothing is held that needs it")
             for o, k in c.ours
-            if o.id not in going and not o.fired and _outlived(o, c)
+            if o.id not in going and _outlived(o, c)
         ]
+        return unneeded + _hanging(c)
     held = c.belief
     if held.by != "venue":
         return []
@@ -40,6 +43,19 @@ def hygiene(c: Case) -> Verdict:
         return litter + [Cancel(o.id, k.role, why) for o, k in c.ours if k.role is Role.STOP and o.id not in going]
     litter += _older_stops(c, held)
     return litter + (superfluous(c, held, c.trade) if c.trade and c.trade.targets else _stray_targets(c, held))
+
+
+def _hanging(c: Case) -> list[Action]:
+    """Cancel what no list shows and its id tells alive: a stop that fired and found nobody closes the next position."""
+    found: list[Action] = []
+    for order in c.hidden:
+        answer = c.seen.lookups.get(encode(client_of(order, c.frame.installation)), Unknown("not asked"))
+        if isinstance(answer, Unknown) or answer.value.state not in (OrderState.LIVE, OrderState.FIRED):
+            continue
+        name = answer.value.order_id or order.order_id
+        if name is not None and name not in c.going:
+            found.append(Cancel(name, order.role, "it is shown nowhere and lives, and nothing is held that needs it"))
+    return found
 
 
 def _stray_targets(c: Case, held: Held) -> list[Action]:

@@ -19,10 +19,11 @@ from stopkeeper.core.case import (
 )
 from stopkeeper.core.evidence import Chain, follow, reason_of, reason_of_client
 from stopkeeper.core.ids import ClientId, decode
-from stopkeeper.core.model import ZERO, Lookup, Order, OrderState, Resting, Role, Seen
+from stopkeeper.core.model import OVER, ZERO, Lookup, Order, OrderState, Resting, Role, Seen
 from stopkeeper.core.moving import follow_price
 from stopkeeper.core.orphans import best_trigger
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
+from stopkeeper.core.outstanding import folded
 from stopkeeper.core.prices import Toward, to_step
 from stopkeeper.core.record import KeyRecord, Placed, Sent, Sighting, StopSeen, Terms, Trade
 
@@ -34,6 +35,7 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     """Fold an observation into a record, before anything is decided."""
     record = _fold_pending(record, frame)
     record = _fold_orders(record, seen, frame)
+    record = folded(record, seen, frame.installation)
     record = _fold_sight(record, seen, frame)
     if record.trade is None:
         return record
@@ -114,8 +116,7 @@ def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
 def _is_over(trade: Trade, placed: Placed, seen: Seen, frame: Frame) -> bool:
     """Return whether a stop's own id tells that it no longer stands: no view will show it, so nothing is waited for."""
     answer = seen.lookups.get(stop_id(trade, placed, frame.installation), Unknown("not asked"))
-    over = (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED)
-    return placed.role is Role.STOP and not isinstance(answer, Unknown) and answer.value.state in over
+    return placed.role is Role.STOP and not isinstance(answer, Unknown) and answer.value.state in OVER
 
 
 def _with_placed(trade: Trade, order: Order, client: ClientId, frame: Frame) -> Trade:
@@ -180,7 +181,7 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
 def _fold_resting(trade: Trade, sent: Sent, known: Lookup, *, gone: bool) -> Trade:
     """An entry that rested and is not shown any more: its id tells whether it is over, and what of it filled."""
     assert isinstance(sent.outcome, Accepted)
-    over = known.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED) or (
+    over = known.state in OVER or (
         known.state is None and gone  # it stood, and the venue knows of it no more: old orders are forgotten
     )
     filled = max(sent.outcome.filled, known.filled)

@@ -153,6 +153,9 @@ class OrderState(StrEnum):
     REJECTED = "rejected"
 
 
+OVER = frozenset((OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED))  # it lives no more
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """The answer to a look-up by client id; ``state`` None means the venue does not know the id.

@@ -27,6 +27,9 @@ class Reason(StrEnum):
     STALE_NONCE = "stale_nonce"  # too low or already used, on a first send
 
 
+REPEATS = (Reason.STALE_NONCE, Reason.DUPLICATE_ID)  # what is refused so may have been done by an earlier send
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """Nobody can tell: the answer was lost, unreadable or not on the allow-list; of a reading, it could not be made."""

@@ -218,6 +218,16 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A stop or target of ours that may live though no list of open orders shows it: its name, and its venue id."""
+
+    trade: str
+    role: Role
+    n: int
+    order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """Up to where the fills of a key are booked: fills at or before this time and id are some booking's."""
 
@@ -233,6 +243,7 @@ class KeyRecord:
     outlives the trade. ``pending_ms`` is the deadline of the effect being sent, 0 once its outcome is noted.
     ``canceled`` are (order id, ack time, or deadline while unanswered) of cancels not yet seen; ``settling`` trades
     booked as incomplete. ``blind_since_ms`` is since when positions or orders could not be read, 0 while they can.
+    ``outstanding`` are our stops and targets whose end nothing has told yet; like ``quiet_ms`` they outlive the trade.
     """
 
     key: Key
@@ -246,3 +257,4 @@ class KeyRecord:
     settling: tuple[Trade, ...] = ()
     prepared: Prepared | None = None
     blind_since_ms: int = 0
+    outstanding: tuple[Outstanding, ...] = ()

@@ -222,7 +222,7 @@ def look_ups(
     """Look up the ids that are open, and return all answers; those that are known are put into ``asked`` too."""
     urgency = Urgency.ORDINARY if awaiting_entry(record) else Urgency.PROTECTIVE
     answers: dict[str, Known[Lookup] | Unknown] = dict(asked)
-    for client_id in questions(record, seen, installation):
+    for client_id in questions(record, seen, installation, venue.can.lag_ms):
         if client_id in asked and urgency is Urgency.ORDINARY:
             continue
         answer = venue.lookup(record.key.symbol, client_id, urgency)

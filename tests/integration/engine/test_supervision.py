@@ -408,6 +408,22 @@ def test_a_stop_that_the_venue_does_not_carry_out_is_closed_after_a_second_readi
     assert len([line for line in market.story() if line.startswith("Flatten")]) == 1
 
 
+def test_a_fired_stop_that_hangs_is_gone_before_the_next_entry_leaves(market):
+    """It is in no list of open orders, and would close the next position as soon as it finds somebody."""
+    enter(market)
+    market.fault("stop_no_fill", "stop", delay_ms=5_000, then="fill")
+    fired_ms = market.ports.venue.now_ms()
+    at(market, "92500")
+    assert market.until_booked().exit.reason == "emergency_exit"
+    at(market, "95000")
+    enter(market)
+    market.until(lambda: market.ports.venue.now_ms() > fired_ms + 7_000)
+    sweep(market.ports)
+    market.until_phase("protected")
+    assert len(market.ports.ledger.lines("main")) == 1, "the old stop closed the new position"
+    assert market.witness()["flips"] == 0
+
+
 @pytest.mark.parametrize("text", ["0", "NaN", "-5", "null", "1"])
 def test_a_bad_price_in_the_position_row_closes_nothing_and_is_counted(market, text):
     enter(market)

@@ -222,7 +222,7 @@ def test_the_venues_own_refusal_is_proof_though_somebodys_position_is_held() -> 
     ],
 )
 def test_what_must_be_looked_up(what: str, rec: KeyRecord, look: Seen, asked: tuple[str, ...]) -> None:
-    assert questions(rec, look, INST) == asked, what
+    assert questions(rec, look, INST, LAG) == asked, what
 
 
 # --- cover -----------------------------------------------------------------------------------------------------

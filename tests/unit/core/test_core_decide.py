@@ -20,9 +20,9 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.case import Frame
 from stopkeeper.core.decide import ORDER
 from stopkeeper.core.effects import announce, conclude
-from stopkeeper.core.model import Distance, Lookup, MarginMode, Role, Seen, Side, TargetWish
+from stopkeeper.core.model import Distance, Lookup, MarginMode, OrderState, Resting, Role, Seen, Side, TargetWish
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
-from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Prepared, Sighting, TargetTerms
+from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, Placed, Prepared, Sighting, TargetTerms
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
     AIM,
@@ -53,6 +53,11 @@ from tests.unit.core.scene import (
 DOWN = Unknown("down")
 HALTED, PAUSED = frame(switches=Switches(halted=True)), frame(switches=Switches(paused=True))
 STOP_FILL = fill("c", "-1", "94.9", NOW - 5_000, "1", "s1")
+HAND_FILL = fill("c", "-1", "94.9", NOW - 5_000, "1", "hand")
+FIRED = Outstanding(TRADE, Role.STOP, 1, "s1")  # a stop that is in no list, and may be so because it has fired
+RESTED = sent(
+    Accepted("e1", live=True), over=True, terms=replace(TERMS, resting=Resting.GTC), sent_ms=NOW - 60_000, deadline_ms=0
+)
 LOST = sent(Unknown("timeout"))
 SEEN_BEFORE = Sighting(NOW - 1_000, 1, NOW - 1_000)
 
@@ -68,6 +73,12 @@ class Situation:
     look: Seen
     expected: str
     frm: Frame | None = None
+
+
+def by_id(state: OrderState | None) -> dict[str, Lookup]:
+    """What the look-up of the stop's id answers."""
+    name = cid(Role.STOP, 1)
+    return {name: Lookup(name, state, None if state is None else "s1")}
 
 
 def naked(ms: int, **more: object) -> KeyRecord:
@@ -555,10 +566,52 @@ TABLE = [
     ),
     Situation("nothing at all", record(), seen(), "rest: rest flat"),
     Situation(
-        "a fired order of ours that nobody needs is left to the venue",
+        "a fired order of ours that nobody needs goes like any other",
         record(),
         seen(None, (stop(fired=True),)),
-        "rest: rest flat",
+        "hygiene: Cancel",
+    ),
+    Situation(
+        "flat, and nothing tells what became of the stop",
+        record(held_trade(), outstanding=(FIRED,)),
+        seen(None, (), (ENTRY_FILL, HAND_FILL)),
+        "booking: again",
+    ),
+    Situation(
+        "flat, and the stop has fired and hangs",
+        record(held_trade(), outstanding=(FIRED,)),
+        seen(None, (), (ENTRY_FILL, HAND_FILL), lookups=by_id(OrderState.FIRED)),
+        "hygiene: Cancel",
+    ),
+    Situation(
+        "flat, the cancel of what hangs is under way",
+        record(held_trade(), outstanding=(FIRED,), canceled=(("s1", NOW - 100),)),
+        seen(None, (), (ENTRY_FILL, HAND_FILL), lookups=by_id(OrderState.FIRED)),
+        "booking: again",
+    ),
+    Situation(
+        "flat, and the stop's id tells that it is over",
+        record(held_trade(), outstanding=(FIRED,)),
+        seen(None, (), (ENTRY_FILL, HAND_FILL), lookups=by_id(OrderState.CANCELED)),
+        "booking: Book",
+    ),
+    Situation(
+        "stopped out by the stop itself: its fill is its end",
+        record(held_trade(), outstanding=(FIRED,)),
+        seen(None, (), (ENTRY_FILL, STOP_FILL)),
+        "booking: Book",
+    ),
+    Situation(
+        "no entry leaves while an old stop may live",
+        record(new_trade(), outstanding=(replace(FIRED, trade="ba9876543210"),)),
+        seen(),
+        "booking: again",
+    ),
+    Situation(
+        "a signal whose resting entry was cancelled is refused once its stop is known to be none",
+        record(new_trade(sent=(RESTED,)), outstanding=(FIRED,)),
+        seen(None, lookups=by_id(None)),
+        "booking: Refuse",
     ),
 ]
 

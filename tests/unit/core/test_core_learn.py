@@ -137,8 +137,8 @@ def test_a_young_stop_that_is_not_shown_is_waited_for_unless_its_id_tells_that_i
     state: OrderState | None, waits: bool
 ) -> None:
     rec, name = record(held_trade(placed=(Placed(Role.STOP, "s2", 2, NOW - 100),))), cid(Role.STOP, 2)
-    assert questions(rec, seen(position()), INST) == (name,)
-    assert questions(rec, seen(position(), (stop(order_id="s2"),)), INST) == ()
+    assert questions(rec, seen(position()), INST, LAG) == (name,)
+    assert questions(rec, seen(position(), (stop(order_id="s2"),)), INST, LAG) == ()
     made = plan(rec, seen(position(), lookups={name: Lookup(name, state)}))
     assert told(made) == ("protection: again" if waits else "protection: PlaceStop")
 

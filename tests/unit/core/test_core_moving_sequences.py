@@ -45,7 +45,7 @@ def world(seed: int, *, rests: bool = False) -> BookWorld:
         resting=Resting.GTC if rests else Resting.NO,
     )
     trade = new_trade(created_ms=ENTERED_MS - 5_100, signal=wish, side=side, policy=rng.choice(POLICIES))
-    toy = BookToy(Random(seed + 1))
+    toy = BookToy(Random(seed + 1), hides=bool(seed % 2))
     toy.tick(0)
     parts = sum((goal.fraction or D(1) for goal in wish.targets), D(0))
     return BookWorld(toy, record(trade, quiet_ms=0, prepared=None), parts=parts)

@@ -449,16 +449,16 @@ def test_a_stop_refused_with_an_entry_that_rests_says_nothing_of_a_later_fill() 
 
 def test_while_one_rests_the_next_is_not_asked_for() -> None:
     rec = record(resting(created_ms=NOW - 1_000))
-    assert questions(rec, seen(orders=(book(),), fills=DOWN), INST) == ()
+    assert questions(rec, seen(orders=(book(),), fills=DOWN), INST, LAG) == ()
 
 
 def test_what_is_not_quiet_is_not_gone() -> None:
     """Acked a moment ago, and not in the book as a late view shows it: its id is asked, nothing is concluded."""
     rec = sent_now(EntryOutcome(Accepted("e1", live=True), Accepted()))
     assert told(plan(rec, seen(at_ms=NOW + 200), replace(FED, now_ms=NOW + 200))) == "entry: rest unproven"
-    assert questions(rec, seen(), INST) == (NAME,)
-    assert questions(rec, seen(orders=(book(),)), INST) == ()
-    assert questions(rec, seen(orders=DOWN), INST) == ()
+    assert questions(rec, seen(), INST, LAG) == (NAME,)
+    assert questions(rec, seen(orders=(book(),)), INST, LAG) == ()
+    assert questions(rec, seen(orders=DOWN), INST, LAG) == ()
 
 
 def test_filled_as_it_came_it_is_a_position() -> None:

@@ -18,7 +18,7 @@ from tests.unit.core.toy import Toy, World
 def world(seed: int, *, aim: bool) -> World:
     wish = signal(expires_ms=ENTERED_MS + 30_000, targets=(TargetWish(Distance(price=D(110))),) if aim else ())
     trade = new_trade(created_ms=ENTERED_MS - 5_100, signal=wish)
-    toy = Toy(Random(seed))
+    toy = Toy(Random(seed), hides=bool(seed % 2))
     toy.tick(0)
     return World(toy, record(trade, quiet_ms=0, prepared=None))
 

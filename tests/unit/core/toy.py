@@ -61,6 +61,7 @@ class Toy:
     touched_ms: int = 0
     lagging: bool = True
     mood: tuple[str, ...] = BAD_DAY
+    hides: bool = False  # an order that has fired and found nobody is in no list of open orders
     breaches: list[str] = field(default_factory=list)
 
     def tick(self, ms: int) -> None:
@@ -225,14 +226,20 @@ class World:
             side = Side.LONG if held.size > 0 else Side.SHORT
             edge = D(50) if side is Side.LONG else D(200)
             row = position(str(abs(held.size)), side, str(toy.mark), entry_price=toy.price, liquidation_price=edge)
-        base = seen(row, tuple(orders.orders.values()), fills.fills, toy.now, mark=str(toy.mark))
-        asked = {}
-        for name in questions(self.record, base, INST):
-            late = toy.view()
-            mine = [f for f in late.fills if f.client_id == name]
-            state = OrderState.FILLED if mine else None
-            asked[name] = Lookup(name, state, mine[0].order_id if mine else None, sum((f.size for f in mine), D(0)))
+        shown = tuple(o for o in orders.orders.values() if not (toy.hides and o.fired))
+        base = seen(row, shown, fills.fills, toy.now, mark=str(toy.mark))
+        asked = {name: self.answer(name) for name in questions(self.record, base, INST, LAG)}
         return replace(base, lookups=seen(at_ms=toy.now, lookups=asked).lookups)
+
+    def answer(self, name: str) -> Lookup:
+        """Answer a look-up by a view that may be late."""
+        late = self.toy.view()
+        mine = [f for f in late.fills if f.client_id == name]
+        filled = sum((f.size for f in mine), D(0))
+        live = next((o for o in late.orders.values() if o.client_id == name), None)
+        if live is not None:
+            return Lookup(name, OrderState.FIRED if live.fired else OrderState.LIVE, live.id, filled, live)
+        return Lookup(name, OrderState.FILLED if mine else None, mine[0].order_id if mine else None, filled)
 
     def drive(self) -> Rest | Again:
         for _ in range(TURNS):
@@ -281,6 +288,9 @@ class World:
 
     def book(self, action: Book) -> None:
         self.booked.append(action)
+        left = [o.id for o in self.toy.orders.values() if decode(o.client_id)]
+        if left and action.successor is None and action.trade == self.record.trade:
+            self.toy.breaches.append(f"{self.toy.now}: booked while {left} live")
         going = self.record.trade is not None and self.record.trade.id == action.trade.id
         settling = tuple(t for t in self.record.settling if t.id != action.trade.id)
         if not action.exit.complete:

@@ -153,23 +153,16 @@ class BookWorld(World):
         toy, base = self.toy, super().look()
         other = toy.rng.choice(self.second)
         price = None if other is None else Price(toy.mark * D(other), Source.STREAM, 0)
-        asked = {name: self.answer(name) for name in questions(self.record, base, INST)}
+        unasked = replace(base, lookups={})
+        asked = {name: self.answer(name) for name in questions(self.record, unasked, INST, LAG)}
         return replace(base, second=price, lookups=seen(at_ms=toy.now, lookups=asked).lookups)
 
     def answer(self, name: str) -> Lookup:
-        """Answer a look-up by a view that may be late."""
-        late = self.toy.view()
-        mine = [f for f in late.fills if f.client_id == name]
-        filled = sum((f.size for f in mine), D(0))
-        live = next((o for o in late.orders.values() if o.client_id == name), None)
-        if live is not None:
-            return Lookup(name, OrderState.LIVE, live.id, filled, live)
-        at_ms, state = self.toy.ended.get(name, (0, OrderState.FILLED))
-        if name in self.toy.ended and at_ms <= late.at_ms:
-            return Lookup(name, state, mine[0].order_id if mine else None, filled)
-        if name in self.toy.ended:
-            return Lookup(name, OrderState.LIVE, None, filled)
-        return Lookup(name, OrderState.FILLED if mine else None, mine[0].order_id if mine else None, filled)
+        known = super().answer(name)
+        if known.state in (OrderState.LIVE, OrderState.FIRED) or name not in self.toy.ended:
+            return known
+        at_ms, state = self.toy.ended[name]
+        return replace(known, state=state if at_ms <= self.toy.now - LAG else OrderState.LIVE)
 
     # --- what a person says
 

@@ -1,0 +1,116 @@
+"""Our stops and targets whose end nothing has told yet: noted before they are sent, asked after once flat, dropped.
+
+A trigger order that fired and found nobody is in no list of open orders, and closes the next position of its key as
+soon as it finds somebody. A trade therefore leaves its key, and an entry is sent, only once each of them has ended.
+"""
+
+from dataclasses import replace
+
+from stopkeeper.core.actions import Action, Cancel, Enter, PlaceStop, PlaceTarget
+from stopkeeper.core.believe import Flat, believe
+from stopkeeper.core.evidence import follow
+from stopkeeper.core.ids import ClientId, decode, encode
+from stopkeeper.core.model import OVER, Role, Seen
+from stopkeeper.core.outcomes import REPEATS, Accepted, Outcome, Reason, Rejected, Unknown
+from stopkeeper.core.record import KeyRecord, Outstanding
+
+KEPT = 64  # more than a venue's own limits let a key leave behind
+
+
+def announced(record: KeyRecord, action: Action) -> KeyRecord:
+    """Note the stops and targets that are about to be sent: from now on each may live, whatever is answered."""
+    match action:
+        case Enter():
+            roles = [Role.STOP, *(Role.TARGET for _ in action.terms.targets)]
+        case PlaceStop():
+            roles = [Role.STOP]
+        case PlaceTarget():
+            roles = [Role.TARGET]
+        case _:
+            return record
+    if record.trade is None:
+        return record
+    new = (Outstanding(record.trade.id, role, record.n + index) for index, role in enumerate(roles, 1))
+    return replace(record, outstanding=(*record.outstanding, *new)[-KEPT:])
+
+
+def concluded(record: KeyRecord, action: Action, answers: tuple[Outcome, ...]) -> KeyRecord:
+    """Drop what was surely not placed or is surely taken away; what was accepted gets its venue id.
+
+    ``answers`` are those to the stops and targets of the action, in the order of their numbers.
+    """
+    kept = list(record.outstanding)
+    if isinstance(action, Cancel):
+        done = any(isinstance(a, Accepted) or (isinstance(a, Rejected) and a.reason is Reason.GONE) for a in answers)
+        kept = [o for o in kept if not done or o.order_id != action.order_id]
+    elif isinstance(action, (Enter, PlaceStop, PlaceTarget)):
+        for n, answer in enumerate(answers, record.n - len(answers) + 1):
+            if isinstance(answer, Accepted):
+                kept = [replace(o, order_id=answer.order_id) if o.n == n else o for o in kept]
+            elif not isinstance(answer, Unknown) and not (isinstance(answer, Rejected) and answer.reason in REPEATS):
+                kept = [o for o in kept if o.n != n]
+    return record if tuple(kept) == record.outstanding else replace(record, outstanding=tuple(kept))
+
+
+def folded(record: KeyRecord, seen: Seen, installation: str) -> KeyRecord:
+    """Note the stops and targets of ours that are shown, also of a record that is lost, and drop what has ended.
+
+    What was dropped for its cancel may still be shown for a while: it does not come back.
+    """
+    by_name = {(o.trade, o.role, o.n): o for o in record.outstanding}
+    going = {order for order, _ in record.canceled}
+    live: set[tuple[str, Role, int]] = set()
+    for order in () if isinstance(seen.orders, Unknown) else seen.orders.value:
+        client = decode(order.client_id)
+        if client and client.installation == installation and client.role in (Role.STOP, Role.TARGET):
+            name = (client.trade, client.role, client.n)
+            if name in by_name or order.id not in going:
+                by_name[name] = Outstanding(*name, order.id)
+                live.add(name)
+    kept = [o for name, o in by_name.items() if name in live or not has_ended(o, record, seen, installation)]
+    return record if (found := tuple(kept[-KEPT:])) == record.outstanding else replace(record, outstanding=found)
+
+
+def client_of(order: Outstanding, installation: str) -> ClientId:
+    """Return the client id of a stop or target of ours, decoded."""
+    return ClientId(installation, order.role, order.n, order.trade)
+
+
+def has_ended(order: Outstanding, record: KeyRecord, seen: Seen, installation: str) -> bool:
+    """Return whether an observation tells that a stop or target of ours lives no more: by a fill of it, or by its id.
+
+    Both trade at the market only, so that what a fill left of one is gone.
+    """
+    client = client_of(order, installation)
+    fills = () if isinstance(seen.fills, Unknown) else seen.fills.value.fills
+    if any(f.order_id == order.order_id or decode(f.client_id) == client for f in fills):
+        return True
+    answer = seen.lookups.get(encode(client), Unknown("not asked"))
+    if isinstance(answer, Unknown):
+        return False
+    if answer.value.state is None:
+        return not record.pending_ms and answer.at_ms > record.quiet_ms  # unknown there, and too late to appear
+    return answer.value.state in OVER
+
+
+def hidden(record: KeyRecord, seen: Seen, installation: str) -> tuple[Outstanding, ...]:
+    """Return our stops and targets that the open orders do not show, though nothing tells that they have ended."""
+    orders = () if isinstance(seen.orders, Unknown) else seen.orders.value
+    shown = {decode(order.client_id) for order in orders}
+    return tuple(
+        o
+        for o in record.outstanding
+        if client_of(o, installation) not in shown and not has_ended(o, record, seen, installation)
+    )
+
+
+def asked_after(record: KeyRecord, seen: Seen, installation: str, lag_ms: int) -> tuple[str, ...]:
+    """Return the client ids of hidden ones to look up: none before the key is flat and its orders could be read."""
+    trade = record.trade
+    if not record.outstanding or isinstance(seen.orders, Unknown):
+        return ()
+    if trade is not None and any(s.unproven or s.rests for s in trade.sent):
+        return ()
+    if not isinstance(believe(record, seen, follow(trade, seen.fills, installation), lag_ms), Flat):
+        return ()
+    return tuple(encode(client_of(o, installation)) for o in hidden(record, seen, installation))

@@ -1,0 +1,165 @@
+"""Which of our stops and targets may live unseen: noted, asked after, dropped."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget
+from stopkeeper.core.case import questions
+from stopkeeper.core.effects import announce, conclude
+from stopkeeper.core.learn import learn
+from stopkeeper.core.model import Lookup, OrderState, Role
+from stopkeeper.core.outcomes import (
+    Accepted,
+    Barred,
+    EntryOutcome,
+    Outcome,
+    Reason,
+    Rejected,
+    Throttled,
+    Unknown,
+)
+from stopkeeper.core.outstanding import KEPT
+from stopkeeper.core.record import KeyRecord, Outstanding, TargetTerms
+from tests.unit.core.scene import (
+    ENTRY_FILL,
+    INST,
+    LAG,
+    NOW,
+    TERMS,
+    TRADE,
+    D,
+    cid,
+    fill,
+    frame,
+    held_trade,
+    new_trade,
+    position,
+    record,
+    seen,
+    sent,
+    stop,
+    target,
+)
+
+DUE = NOW + 4_000
+DOWN = Unknown("down")
+ENTER = Enter(0, replace(TERMS, targets=(TargetTerms(D(1), D(110), D(99)),)), "go")
+STOP = PlaceStop(D(1), D(95), D("85.5"), "entry", "naked")
+TARGET = PlaceTarget(D(1), D(110), D(99), "none")
+FIRST, SECOND = Outstanding(TRADE, Role.STOP, 1, "s1"), Outstanding(TRADE, Role.STOP, 2)
+CLOSED = (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 5_000, "1", "hand"))
+NAME = cid(Role.STOP, 1)
+
+
+def done(action: Any, outcome: Outcome | EntryOutcome, **more: Any) -> tuple[Outstanding, ...]:
+    trade = new_trade() if isinstance(action, Enter) else held_trade()
+    rec = announce(record(trade, **more), action, DUE, 1, NOW)
+    return conclude(rec, action, outcome, NOW + 100, LAG).outstanding
+
+
+def test_stops_and_targets_are_noted_before_they_are_sent() -> None:
+    rec = announce(record(new_trade()), ENTER, DUE, 1, NOW)
+    assert rec.outstanding == (SECOND, Outstanding(TRADE, Role.TARGET, 3))
+    assert announce(record(held_trade()), TARGET, DUE, 1, NOW).outstanding == (Outstanding(TRADE, Role.TARGET, 2),)
+    assert announce(record(held_trade()), Flatten(D("0.03"), "manual_close", "x"), DUE, 1, NOW).outstanding == ()
+    assert announce(record(), STOP, DUE, 1, NOW).outstanding == ()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "left"),
+    [
+        (Accepted("s2"), (replace(SECOND, order_id="s2"),)),
+        (Unknown("timeout"), (SECOND,)),
+        (Rejected(Reason.DUPLICATE_ID, "known"), (SECOND,)),
+        (Rejected(Reason.STALE_NONCE, "used"), (SECOND,)),
+        (Rejected(Reason.CROSSED, "crossed"), ()),
+        (Throttled("later"), ()),
+        (Barred("no"), ()),
+    ],
+    ids=repr,
+)
+def test_what_was_surely_not_placed_is_dropped(outcome: Outcome, left: tuple[Outstanding, ...]) -> None:
+    assert done(STOP, outcome) == left
+
+
+def test_each_leg_of_an_entry_is_noted_by_its_own_answer() -> None:
+    left = done(ENTER, EntryOutcome(Accepted("e1", D(1)), Rejected(Reason.CROSSED, "x"), (Accepted("t3"),)))
+    assert left == (Outstanding(TRADE, Role.TARGET, 3, "t3"),)
+
+
+@pytest.mark.parametrize(
+    ("order", "outcome", "left"),
+    [
+        ("s1", Accepted("s1"), ()),
+        ("s1", Rejected(Reason.GONE, "not live"), ()),
+        ("s1", Rejected(Reason.EXPIRED, "late"), (FIRST,)),
+        ("s1", Unknown("timeout"), (FIRST,)),
+        ("s9", Accepted("s9"), (FIRST,)),
+    ],
+    ids=repr,
+)
+def test_what_was_surely_cancelled_is_dropped(order: str, outcome: Outcome, left: tuple[Outstanding, ...]) -> None:
+    assert done(Cancel(order, Role.STOP, "older"), outcome, outstanding=(FIRST,)) == left
+
+
+def test_what_is_shown_is_noted_also_where_the_record_had_forgotten_it() -> None:
+    theirs = stop(order_id="x", client_id=cid(Role.STOP, 99, installation="fffff"))
+    entry = stop(order_id="e", client_id=cid(Role.ENTRY, 0))
+    rec = learn(record(held_trade()), seen(position(), (stop(), target(), theirs, entry)), frame())
+    assert rec.outstanding == (FIRST, Outstanding(TRADE, Role.TARGET, 2, "t1"))
+    assert learn(rec, seen(position(), DOWN), frame()).outstanding == rec.outstanding
+
+
+def test_what_was_cancelled_does_not_come_back_with_a_view_that_is_late() -> None:
+    going = (("s1", NOW - 100),)
+    assert learn(record(held_trade(), canceled=going), seen(None, (stop(),), CLOSED), frame()).outstanding == ()
+    unanswered = record(held_trade(), canceled=going, outstanding=(FIRST,))
+    assert learn(unanswered, seen(None, (stop(),), CLOSED), frame()).outstanding == (FIRST,)
+
+
+def test_no_more_are_kept_than_a_record_can_bear() -> None:
+    many = tuple(Outstanding(TRADE, Role.STOP, n) for n in range(100, 100 + KEPT))
+    rec = announce(record(held_trade(), outstanding=many), STOP, DUE, 1, NOW)
+    assert rec.outstanding == (*many[1:], SECOND)
+    crowded = learn(record(held_trade(), outstanding=many), seen(position(), (stop(),)), frame())
+    assert crowded.outstanding == (*many[1:], FIRST)
+
+
+@pytest.mark.parametrize(
+    ("what", "look", "ended"),
+    [
+        ("nothing tells", seen(None, (), CLOSED), False),
+        ("it is live", seen(None, (), CLOSED, lookups={NAME: Lookup(NAME, OrderState.LIVE, "s1")}), False),
+        ("it has fired", seen(None, (), CLOSED, lookups={NAME: Lookup(NAME, OrderState.FIRED, "s1")}), False),
+        ("it was cancelled", seen(None, (), CLOSED, lookups={NAME: Lookup(NAME, OrderState.CANCELED, "s1")}), True),
+        ("it was filled", seen(None, (), CLOSED, lookups={NAME: Lookup(NAME, OrderState.FILLED, "s1")}), True),
+        ("nobody knows it", seen(None, (), CLOSED, lookups={NAME: Lookup(NAME, None)}), True),
+        ("asked too early", seen(None, (), CLOSED, at_ms=NOW - 60_000, lookups={NAME: Lookup(NAME, None)}), False),
+        ("it was asked in vain", replace(seen(None, (), CLOSED), lookups={NAME: DOWN}), False),
+        ("a fill bears its venue id", seen(None, (), (*CLOSED, fill("z", "-1", "95", NOW, order="s1"))), True),
+        ("a fill bears its name", seen(None, (), (*CLOSED, fill("z", "-1", "95", NOW, client_id=NAME))), True),
+        ("fills unknown", seen(None, (), DOWN), False),
+    ],
+)  # fmt: skip
+def test_when_one_has_ended(what: str, look: Any, ended: bool) -> None:
+    rec = learn(record(held_trade(), outstanding=(FIRST,)), look, frame())
+    assert (rec.outstanding == ()) is ended, what
+
+
+@pytest.mark.parametrize(
+    ("what", "rec", "look", "asked"),
+    [
+        ("flat", record(held_trade(), outstanding=(FIRST,)), seen(None, (), CLOSED), (NAME,)),
+        ("no trade", record(outstanding=(FIRST,)), seen(), (NAME,)),
+        ("held", record(held_trade(), outstanding=(FIRST,)), seen(position(), ()), ()),
+        ("shown", record(held_trade(), outstanding=(FIRST,)), seen(None, (stop(),), CLOSED), ()),
+        ("orders unknown", record(held_trade(), outstanding=(FIRST,)), seen(None, DOWN, CLOSED), ()),
+        ("told by a fill", record(outstanding=(FIRST,)), seen(None, (), (fill("z", "-1", "95", NOW, order="s1"),)), ()),
+        ("no proof yet", record(new_trade(sent=(sent(),)), outstanding=(FIRST,)), seen(), (cid(Role.ENTRY, 0),)),
+        ("nothing outstanding", record(held_trade()), seen(None, (), CLOSED), ()),
+    ],
+)  # fmt: skip
+def test_what_is_asked_after(what: str, rec: KeyRecord, look: Any, asked: tuple[str, ...]) -> None:
+    assert questions(rec, look, INST, LAG) == asked, what
