@@ -22,7 +22,7 @@ def hygiene(c: Case) -> Verdict:
         unneeded: list[Action] = [
             Cancel(o.id, k.role, "nothing is held that needs it")
             for o, k in c.ours
-            if o.id not in going and _outlived(o, c)
+            if o.id not in going and _outlived(o.placed_ms, c)
         ]
         return unneeded + _hanging(c)
     held = c.belief
@@ -53,7 +53,7 @@ def _hanging(c: Case) -> list[Action]:
         if isinstance(answer, Unknown) or answer.value.state not in (OrderState.LIVE, OrderState.FIRED):
             continue
         name = answer.value.order_id or order.order_id
-        if name is not None and name not in c.going:
+        if name is not None and name not in c.going and _outlived(order.placed_ms, c):
             found.append(Cancel(name, order.role, "it is shown nowhere and lives, and nothing is held that needs it"))
     return found
 
@@ -63,10 +63,10 @@ def _stray_targets(c: Case, held: Held) -> list[Action]:
     return _older([(k.n, o) for o, k in c.ours if k.role is Role.TARGET and is_target(o, held)], held, c)
 
 
-def _outlived(order: Order, c: Case) -> bool:
-    """Flat must be read later than the order could show a position: the record may have forgotten what was sent."""
+def _outlived(placed_ms: int, c: Case) -> bool:
+    """Flat must be read later than an order could show a position: the record may have forgotten what was sent."""
     read = c.seen.position
-    return not isinstance(read, Unknown) and read.at_ms > order.placed_ms + c.frame.can.lag_ms
+    return not isinstance(read, Unknown) and read.at_ms > placed_ms + c.frame.can.lag_ms
 
 
 def _older_stops(c: Case, held: Held) -> list[Action]:

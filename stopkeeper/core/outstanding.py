@@ -65,7 +65,7 @@ def folded(record: KeyRecord, seen: Seen, installation: str) -> KeyRecord:
         if client and client.installation == installation and client.role in (Role.STOP, Role.TARGET):
             name = (client.trade, client.role, client.n)
             if name in by_name or order.id not in going:
-                by_name[name] = Outstanding(*name, order.id)
+                by_name[name] = Outstanding(*name, order.id, order.placed_ms)
                 live.add(name)
     kept = [o for name, o in by_name.items() if name in live or not has_ended(o, record, seen, installation)]
     return record if (found := tuple(kept[-KEPT:])) == record.outstanding else replace(record, outstanding=found)

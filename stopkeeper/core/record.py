@@ -219,12 +219,16 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """A stop or target of ours that may live though no list of open orders shows it: its name, and its venue id."""
+    """A stop or target of ours that may live though no list of open orders shows it: its name, and its venue id.
+
+    ``placed_ms`` is when it was placed as the venue shows it; 0 = only this record says so, whose ``quiet_ms`` knows.
+    """
 
     trade: str
     role: Role
     n: int
     order_id: str | None = None
+    placed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -584,6 +584,12 @@ TABLE = [
         "hygiene: Cancel",
     ),
     Situation(
+        "flat as read, and younger is what would hang: the position may not show yet",
+        record(None, outstanding=(replace(FIRED, placed_ms=NOW - LAG),)),
+        seen(None, lookups=by_id(OrderState.LIVE)),
+        "rest: rest flat",
+    ),
+    Situation(
         "flat, the cancel of what hangs is under way",
         record(held_trade(), outstanding=(FIRED,), canceled=(("s1", NOW - 100),)),
         seen(None, (), (ENTRY_FILL, HAND_FILL), lookups=by_id(OrderState.FIRED)),

@@ -23,6 +23,7 @@ from stopkeeper.core.outcomes import (
 from stopkeeper.core.outstanding import KEPT
 from stopkeeper.core.record import KeyRecord, Outstanding, TargetTerms
 from tests.unit.core.scene import (
+    ENTERED_MS,
     ENTRY_FILL,
     INST,
     LAG,
@@ -49,6 +50,7 @@ ENTER = Enter(0, replace(TERMS, targets=(TargetTerms(D(1), D(110), D(99)),)), "g
 STOP = PlaceStop(D(1), D(95), D("85.5"), "entry", "naked")
 TARGET = PlaceTarget(D(1), D(110), D(99), "none")
 FIRST, SECOND = Outstanding(TRADE, Role.STOP, 1, "s1"), Outstanding(TRADE, Role.STOP, 2)
+SHOWN = replace(FIRST, placed_ms=ENTERED_MS)
 CLOSED = (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 5_000, "1", "hand"))
 NAME = cid(Role.STOP, 1)
 
@@ -108,7 +110,7 @@ def test_what_is_shown_is_noted_also_where_the_record_had_forgotten_it() -> None
     theirs = stop(order_id="x", client_id=cid(Role.STOP, 99, installation="fffff"))
     entry = stop(order_id="e", client_id=cid(Role.ENTRY, 0))
     rec = learn(record(held_trade()), seen(position(), (stop(), target(), theirs, entry)), frame())
-    assert rec.outstanding == (FIRST, Outstanding(TRADE, Role.TARGET, 2, "t1"))
+    assert rec.outstanding == (SHOWN, Outstanding(TRADE, Role.TARGET, 2, "t1", ENTERED_MS))
     assert learn(rec, seen(position(), DOWN), frame()).outstanding == rec.outstanding
 
 
@@ -116,7 +118,7 @@ def test_what_was_cancelled_does_not_come_back_with_a_view_that_is_late() -> Non
     going = (("s1", NOW - 100),)
     assert learn(record(held_trade(), canceled=going), seen(None, (stop(),), CLOSED), frame()).outstanding == ()
     unanswered = record(held_trade(), canceled=going, outstanding=(FIRST,))
-    assert learn(unanswered, seen(None, (stop(),), CLOSED), frame()).outstanding == (FIRST,)
+    assert learn(unanswered, seen(None, (stop(),), CLOSED), frame()).outstanding == (SHOWN,)
 
 
 def test_no_more_are_kept_than_a_record_can_bear() -> None:
@@ -124,7 +126,7 @@ def test_no_more_are_kept_than_a_record_can_bear() -> None:
     rec = announce(record(held_trade(), outstanding=many), STOP, DUE, 1, NOW)
     assert rec.outstanding == (*many[1:], SECOND)
     crowded = learn(record(held_trade(), outstanding=many), seen(position(), (stop(),)), frame())
-    assert crowded.outstanding == (*many[1:], FIRST)
+    assert crowded.outstanding == (*many[1:], SHOWN)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,17 @@ def test_a_record_that_goes_back_never_enters_twice(seed: int, crash: int) -> No
     assert run.toy.covered()
 
 
+def test_a_stop_that_a_lost_record_placed_a_moment_ago_is_not_taken_for_one_that_hangs() -> None:
+    """The record is back before the entry, one view shows the stop, the next one neither it nor the position."""
+    run, rng = world(13_839, aim=False), Random(13_840)
+    older = run.record
+    for step in range(10):
+        live(run, 1, rng, people=False)
+        if step == 3:
+            run.record = replace(older, version=run.record.version)
+    assert run.toy.breaches == []
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 100_000), st.booleans())
 def test_late_and_wavering_views_cost_nothing(seed: int, answered: bool) -> None:
