@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 ROUNDS ?= 20
+SEEDS  ?= 0:1000
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -20,12 +21,14 @@ help:
 	@echo "make lock      write requirements.txt and requirements-dev.txt anew from pyproject.toml"
 	@echo "make clean     remove what was built; the data directory and the configuration stay"
 	@echo "make chaos     a random schedule of kills and faults on real processes (CHAOS_SEED, CHAOS_SECONDS)"
-	@echo "later releases: audit, simulate, mutate, soak"
+	@echo "make simulate  the engine in worlds where all goes wrong, by seeds; ARGS='--plant all' breaks rules on purpose"
+	@echo "later releases: audit, mutate, soak"
 	@echo
 	@echo "variables (make NAME=value target):"
 	@echo "  PYTHON=$(PYTHON)   the interpreter the environment is made with, 3.11 or newer"
 	@echo "  VENV=$(VENV)        where the environment is"
 	@echo "  ROUNDS=$(ROUNDS)         entries of each kind that make bench times"
+	@echo "  SEEDS=$(SEEDS)      START:COUNT of make simulate; a seed replays exactly"
 	@echo "  ARGS=            further arguments: make test ARGS='-k console -x', make demo ARGS='--seed 3'"
 
 install: $(STAMP)
@@ -67,7 +70,10 @@ lock: install
 chaos: install
 	$(BIN)/python -m pytest -m chaos tests/chaos $(ARGS)
 
-audit simulate mutate soak:
+simulate: install
+	$(BIN)/python -m tests.simulation $(SEEDS) $(ARGS)
+
+audit mutate soak:
 	@echo "make $@: not there yet in this release; make test runs everything there is" >&2
 	@exit 1
 

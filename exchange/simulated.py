@@ -120,7 +120,7 @@ class SimulatedVenue(SimulatedReads):
         """Cancel one order by the venue's id."""
 
         def act() -> tuple[Outcome, ...]:
-            refused = self.paper.market.cancel(self.address, symbol, int(order_id), self.now_ms())
+            refused = self.paper.market.cancel(self.address, symbol, int(order_id), self.paper.now_ms())
             return (Accepted() if refused is None else words.refusal_of(refused),)
 
         return self._act("cancel", symbol, "cancel", permit, 1, act)[0]
@@ -140,7 +140,7 @@ class SimulatedVenue(SimulatedReads):
     ) -> tuple[Outcome, ...]:
         def act() -> tuple[Outcome, ...]:
             grouping: Literal["normalTpsl", "na"] = "normalTpsl" if rests else "na"
-            answers = self.paper.market.place(self.address, legs, grouping, self.now_ms())
+            answers = self.paper.market.place(self.address, legs, grouping, self.paper.now_ms())
             return tuple(words.outcome_of(answer) for answer in answers)
 
         return self._act(name, symbol, "order", permit, len(legs), act)
@@ -167,7 +167,7 @@ class SimulatedVenue(SimulatedReads):
     def _at_the_venue(
         self, kind: str, permit: Permit, count: int, what: Callable[[], tuple[Outcome, ...]]
     ) -> tuple[Outcome, ...]:
-        now = self.now_ms()
+        now = self.paper.now_ms()
         refused = self.paper.nonces.use(self.address, permit.nonce, now)
         if refused is None and now > permit.deadline_ms:
             refused = f"Action expired: expiresAfter {permit.deadline_ms} is before {now}"

@@ -93,7 +93,7 @@ class SimulatedReads:
         """Read the live orders: weight 20. Carries the time of the holdings read before it."""
 
         def live() -> tuple[Order, ...]:
-            return words.orders_of(self.paper.views.orders(self.account, self.now_ms()).values())
+            return words.orders_of(self.paper.views.orders(self.account, self.paper.now_ms()).values())
 
         return self._stamped(lambda: self._read("orders", "", "frontendOpenOrders", urgency, live))
 
@@ -102,7 +102,7 @@ class SimulatedReads:
 
         def page() -> FillPage:
             found = []
-            for fill in reversed(self.paper.views.fills(self.account, self.now_ms())):
+            for fill in reversed(self.paper.views.fills(self.account, self.paper.now_ms())):
                 if fill.time_ms < since_ms:
                     break
                 found.append(words.fill_of(fill))
@@ -115,7 +115,7 @@ class SimulatedReads:
         """Look an order up by its client id: weight 2."""
 
         def record() -> Lookup:
-            found = self.paper.views.record(self.account, f"0x{client_id}", self.now_ms())
+            found = self.paper.views.record(self.account, f"0x{client_id}", self.paper.now_ms())
             return words.lookup_of(client_id, found)
 
         return self._stamped(lambda: self._read("lookup", symbol, "orderStatus", urgency, record))
@@ -126,7 +126,7 @@ class SimulatedReads:
 
         def read() -> Settings:
             leverage, is_cross = self.paper.market.leverage_of(self.account, symbol)
-            struck = self.paper.showcase.strikes("info", ("activeAssetData", symbol), [symbol], self.now_ms())
+            struck = self.paper.showcase.strikes("info", ("activeAssetData", symbol), [symbol], self.paper.now_ms())
             at = self.paper.market.quote(symbol)
             mark = _mark_of(self.paper.showcase.struck(symbol, at, struck.get(symbol)))
             mode = MarginMode.CROSS if is_cross else MarginMode.ISOLATED

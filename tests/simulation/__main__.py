@@ -1,0 +1,141 @@
+"""Live through worlds by their seeds: ``python -m tests.simulation START:COUNT``, as ``make simulate`` does.
+
+Prints what was lived through and what was broken, with the story of the first broken world; appends a line a range to
+the file of ``--results``. Exit 1 where anything was broken. With ``--plant`` the rules of the engine are broken, one at
+a time, and each must be caught.
+"""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import median
+
+import click
+
+from tests.simulation.judge import Verdict
+from tests.simulation.planted import KINDS as WHERE
+from tests.simulation.planted import PLANTED, planted
+from tests.simulation.trouble import KINDS
+from tests.simulation.world import live
+
+CHUNK = 50
+SHOWN = 20
+
+
+def main() -> None:
+    """Run the command, with hashes that are the same in every run: sets of the engine are walked in their order."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        again = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, again, os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606
+    simulate()
+
+
+@click.command()
+@click.argument("seeds", default="0:1000")
+@click.option("--kind", type=click.Choice(KINDS), help="Only this kind of world; they take turns otherwise.")
+@click.option("--plant", help="Break a rule of the engine by name, or all of them one by one.")
+@click.option("--story", is_flag=True, help="Print the story of every world, not only of the first broken one.")
+@click.option("--results", type=click.Path(path_type=Path), help="Append a line of figures to this file.")
+@click.option("--jobs", default=2, show_default=True, help="Processes.")
+def simulate(seeds: str, kind: str | None, plant: str | None, story: bool, results: Path | None, jobs: int) -> None:
+    """Live through COUNT worlds from seed START on."""
+    start, _, count = seeds.partition(":")
+    if not start.isdecimal() or not (count or "1").isdecimal():
+        raise click.BadParameter(f"seeds are START:COUNT, for example 0:1000 (got {seeds})")
+    span = range(int(start), int(start) + int(count or "1"))
+    if plant:
+        raise SystemExit(_plant(plant, span, kind, jobs))
+    raise SystemExit(_live(span, kind, jobs, results, stories=story))
+
+
+def _live(span: range, kind: str | None, jobs: int, results: Path | None, *, stories: bool) -> int:
+    began, counts, naked, broken = time.monotonic(), Counter[str](), list[float](), list[Verdict]()
+    for verdict in _verdicts(span, kind, jobs, told=stories):
+        counts += verdict.counts
+        naked += verdict.naked_ms
+        if verdict.broken:
+            broken.append(verdict)
+        if stories:
+            print("\n".join(verdict.story))
+    seconds = time.monotonic() - began
+    ordered = sorted(naked)
+    worst = (
+        f"naked {len(ordered)} times, median {median(ordered):.0f} ms, longest {ordered[-1]:.0f}"
+        if ordered
+        else "never naked"
+    )
+    pace = 1000 * seconds * jobs / max(1, len(span))
+    line = (
+        f"seeds {span.start}:{len(span)}: {len(broken)} broken; {counts['entries']} entries, {counts['exits']} exits, "
+        f"{counts['our orders']} orders, {counts['drives']} drives, {counts['virtual seconds'] / 3600:.0f} virtual "
+        f"hours; {worst}; {seconds:.0f} s, {pace:.0f} ms a seed and process"
+    )
+    print(line)
+    if results is not None:
+        with results.open("a") as file:
+            file.write(f"{line}\n")
+    for verdict in broken[:SHOWN]:
+        print(f"seed {verdict.seed} ({verdict.kind}): " + "; ".join(f"{rule}: {what}" for rule, what in verdict.broken))
+    if broken and not stories:
+        print(f"\nthe story of seed {broken[0].seed}; again: make simulate SEEDS={broken[0].seed}:1")
+        print("\n".join(broken[0].story))
+    return int(bool(broken))
+
+
+def _verdicts(span: range, kind: str | None, jobs: int, *, told: bool) -> Iterator[Verdict]:
+    chunks = [range(at, min(at + CHUNK, span.stop)) for at in range(span.start, span.stop, CHUNK)]
+    if jobs == 1 or len(chunks) == 1:
+        for chunk in chunks:
+            yield from _chunk((chunk, kind, None, told))
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        for found in pool.map(_chunk, [(chunk, kind, None, told) for chunk in chunks]):
+            yield from found
+
+
+def _chunk(what: tuple[range, str | None, str | None, bool]) -> Sequence[Verdict]:
+    span, kind, plant, told = what
+    with planted(plant):
+        return [live(seed, kind, told=told) for seed in span]
+
+
+def _plant(name: str, span: range, kind: str | None, jobs: int) -> int:
+    """Break rules and see each caught; print which judge caught it, and after how many seeds."""
+    names = list(PLANTED) if name == "all" else [name]
+    unknown = [each for each in names if each not in PLANTED]
+    if unknown:
+        raise click.BadParameter(f"--plant: {unknown[0]} is none of {', '.join(PLANTED)}")
+    missed = 0
+    for each in names:
+        found = _caught(each, span, kind or WHERE.get(each), jobs)
+        missed += found is None
+        said = (
+            "NOT CAUGHT"
+            if found is None
+            else f"seed {found.seed} ({found.kind}) {found.broken[0][0]}: {found.broken[0][1]}"
+        )
+        after = len(span) if found is None else found.seed - span.start + 1
+        print(f"{each:<34} after {after:>5} seeds: {said[:150]}", flush=True)
+    print(f"{len(names) - missed} of {len(names)} planted bugs caught")
+    return int(bool(missed))
+
+
+def _caught(name: str, span: range, kind: str | None, jobs: int) -> Verdict | None:
+    chunks = [range(at, min(at + CHUNK, span.stop)) for at in range(span.start, span.stop, CHUNK)]
+    with ProcessPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(_chunk, (chunk, kind, name, False)) for chunk in chunks]
+        for each in waiting:
+            broken = next((verdict for verdict in each.result() if verdict.broken), None)
+            if broken is not None:
+                for other in waiting:
+                    other.cancel()
+                return broken
+    return None
+
+
+if __name__ == "__main__":
+    main()

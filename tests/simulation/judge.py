@@ -1,0 +1,227 @@
+"""What must hold of a world: after every event of its market, at rest, and at its end. Judged at the venue.
+
+It shares no rule with the engine: whose an order is, it reads from the digits of the client id.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from exchange.paper.model import Event, Fill, FillEvent, Order, OrderEvent
+from exchange.paper.witness import covers
+from stopkeeper.core.record import Origin
+from tests.simulation.town import ACCOUNT, ADDRESS, SYMBOLS, Town
+
+MAGIC, ENTRY = "57b", "1"
+CALM_NAKED_MS = 1_000
+BASE_NAKED_MS = 20_000  # one lease, one look, five seconds, one close
+BEFORE_MS = 15_000  # a disturbance that ended so long before may still cost time
+CENT = Decimal("0.01")
+LATE_MS = 9_000  # an entry that was sent at the last moment lands within its deadline; clocks differ, one is set back
+
+
+@dataclass
+class Verdict:
+    """What a world came to. ``broken`` names each rule that was broken, with what broke it."""
+
+    seed: int
+    kind: str
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    naked_ms: list[float] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    story: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Episode:
+    """What a position earned and paid from flat to flat, and whether an entry of ours took part."""
+
+    gross: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    ours: bool = False
+
+    def __add__(self, other: "Episode") -> "Episode":
+        return Episode(self.gross + other.gross, self.fees + other.fees)
+
+
+class Judge:
+    """Listens to the market of one world."""
+
+    def __init__(self, town: Town, verdict: Verdict) -> None:
+        self._town, self._verdict = town, verdict
+        self._orders: dict[int, Order] = {}
+        self._entries: dict[str, set[int]] = {}  # trade -> its entry orders that filled
+        self._opened: dict[str, str] = {}  # coin -> the trade whose entry opened what is held
+        town.paper.market.listeners.append(self._hear)
+
+    def broke(self, rule: str, what: str) -> None:
+        """Note that a rule was broken."""
+        self._verdict.broken.append((rule, what))
+        self._town.trouble.note("JUDGE", f"{rule}: {what}")
+
+    # --- after every event ----------------------------------------------------------------------------------------
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, OrderEvent):
+            self._order(event.order)
+        elif isinstance(event, FillEvent):
+            self._fill(event.fill)
+
+    def _order(self, order: Order) -> None:
+        if order.oid not in self._orders and _ours(order.cloid):
+            self._verdict.counts["our orders"] += 1
+            trade = _trade(order.cloid)
+            if not order.reduce_only and _role(order.cloid) != ENTRY:
+                self.broke("reduce-only", f"order {order.oid} of trade {trade} could open a position and is no entry")
+            if not order.reduce_only and trade not in self._town.sent:
+                self.broke("no signal", f"entry {order.oid} of trade {trade}, of which no signal was ever sent")
+        self._orders[order.oid] = order
+        self._town.trouble.note("order", _told(order))
+
+    def _fill(self, fill: Fill) -> None:
+        order = self._orders[fill.oid]
+        signed = fill.size if fill.is_buy else -fill.size
+        after = fill.start_position + signed
+        self._town.trouble.note("fill", f"{fill.oid} {signed:f} {fill.coin} at {fill.px:f}: {after:f} is held")
+        trade = _trade(order.cloid) if _ours(order.cloid) else ""
+        if fill.start_position == 0 or fill.start_position * after < 0:
+            self._opened[fill.coin] = trade
+        if not trade:
+            return
+        if order.reduce_only:
+            opened = self._opened.get(fill.coin, "")
+            if opened in self._town.sent and trade in self._town.sent and opened != trade:
+                self.broke("hits the next", f"order {fill.oid} of trade {trade} closed the position of trade {opened}")
+            if fill.start_position * signed >= 0 or abs(after) > abs(fill.start_position) or after * signed > 0:
+                self.broke("reduces", f"order {fill.oid} took {fill.start_position:f} to {after:f}")
+            return
+        names = self._entries.setdefault(trade, set())
+        names.add(fill.oid)
+        if len(names) > 1:
+            self.broke("one entry", f"signal {self._town.sent.get(trade)} entered by {sorted(names)}")
+        expires_ms = self._town.expires_ms.get(trade)
+        if expires_ms is not None and order.placed_ms > expires_ms + LATE_MS and len(names) == 1:
+            self.broke(
+                "late entry", f"signal {self._town.sent[trade]} entered {order.placed_ms - expires_ms} ms too late"
+            )
+
+    # --- at rest and at the end -----------------------------------------------------------------------------------
+
+    def unrest(self) -> list[str]:
+        """Return what is not at rest: leases held, keys overdue, positions without cover, trades without position."""
+        town, found = self._town, []
+        store = town.ports
+        found += [
+            f"a lease of {key.symbol} is held by {owner}" for key, owner, _, left in store.leases.holders() if left
+        ]
+        overdue = [(key, ms) for key, ms in store.wakes.overdue() if ms < -2_000]
+        found += [f"{key.symbol} is overdue by {-ms} ms" for key, ms in overdue]
+        records = {record.key.symbol: record for record in store.records.all(ACCOUNT)}
+        for symbol in SYMBOLS:
+            held, trade = town.account.positions.get(symbol), records[symbol].trade if symbol in records else None
+            live = [o for o in town.account.orders.values() if o.coin == symbol]
+            if held is None:
+                found += [f"{symbol}: trade {trade.id} is on record and nothing is held"] if trade else []
+                found += [f"{symbol}: order {o.oid} of ours is left" for o in live if _ours(o.cloid)]
+                continue
+            cover = sum((o.size for o in live if covers(o, is_buy=held.size < 0)), Decimal(0))
+            if cover < abs(held.size):
+                found.append(f"{symbol}: {held.size:f} is held and {cover:f} covered")
+            if trade is None:
+                found.append(f"{symbol}: {held.size:f} is held by no trade")
+            elif any(not o.reduce_only for o in live if _ours(o.cloid)):
+                found.append(f"{symbol}: an entry rests beside a position")
+        if any(records[symbol].settling for symbol in records):
+            found.append("a trade settles still")
+        return found
+
+    def end(self) -> None:
+        """Judge the whole run, everything being flat."""
+        town = self._town
+        witness = town.paper.witness.as_json(town.time.now_us).get(ADDRESS, {})
+        for symbol, seen in witness.items():
+            for naked in seen["naked_intervals"]:
+                self._naked(symbol, naked["from_ms"], naked["to_ms"])
+            if seen["loosened"]:
+                self.broke("loosened", f"{symbol}: {seen['loosened']}")
+        self._books()
+
+    def _books(self) -> None:
+        """Hold the ledger against the venue: each entry booked once, results and fees to the cent.
+
+        What people did to a position of their own before it was taken in is no trade's of ours: where there are people,
+        trades of signals are held against the venue. A store that lost its last seconds may have lost a signal that had
+        entered: its position is a found one then, and only that nothing is booked twice is judged.
+        """
+        town, verdict = self._town, self._verdict
+        lines = town.ports.ledger.lines(ACCOUNT)
+        booked = Counter(line.trade.id for line in lines)
+        verdict.counts["exits"] += len(lines)
+        verdict.counts["entries"] += len(self._entries)
+        for trade in self._entries:
+            if booked[trade] != 1 and not (town.went_back and booked[trade] == 0):
+                self.broke(
+                    "booked once", f"trade {trade} ({town.sent.get(trade)}) entered and has {booked[trade]} lines"
+                )
+        for line in lines:
+            verdict.counts[f"exit {line.exit.reason}"] += 1
+            if not line.exit.complete:
+                self.broke("complete", f"trade {line.trade.id} stays booked as incomplete")
+        if town.went_back:
+            return
+        if town.trouble.profile.people:
+            lines = [line for line in lines if line.trade.origin is Origin.SIGNAL]
+        must = self._episodes()
+        own, paid = sum((x.exit.gross_pnl for x in lines), Decimal(0)), sum((x.exit.fees for x in lines), Decimal(0))
+        if abs(must.gross - own) > CENT:
+            self.broke("ledger", f"it says {own:.4f} USD before fees and the venue {must.gross:.4f}")
+        if abs(must.fees - paid) > CENT:
+            self.broke("fees", f"the ledger says {paid:.4f} USD of fees and the venue {must.fees:.4f}")
+
+    def _episodes(self) -> "Episode":
+        """Return what was earned from flat to flat wherever an entry of ours took part."""
+        found = Episode()
+        for symbol in SYMBOLS:
+            going = Episode()
+            for fill in (f for f in self._town.account.fills if f.coin == symbol):
+                signed = fill.size if fill.is_buy else -fill.size
+                before, after = fill.start_position, fill.start_position + signed
+                crossing = before * after < 0
+                closing = fill.fee * abs(before) / fill.size if crossing else fill.fee
+                going.gross += fill.closed_pnl
+                going.fees += closing
+                order = self._orders[fill.oid]
+                going.ours |= _ours(order.cloid) and not order.reduce_only
+                if after == 0 or crossing:
+                    found = found + going if going.ours else found
+                    going = Episode(fees=fill.fee - closing)
+        return found
+
+    def _naked(self, symbol: str, from_ms: float, to_ms: float | None) -> None:
+        until = to_ms if to_ms is not None else float(self._town.time.now_ms())
+        lasted = until - from_ms
+        self._verdict.naked_ms.append(lasted)
+        spans = [(a, b) for a, b in self._town.trouble.spans if a <= until and b >= from_ms - BEFORE_MS]
+        allowed = (
+            CALM_NAKED_MS if self._town.trouble.profile.quiet else BASE_NAKED_MS + 2 * sum(b - a for a, b in spans)
+        )
+        if lasted > allowed:
+            self.broke("naked", f"{symbol}: for {lasted:.0f} ms from {from_ms:.0f}, at most {allowed} were due")
+
+
+def _ours(cloid: str | None) -> bool:
+    return cloid is not None and cloid[2:5] == MAGIC
+
+
+def _role(cloid: str | None) -> str:
+    return cloid[10] if cloid else ""
+
+
+def _trade(cloid: str | None) -> str:
+    return cloid[16:28] if cloid else ""
+
+
+def _told(order: Order) -> str:
+    side, trigger = "buy" if order.is_buy else "sell", f" at {order.trigger.px:f}" if order.trigger else ""
+    whose = f"ours {_role(order.cloid)}/{_trade(order.cloid)}" if _ours(order.cloid) else "a stranger's"
+    return f"{order.oid} {order.status}: {side} {order.size:f} {order.coin}{trigger}, {whose}"

@@ -1,0 +1,77 @@
+"""Worlds in which all goes wrong: none breaks a rule, each replays exactly, and a rule broken on purpose is noticed."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.planted import PLANTED
+from tests.simulation.world import live
+
+ROOT = Path(__file__).parents[2]
+FIXED, ROTATING = 600, 200
+DAY_S = 86_400
+
+
+def simulate(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.simulation", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.mark.timeout(600)
+def test_no_world_of_the_fixed_seeds_breaks_a_rule() -> None:
+    done = simulate(f"0:{FIXED}")
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+
+
+@pytest.mark.timeout(600)
+def test_no_world_of_the_seeds_of_the_day_breaks_a_rule() -> None:
+    start = int(os.environ.get("SIMULATION_START") or int(time.time()) // DAY_S * 1_000)
+    print(f"SIMULATION_START={start}")
+    done = simulate(f"{start}:{ROTATING}")
+    assert done.returncode == 0, (
+        f"make simulate SEEDS={start}:{ROTATING}\n{done.stdout[-20_000:]}{done.stderr[-2_000:]}"
+    )
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_a_seed_replays_exactly(seed: int) -> None:
+    runs = [simulate(f"{seed}:1", "--story").stdout.splitlines() for _ in range(2)]
+    stories = [[line for line in lines if not line.startswith("seeds ")] for lines in runs]
+    assert stories[0] == stories[1]
+    assert len(stories[0]) > 20
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["unprotected", "not-reduce-only", "adopted-without-stop", "keeps-lease"])
+def test_a_rule_broken_on_purpose_is_noticed(name: str) -> None:
+    done = simulate("0:200", "--plant", name)
+    assert done.returncode == 0, done.stdout
+    assert "1 of 1 planted bugs caught" in done.stdout
+
+
+def test_a_broken_world_tells_its_story() -> None:
+    done = simulate("0:60", "--plant", "no-such-rule")
+    assert done.returncode == 2
+    assert "no-such-rule is none of" in done.stderr
+
+
+def test_seeds_that_are_none_are_refused_in_one_line() -> None:
+    done = simulate("zero:10")
+    assert done.returncode == 2
+    assert "START:COUNT" in done.stderr
+
+
+def test_a_world_without_trouble_is_never_naked() -> None:
+    verdict = live(0, "calm")
+    assert verdict.broken == []
+    assert verdict.naked_ms == []
+    assert verdict.counts["entries"] > 0
+
+
+def test_every_rule_that_can_be_broken_says_which_it_is() -> None:
+    assert len(PLANTED) >= 20
+    assert all(made.__doc__ for made in PLANTED.values())

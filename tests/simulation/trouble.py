@@ -1,0 +1,160 @@
+"""What goes wrong in a world, how often, and what of it was done: the dice, and the story they tell.
+
+Each disturbance is noted with how long it lasts, because the bound of naked time is a function of them.
+"""
+
+from dataclasses import dataclass, field, fields
+from random import Random
+from typing import Any, Literal, Protocol
+
+from exchange.paper.knobs import Knobs
+from exchange.simulated_reads import Answer
+
+LAG_MS = 2_800  # less than the lag a venue is believed to have
+HTTP_AND_DEADLINE_MS = 7_000
+READINGS = (
+    "lag_non_monotonic", "stale_state_tells_time", "cloid_reuse_refused", "ro_trigger_needs_position",
+    "ro_trigger_outlives_position", "ro_triggers_sum_limited", "partial_parent_places_children",
+    "canceled_parent_cancels_children", "fired_trigger_keeps_oid", "nonce_before_expiry",
+)  # fmt: skip
+
+
+class Clocked(Protocol):
+    """What has a time."""
+
+    def now_ms(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of everything goes wrong: probabilities a call, or a minute where the name says so."""
+
+    lost: float = 0.0  # a request or its answer
+    late: float = 0.0  # an action that lands after whoever sent it has given up
+    twice: float = 0.0  # an action that arrives a second time
+    slow: float = 0.0  # a request that takes seconds
+    crash: float = 0.0  # a process ends at a point
+    freeze: float = 0.0  # a process stands still at a point, often past its lease
+    lag: bool = False  # each read may be late by up to LAG_MS, on its own
+    broker: float = 0.0  # a message of the queue is lost, or comes twice
+    clock_error_ms: int = 0
+    people: float = 0.0  # deeds by hand, a minute
+    venue: float = 0.0  # stops cancelled or refused, fills that fail, part fills, a minute
+    wild: float = 0.0  # leaps of the market, a minute
+    outages: float = 0.0  # the venue is away for a while, a minute
+    store_gone: float = 0.0  # the store is away for a while, a minute
+    store_back: float = 0.0  # the store loses its last seconds, a minute
+    stream: float = 0.0  # the streams fall silent for a while, a minute
+
+    @property
+    def quiet(self) -> bool:
+        """Return whether nothing at all goes wrong."""
+        return all(not getattr(self, each.name) for each in fields(self))
+
+
+_KINDS: dict[str, dict[str, Any]] = {
+    "calm": {},
+    "lossy": {"lost": 0.05, "late": 0.06, "twice": 0.05, "slow": 0.03, "clock_error_ms": 250, "broker": 0.1},
+    "lagging": {"lag": True, "lost": 0.02, "slow": 0.05, "clock_error_ms": 250},
+    "crashing": {"crash": 0.004, "freeze": 0.002, "broker": 0.1},
+    "venue": {"venue": 6.0, "wild": 2.0, "lag": True},
+    "people": {"people": 4.0, "wild": 1.0, "lag": True},
+    "away": {"outages": 1.0, "store_gone": 0.7, "stream": 1.0},
+    "back": {"store_back": 1.0, "crash": 0.002, "lost": 0.03},
+    "all": {
+        "lost": 0.03, "late": 0.02, "twice": 0.03, "slow": 0.02, "crash": 0.002, "freeze": 0.001, "lag": True,
+        "broker": 0.05, "clock_error_ms": 250, "people": 2.0, "venue": 3.0, "wild": 1.5, "outages": 0.4,
+        "store_gone": 0.3, "stream": 0.5,
+    },
+}  # fmt: skip
+KINDS = tuple(_KINDS)
+
+
+def profile(kind: str) -> Profile:
+    """Return the profile of a kind of world."""
+    return Profile(**_KINDS[kind])
+
+
+def knobs(rng: Random, made: Profile) -> Knobs:
+    """Return a venue's settings: each unsettled rule by one of its readings."""
+    found = Knobs()
+    for name in READINGS:
+        setattr(found, name, rng.random() < 0.5)
+    if made.lag:
+        for kind in ("position", "order", "fill", "status"):
+            setattr(found, f"{kind}_lag_ms", rng.choice((0, 0, 300, 1_000, LAG_MS)))
+    return found
+
+
+@dataclass
+class Trouble:
+    """The dice of a world while ``on``; and its story, one line a thing that was done."""
+
+    rng: Random
+    profile: Profile
+    clock: Clocked
+    on: bool = True
+    away_until_ms: int = 0  # the venue does not answer until then
+    story: list[tuple[int, str, str]] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)  # from, to: what may lengthen a naked time
+
+    def note(self, who: str, what: str) -> None:
+        """Put a line into the story."""
+        self.story.append((self.clock.now_ms(), who, what))
+
+    def disturb(self, for_ms: int) -> None:
+        """Note that from now on something is disturbed for a while."""
+        now = self.clock.now_ms()
+        self.spans.append((now, now + for_ms))
+
+    def hit(self, chance: float) -> bool:
+        """Throw for something that goes wrong by a chance."""
+        return self.on and chance > 0 and self.rng.random() < chance
+
+    # --- asked by a process ---------------------------------------------------------------------------------------
+
+    def strike(self, process: Any, point: str) -> Literal["crash", "freeze"] | None:
+        """Return what happens to a process at a point."""
+        if self.hit(self.profile.crash):
+            self.note("process", f"{process.boot} ends at {point}")
+            return "crash"
+        if self.hit(self.profile.freeze):
+            self.note("process", f"{process.boot} freezes at {point}")
+            return "freeze"
+        return None
+
+    def freeze_ms(self) -> int:
+        """Return how long a process stands still: shorter or longer than a lease."""
+        return self.rng.choice((500, 3_500, 9_000, 11_000, 16_000, 30_000))
+
+    def pause_ms(self) -> int:
+        """Return how long a call of the store takes; mostly no time in which others act."""
+        return self.rng.randint(1, 4) if self.rng.random() < 0.25 else 0
+
+    def travel_ms(self) -> int:
+        """Return how long a request takes one way."""
+        if self.hit(self.profile.slow):
+            slow_ms = self.rng.choice((400, 900, 1_400))
+            self.disturb(slow_ms)
+            return slow_ms
+        return self.rng.randint(5, 40)
+
+    def answer(self, name: str, symbol: str) -> Answer | None:
+        """Return what becomes of a request: that it is lost, or its answer."""
+        if self.clock.now_ms() < self.away_until_ms:
+            return "lost_before"
+        if not self.hit(self.profile.lost):
+            return None
+        what: Answer = self.rng.choice(("lost_before", "lost_after"))
+        self.note("line", f"{name} {symbol}: {what}")
+        self.disturb(4_000)
+        return what
+
+    def landing(self) -> tuple[int, int]:
+        """Return after how many ms an action lands (0 = in time), and after how many it lands again (0 = never)."""
+        if self.hit(self.profile.late):
+            late_ms = self.rng.choice((1_500, 3_100, 3_500, 3_900, 5_000, 20_000, 60_000))
+            self.note("line", f"an action lands {late_ms} ms late")
+            self.disturb(HTTP_AND_DEADLINE_MS)
+            return late_ms, 0
+        return 0, self.rng.choice((10, 2_000, 9_000)) if self.hit(self.profile.twice) else 0
