@@ -90,8 +90,8 @@ class Desk:
                 ends.append(None)
         return ends
 
-    def until(self, done: Callable[[], bool], seconds: float = 10) -> None:
-        """Tick until something holds; fails with the journal where it never does."""
+    def until(self, done: Callable[[], bool], seconds: float = 10, why: str = "it never came to be") -> None:
+        """Tick until something holds; fails with ``why`` and the journal where it never does."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.tick()
@@ -100,7 +100,7 @@ class Desk:
             time.sleep(0.02)
         lines = self.ports.journal.read(self.ports.account, "0", 200)
         story = "\n".join(f"{f.get('symbol')} {f.get('kind')}: {f.get('text')}" for _, f in lines)
-        pytest.fail(f"it never came to be; rows {self.rows()}; the journal:\n{story}")
+        pytest.fail(f"{why}; rows {self.rows()}; the journal:\n{story}")
 
     def rows(self) -> dict[str, PositionRow]:
         return {row.symbol: row for row in desk.positions(self.ports)}

@@ -1,0 +1,34 @@
+"""``python -m tests.audit``: the nine faults put back one after the other; exit 1 unless all are caught and fixed."""
+
+import argparse
+import sys
+import time
+
+from tests.audit.runner import Broken, Verdict, copies, faults, judge_all, table
+
+
+def main() -> int:
+    """Judge the faults named on the command line, or all, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.audit", description=__doc__)
+    parser.add_argument("fault", nargs="*", type=int, help="the numbers of the faults to put back; none = all")
+    asked = parser.parse_args().fault
+    began, bad = time.monotonic(), 0
+    try:
+        known = faults()
+        chosen = [fault for fault in known if not asked or fault.number in asked]
+        unknown = sorted(set(asked) - {fault.number for fault in known})
+        if unknown:
+            raise Broken(f"there is no fault {unknown[0]}: there are {', '.join(str(f.number) for f in known)}")
+        with copies() as plain:
+            for verdict in judge_all(chosen, plain):
+                good = isinstance(verdict, Verdict) and verdict.caught and verdict.fixed
+                bad += not good
+                print("\n".join(table(verdict)) if isinstance(verdict, Verdict) else f"error: {verdict}", flush=True)
+    except Broken as broken:
+        print(f"error: {broken}", file=sys.stderr)
+        return 1
+    print(f"{len(chosen) - bad} of {len(chosen)} faults caught and fixed in {time.monotonic() - began:.0f} s")
+    return 1 if bad else 0
+
+
+sys.exit(main())
