@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from tests.audit.runner import Broken, Verdict, copies, faults, judge_all, table
+from tests.audit.runner import Broken, Verdict, copies, faults, judge, table
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
         if unknown:
             raise Broken(f"there is no fault {unknown[0]}: there are {', '.join(str(f.number) for f in known)}")
         with copies() as plain:
-            for verdict in judge_all(chosen, plain):
+            for verdict in judge(chosen, plain):
                 good = isinstance(verdict, Verdict) and verdict.caught and verdict.fixed
                 bad += not good
                 print("\n".join(table(verdict)) if isinstance(verdict, Verdict) else f"error: {verdict}", flush=True)

@@ -9,17 +9,17 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
 FAULTS = Path(__file__).parent / "faults"
 TREE = ("beat_schedule.py", "exchange", "pyproject.toml", "stopkeeper", "tasks", "tests", "workers")
-AT_ONCE = 2  # these tests mostly wait: two at once take hardly longer than one on two cores
 PATIENCE_S = 240
 HEAD = re.compile(r"Fault (\d+): (.+)")
 REASON = re.compile(r"^Fails with: (.+)$", re.MULTILINE)
@@ -39,15 +39,16 @@ class Fault:
     patch: Path
 
     @property
-    def tests(self) -> str:
-        """Where its tests stand, as a pattern from the root of a tree."""
-        return f"tests/audit/test_fault_{self.number}_*.py"
+    def module(self) -> str:
+        """How the name of the module with its tests begins."""
+        return f"test_fault_{self.number}_"
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One test that ran: its name, and what it failed with ("" = it passed)."""
+    """One test that ran: its module and name, and what it failed with ("" = it passed)."""
 
+    module: str
     name: str
     failure: str = ""
 
@@ -121,10 +122,11 @@ def put_back(fault: Fault, plain: Path) -> Path:
     return faulty
 
 
-def run_tests(tree: Path, pattern: str) -> tuple[Ran, ...]:
-    """Run tests of a tree with that tree's own code. Raises Broken where none could be run."""
-    files = sorted(str(path.relative_to(tree)) for path in tree.glob(pattern))
-    report = tree / f"report-{len(list(tree.glob('report-*')))}.xml"
+def run_tests(tree: Path, chosen: Sequence[Fault]) -> tuple[Ran, ...]:
+    """Run the tests of faults in a tree, with that tree's own code. Raises Broken where none could be run."""
+    found = (path for fault in chosen for path in tree.glob(f"tests/audit/{fault.module}*.py"))
+    files = sorted(str(path.relative_to(tree)) for path in found)
+    report = tree / "report.xml"
     env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *files]
     try:
@@ -132,11 +134,11 @@ def run_tests(tree: Path, pattern: str) -> tuple[Ran, ...]:
             command, cwd=tree, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
     except subprocess.TimeoutExpired:
-        raise Broken(f"{pattern} did not end within {PATIENCE_S} s") from None
+        raise Broken(f"{tree.name}: the tests did not end within {PATIENCE_S} s") from None
     ran = _read(report) if files and report.exists() else ()
     if not ran:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no word"]
-        raise Broken(f"no test of {pattern} ran: {last[0]}")
+        raise Broken(f"{tree.name}: no test ran: {last[0]}")
     return ran
 
 
@@ -146,26 +148,30 @@ def _read(report: Path) -> tuple[Ran, ...]:
     for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314: written by our own pytest just now
         bad = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
         said = "" if bad is None else f"{bad.tag if bad.tag != 'failure' else ''} {bad.get('message', '')}".strip()
-        found.append(Ran(case.get("name", ""), said or ("" if bad is None else "it failed without a word")))
+        module = case.get("classname", "").rpartition(".")[2]
+        found.append(Ran(module, case.get("name", ""), said or ("" if bad is None else "it failed without a word")))
     return tuple(found)
 
 
-def judge(fault: Fault, plain: Path) -> Verdict:
-    """Put one fault back, run its tests, and run them without it. Raises Broken."""
-    return Verdict(fault, run_tests(put_back(fault, plain), fault.tests), run_tests(plain, fault.tests))
+def judge(chosen: Sequence[Fault], plain: Path) -> Iterator[Verdict | Broken]:
+    """Run the tests of each fault with it put back, and all of them without; give what came of each, in order."""
 
-
-def judge_all(chosen: Iterable[Fault], plain: Path) -> Iterator[Verdict | Broken]:
-    """Judge faults, some at once, and give what came of each in their order."""
-
-    def judged(fault: Fault) -> Verdict | Broken:
+    def tried(tree: Callable[[], Path], some: Sequence[Fault]) -> tuple[Ran, ...] | Broken:
         try:
-            return judge(fault, plain)
+            return run_tests(tree(), some)
         except Broken as broken:
             return broken
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(judged, chosen)
+    trees = [partial(put_back, fault, plain) for fault in chosen]
+    # two at once take hardly longer than one: these tests mostly wait. More would wait for a core, and then too long.
+    with ThreadPoolExecutor(2) as pool:
+        all_without = pool.submit(tried, lambda: plain, chosen)
+        for fault, with_it in zip(chosen, pool.map(tried, trees, [[fault] for fault in chosen]), strict=True):
+            without = all_without.result()
+            if isinstance(with_it, Broken) or isinstance(without, Broken):
+                yield with_it if isinstance(with_it, Broken) else Broken(str(without))
+            else:
+                yield Verdict(fault, with_it, tuple(ran for ran in without if ran.module.startswith(fault.module)))
 
 
 def table(verdict: Verdict) -> Sequence[str]:
