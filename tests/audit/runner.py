@@ -145,7 +145,7 @@ def run_tests(tree: Path, chosen: Sequence[Fault]) -> tuple[Ran, ...]:
 def _read(report: Path) -> tuple[Ran, ...]:
     """Read pytest's report; an error outside a test (an import, a fixture) is a failure that bears no reason."""
     found = []
-    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314: written by our own pytest just now
+    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 (our own pytest wrote it)
         bad = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
         said = "" if bad is None else f"{bad.tag if bad.tag != 'failure' else ''} {bad.get('message', '')}".strip()
         module = case.get("classname", "").rpartition(".")[2]
