@@ -5,6 +5,7 @@ Judged at the venue first: a fault that makes the engine believe it is covered m
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from threading import Thread
 from typing import Any
@@ -90,6 +91,18 @@ def _never(desk: Desk, symbol: str, naked_ms: int, loosened: int, flips: int) ->
         assert witness["naked_ms"] < naked_ms, witness["naked_intervals"]
     else:
         assert witness["naked_intervals"] == []
+
+
+def set_lag(desk: Desk, ms: int) -> None:
+    """Tell the engine how late the venue may show what it did."""
+    desk.ports.venue.can = replace(desk.ports.venue.can, lag_ms=ms)
+
+
+def show_late(desk: Desk, ms: int, *, monotonic: bool = False) -> None:
+    """Let the venue show what it did up to so much later, and the engine know that it may."""
+    lags = ("position_lag_ms", "order_lag_ms", "fill_lag_ms", "status_lag_ms")
+    desk.post("/settings", lag_non_monotonic=not monotonic, **dict.fromkeys(lags, ms))
+    set_lag(desk, ms + 100)
 
 
 def before_the_close(module: Any, patch: pytest.MonkeyPatch, deed: Callable[[], object]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from stopkeeper.engine.sweep import sweep
-from tests.audit.promise import REPAIRED_MS, SIZES, calmly, held, kept, orders
+from tests.audit.promise import REPAIRED_MS, SIZES, calmly, held, kept, orders, show_late
 from tests.integration.engine.conftest import Desk
 
 
@@ -89,8 +89,7 @@ def landed_after_its_deadline_and_sent_again(market: Desk) -> None:
 
 
 def shown_late(market: Desk) -> None:
-    lags = ("position_lag_ms", "order_lag_ms", "fill_lag_ms", "status_lag_ms")
-    market.post("/settings", lag_non_monotonic=True, **dict.fromkeys(lags, 400))
+    show_late(market, 400)
     market.submit()
 
 

@@ -11,7 +11,7 @@ from stopkeeper.core.policy import Trail, TrailKind
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sweep import sweep
-from tests.audit.promise import REPAIRED_MS, SIZES, calmly, held, kept, orders
+from tests.audit.promise import REPAIRED_MS, SIZES, calmly, held, kept, orders, show_late
 from tests.integration.engine.conftest import Desk
 
 D = Decimal
@@ -64,8 +64,7 @@ def by_a_person_twice_at_once(market: Desk) -> str:
 
 def by_a_person_at_a_venue_that_shows_late(market: Desk) -> str:
     enter(market)
-    lags = ("position_lag_ms", "order_lag_ms", "fill_lag_ms", "status_lag_ms")
-    market.post("/settings", lag_non_monotonic=True, **dict.fromkeys(lags, 400))
+    show_late(market, 400)
     return by_a_person_now(market)
 
 
@@ -234,8 +233,8 @@ def test_a_stop_moves_in_front_of_a_liquidation_price_that_came_nearer(market):
     market.hand(side="long", size="0.01")
     balance(market, "60")
     market.until_phase("protected")
-    paced = market.ports.records.load(market.key()).trade.stop_tried_ms + 500
-    market.until(lambda: market.ports.venue.now_ms() > paced)
+    record = market.ports.records.load(market.key())
+    market.until(lambda: market.ports.venue.now_ms() > max(record.quiet_ms, record.trade.stop_tried_ms + 500))
     (before,) = orders(market)
     balance(market, "40")
     position = market.ports.venue.holdings(Urgency.PROTECTIVE).value.positions["BTC"]

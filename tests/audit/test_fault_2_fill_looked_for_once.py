@@ -1,20 +1,12 @@
 """Fault 2: the fill of a market order was looked for once, after a fixed sleep, and then taken as absent."""
 
-from dataclasses import replace
-
 import pytest
 
 from stopkeeper.engine.desk import Submitted
-from tests.audit.promise import SIZES, kept
+from tests.audit.promise import SIZES, kept, show_late
 from tests.integration.engine.conftest import Desk
 
 LOST = "the position is not tracked as its signal's"
-
-
-def slow(market: Desk, ms: int) -> None:
-    """Let the venue show what it did only so much later, whatever it is asked."""
-    lags = ("position_lag_ms", "order_lag_ms", "fill_lag_ms", "status_lag_ms")
-    market.post("/settings", **dict.fromkeys(lags, ms))
 
 
 def tracked(market: Desk, signal: Submitted, symbol: str = "BTC") -> None:
@@ -35,14 +27,13 @@ def test_an_order_that_fills_after_it_was_looked_for_is_found(market, symbol):
 
 def test_an_order_whose_answer_is_lost_at_a_venue_that_shows_late_is_found(market):
     """Lost: filled at once, shown 400 ms later; asked in between, the venue truthfully knew nothing of it."""
-    slow(market, 400)
+    show_late(market, 400, monotonic=True)
     market.fault("drop_answer", "entry")
     tracked(market, market.submit())
 
 
 def test_no_number_of_looks_proves_that_an_order_is_absent(market):
     """Lost: three looks, 200, 300 and 300 ms apart, are no better than one at a venue that needs 1.2 s."""
-    market.ports.venue.can = replace(market.ports.venue.can, lag_ms=1_500)
-    slow(market, 1_200)
+    show_late(market, 1_200, monotonic=True)
     market.fault("drop_answer", "entry")
     tracked(market, market.submit())
