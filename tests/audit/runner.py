@@ -127,7 +127,8 @@ def run_tests(tree: Path, chosen: Sequence[Fault]) -> tuple[Ran, ...]:
     found = (path for fault in chosen for path in tree.glob(f"tests/audit/{fault.module}*.py"))
     files = sorted(str(path.relative_to(tree)) for path in found)
     report = tree / "report.xml"
-    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env = {**inherited, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *files]
     try:
         done = subprocess.run(
@@ -143,13 +144,14 @@ def run_tests(tree: Path, chosen: Sequence[Fault]) -> tuple[Ran, ...]:
 
 
 def _read(report: Path) -> tuple[Ran, ...]:
-    """Read pytest's report; an error outside a test (an import, a fixture) is a failure that bears no reason."""
+    """Read pytest's report; what is skipped or breaks outside a test (an import, a fixture) bears no reason."""
     found = []
     for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 (our own pytest wrote it)
-        bad = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
-        said = "" if bad is None else f"{bad.tag if bad.tag != 'failure' else ''} {bad.get('message', '')}".strip()
-        module = case.get("classname", "").rpartition(".")[2]
-        found.append(Ran(module, case.get("name", ""), said or ("" if bad is None else "it failed without a word")))
+        failed, other = case.find("failure"), case.find("skipped")
+        said = "" if failed is None else failed.get("message") or "it failed without a word"
+        if case.find("error") is not None or other is not None:
+            said = "skipped" if other is not None else "it could not be run"
+        found.append(Ran(case.get("classname", "").rpartition(".")[2], case.get("name", ""), said))
     return tuple(found)
 
 
