@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from tests.audit.runner import Broken, Verdict, copies, faults, judge, table
+from tests.audit.runner import Broken, Verdict, copies, faults, judge, summary, table
 
 
 def main() -> int:
@@ -12,7 +12,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.audit", description=__doc__)
     parser.add_argument("fault", nargs="*", type=int, help="the numbers of the faults to put back; none = all")
     asked = parser.parse_args().fault
-    began, bad = time.monotonic(), 0
+    began = time.monotonic()
+    judged: list[Verdict] = []
     try:
         known = faults()
         chosen = [fault for fault in known if not asked or fault.number in asked]
@@ -20,15 +21,19 @@ def main() -> int:
         if unknown:
             raise Broken(f"there is no fault {unknown[0]}: there are {', '.join(str(f.number) for f in known)}")
         with copies() as plain:
-            for verdict in judge(chosen, plain):
-                good = isinstance(verdict, Verdict) and verdict.caught and verdict.fixed
-                bad += not good
-                print("\n".join(table(verdict)) if isinstance(verdict, Verdict) else f"error: {verdict}", flush=True)
+            for came in judge(chosen, plain):
+                if isinstance(came, Verdict):
+                    judged.append(came)
+                    print("\n".join(table(came)), flush=True)
+                else:
+                    print(f"error: {came}", file=sys.stderr, flush=True)
     except Broken as broken:
         print(f"error: {broken}", file=sys.stderr)
         return 1
-    print(f"{len(chosen) - bad} of {len(chosen)} faults caught and fixed in {time.monotonic() - began:.0f} s")
-    return 1 if bad else 0
+    good = sum(verdict.caught and verdict.fixed for verdict in judged)
+    print("", *summary(judged), "", sep="\n")
+    print(f"{good} of {len(chosen)} faults caught and fixed in {time.monotonic() - began:.0f} s")
+    return 0 if good == len(chosen) else 1
 
 
 sys.exit(main())

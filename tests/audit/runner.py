@@ -191,5 +191,19 @@ def table(verdict: Verdict) -> Sequence[str]:
     return lines
 
 
+def summary(verdicts: Sequence[Verdict]) -> Sequence[str]:
+    """Return the table of all faults: fault, what it is, caught by how many of its tests and with what, fixed."""
+    rows = [("fault", "what it is", "caught by", "fixed")]
+    for verdict in verdicts:
+        fault, total = verdict.fault, len(verdict.with_it)
+        caught = sum(fault.reason in ran.failure for ran in verdict.with_it)
+        fixed = sum(not ran.failure for ran in verdict.without)
+        how = f"{'' if verdict.caught else 'NOT: '}{caught} of {total}: {fault.reason}"
+        good = f"{'' if verdict.fixed else 'NOT: '}{fixed} of {len(verdict.without)}"
+        rows.append((str(fault.number), fault.title.rstrip("."), how, good))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def _line(text: str) -> str:
     return text.strip().splitlines()[0][:160] if text.strip() else ""
