@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stopkeeper.core.actions import Flatten, Plan
+from stopkeeper.core.actions import Plan
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Order
 from stopkeeper.engine import desk as asks
@@ -105,13 +105,13 @@ def show_late(desk: Desk, ms: int, *, monotonic: bool = False) -> None:
     set_lag(desk, ms + 100)
 
 
-def before_the_close(module: Any, patch: pytest.MonkeyPatch, deed: Callable[[], object]) -> None:
-    """Let something happen at the venue once, after ``module`` has decided to close and before it does."""
+def before_the(kind: type, module: Any, patch: pytest.MonkeyPatch, deed: Callable[[], object]) -> None:
+    """Let something happen at the venue once, after ``module`` has decided to do such an action and before it does."""
     decide, done = module.decide, []
 
     def decides(*case: Any) -> Plan:
         plan: Plan = decide(*case)
-        if not done and any(isinstance(action, Flatten) for action in plan.actions):
+        if not done and any(isinstance(action, kind) for action in plan.actions):
             done.append(deed())
         return plan
 

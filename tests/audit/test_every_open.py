@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from stopkeeper.core.actions import Enter
+from stopkeeper.engine import drive as drives
 from stopkeeper.engine.sweep import sweep
-from tests.audit.promise import REPAIRED_MS, SIZES, calmly, held, kept, orders, show_late
+from tests.audit.promise import REPAIRED_MS, SIZES, before_the, calmly, held, kept, orders, show_late
 from tests.integration.engine.conftest import Desk
 
 
@@ -240,17 +242,25 @@ def test_a_flip_by_hand_is_covered_on_its_new_side(market):
     kept(market, naked_ms=REPAIRED_MS, flips=1)
 
 
+def test_what_stood_when_all_was_lost_is_taken_over_and_not_doubled(market):
+    before = market.world.save_point()
+    market.submit()
+    market.until_phase("protected")
+    standing = orders(market)
+    market.world.go_back(before)
+    sweep(market.ports)
+    market.until(lambda: market.ports.records.load(market.key()).trade is not None)
+    market.until_phase("protected")
+    kept(market)
+    assert orders(market) == standing
+
+
 def test_three_markets_at_once_are_three_entries_with_three_stops(market):
     for symbol, size in SIZES.items():
         market.submit(symbol, size=size)
     for symbol in SIZES:
         entered(market, symbol)
         kept(market, symbol)
-
-
-def refused_for_its_margin(market: Desk) -> None:
-    market.fault("error", "entry", text="Insufficient margin to place order. asset=0", shape="statuses", times=9)
-    market.submit()
 
 
 def out_of_reach(market: Desk) -> None:
@@ -278,7 +288,6 @@ def rested_until_it_expired(market: Desk) -> None:
 @pytest.mark.parametrize(
     "way",
     [
-        refused_for_its_margin,
         out_of_reach,
         expired_before_it_left,
         rested_until_nobody_listened,
@@ -288,6 +297,21 @@ def rested_until_it_expired(market: Desk) -> None:
 def test_an_entry_that_never_was_leaves_nothing_behind(market, way: Callable[[Desk], None]):
     """A stop without its position would close half of the next one."""
     way(market)
+    nothing_is_left(market)
+
+
+def test_the_stop_of_an_entry_that_was_refused_for_its_margin_goes(market, monkeypatch):
+    """The legs are independent: the stop was accepted, and rests."""
+    spent = {"address": market.address, "balance": "50"}
+    before_the(Enter, drives, monkeypatch, lambda: market.post("/accounts", **spent))
+    market.submit()
+    nothing_is_left(market)
+    (told,) = [line for line in market.story() if line.startswith("Enter")]
+    assert "Insufficient margin" in told
+    assert "stop accepted" in told
+
+
+def nothing_is_left(market: Desk) -> None:
     market.until(lambda: market.ports.records.load(market.key()).trade is None)
     market.until(calmly(lambda: orders(market) == []))
     assert held(market) == 0

@@ -19,7 +19,7 @@ from tests.integration.engine.conftest import Desk
 from workers import feed
 
 LOST = "was closed on a price that one reading alone told"
-ZERO_MS = 1_500
+ZERO_MS = 1_000
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def closes_nothing(market: Desk, done: Callable[[], bool], symbol: str = "BTC", 
     kept(market, symbol, naked_ms=naked_ms)
 
 
-@pytest.mark.parametrize("symbol", SIZES)
+@pytest.mark.parametrize("symbol", ["BTC", "SOL"])
 def test_a_zero_after_a_reconnect_is_no_price(market, monkeypatch, symbol):
     """Lost: the connection came back and said 0; below any stop of a long, so an emergency close at the market."""
     protected(market, symbol)

@@ -4,9 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from stopkeeper.core.actions import Flatten
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine import drive as drives
-from tests.audit.promise import SIZES, before_the_close, closes, held, over
+from tests.audit.promise import SIZES, before_the, closes, held, over
 from tests.integration.engine.conftest import Desk
 
 LOST = "the close was of another size than what was held"
@@ -22,7 +23,7 @@ def test_an_emergency_close_is_of_what_is_held_at_that_moment(market, monkeypatc
     """Lost: a person had added to the position; the close was of the old size and left the rest without a stop."""
     protected(market, symbol)
     more = {"symbol": symbol, "side": "long", "size": SIZES[symbol]}
-    before_the_close(drives, monkeypatch, lambda: market.hand(**more))
+    before_the(Flatten, drives, monkeypatch, lambda: market.hand(**more))
     market.hand(symbol, cancel="stops")
     market.mark(beyond, symbol)
     market.ports.wakes.wake(market.key(symbol), "the price is beyond the stop")
@@ -34,7 +35,7 @@ def test_an_emergency_close_is_of_what_is_held_at_that_moment(market, monkeypatc
 def test_a_part_is_reckoned_from_what_is_held_at_that_moment(market, monkeypatch):
     """Lost: a quarter had just been closed by hand; half of the old size was closed after it, and too little stayed."""
     protected(market, size="0.02")
-    before_the_close(drives, monkeypatch, lambda: market.hand(side="short", size="0.005"))
+    before_the(Flatten, drives, monkeypatch, lambda: market.hand(side="short", size="0.005"))
     asks.ask_close(market.key(), market.ports, keep_fraction=Decimal("0.5"))
     market.until(lambda: len(closes(market)) == 2)
     assert held(market) == Decimal("0.01"), f"{LOST}: {closes(market)}"

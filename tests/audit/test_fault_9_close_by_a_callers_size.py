@@ -4,10 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from stopkeeper.core.actions import Flatten
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine import drive as drives
 from stopkeeper.engine import guardian as guardians
-from tests.audit.promise import before_the_close, closes, over
+from tests.audit.promise import before_the, closes, over
 from tests.integration.engine.conftest import Desk
 from tests.integration.engine.test_guardian import Post, entered
 
@@ -28,7 +29,7 @@ def test_whoever_asks_for_a_close_names_no_size(market, monkeypatch, path):
     """Lost: the caller had read 0.01 before a person added 0.02; a third was closed, and the flow ended there."""
     market.submit(time_limit="300ms" if path == "time limit" else None)
     market.until_phase("protected")
-    before_the_close(drives, monkeypatch, lambda: add_by_hand(market))
+    before_the(Flatten, drives, monkeypatch, lambda: add_by_hand(market))
     if path == "halt":
         asks.halt(market.ports)
     elif path == "flatten":
@@ -43,7 +44,7 @@ def test_the_second_emergency_path_reads_the_size_as_the_first_does(market, monk
     post = entered(Post(market))
     post.lose()
     post.rounds()
-    before_the_close(guardians, monkeypatch, lambda: add_by_hand(market))
+    before_the(Flatten, guardians, monkeypatch, lambda: add_by_hand(market))
     market.hand(cancel="stops")
     market.mark("92500")
     post.until(lambda: bool(closes(market)))
