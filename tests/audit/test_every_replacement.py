@@ -11,10 +11,12 @@ from stopkeeper.core.policy import Trail, TrailKind
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sweep import sweep
-from tests.audit.promise import REPAIRED_MS, SIZES, calmly, held, kept, orders, show_late
+from tests.audit.promise import REPAIRED_MS, SIZES, calmly, held, kept, naked, orders, show_late
 from tests.integration.engine.conftest import Desk
+from tests.integration.engine.test_guardian import Post
 
 D = Decimal
+GUARDIAN_MS = 4_000  # one of its rounds, every 2 s while all is covered, and a send on a busy machine
 
 
 def enter(market: Desk, **wish: object) -> None:
@@ -214,6 +216,25 @@ def test_a_stop_that_is_silently_gone_is_back_where_it_stood(market, symbol):
     market.until(lambda: market.rows()[symbol].stop_order_id not in (None, before.stop_order_id))
     assert market.rows()[symbol].stop_price == before.stop_price
     kept(market, symbol, naked_ms=REPAIRED_MS)
+
+
+@pytest.mark.parametrize("what", ["its stop is gone", "it was enlarged", "nobody owns it"])
+def test_without_redis_the_guardian_places_what_is_missing(market, what):
+    if what != "nobody owns it":
+        enter(market)
+    post = Post(market)
+    post.lose()
+    post.rounds()
+    if what == "its stop is gone":
+        market.hand(cancel="stops")
+    else:
+        market.hand(side="long", size="0.02")
+    post.until(lambda: not naked(market))
+    post.rounds(3)
+    assert len(post.deeds()) == 1
+    post.back()
+    market.until_phase("protected")
+    kept(market, naked_ms=GUARDIAN_MS)
 
 
 def test_a_stop_that_was_made_smaller_is_whole_again(market):

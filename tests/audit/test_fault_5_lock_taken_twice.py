@@ -69,16 +69,16 @@ def test_who_finds_a_key_taken_leaves_and_does_not_wait(market, monkeypatch):
     kept(market)
 
 
-def test_a_close_asked_for_in_the_middle_of_a_drive_is_done_by_the_next(market, monkeypatch):
+def test_a_fill_told_of_in_the_middle_of_a_drive_is_handled_after_it(market, monkeypatch):
     """Lost: what came while the lock was held was to be handled under it, by a handler that could not get it."""
     send = market.ports.venue.enter
 
-    def asked(*args: Any) -> Any:
+    def enters(*args: Any) -> Any:
         answer = send(*args)
         market.ports.wakes.wake(market.key(), "a fill")
         return answer
 
-    monkeypatch.setattr(market.ports.venue, "enter", asked)
+    monkeypatch.setattr(market.ports.venue, "enter", enters)
     market.submit(time_limit="1ms")
     assert not isinstance(ends(lambda: drive(market.key(), market.ports), LOST), Exception)
     over(market, "time_limit")
