@@ -74,7 +74,6 @@ chaos: install
 simulate: install
 	$(BIN)/python -m tests.simulation $(SEEDS) $(ARGS)
 
-
 audit: install
 	$(BIN)/python -m tests.audit $(ARGS)
 
