@@ -9,7 +9,7 @@ from decimal import Decimal
 from stopkeeper.core.actions import Action, Book, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.learn import with_role, with_sent
 from stopkeeper.core.model import ZERO, Resting, Role
-from stopkeeper.core.outcomes import REPEATS, Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
+from stopkeeper.core.outcomes import REPEATS, WIDENS, Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.outstanding import announced, concluded
 from stopkeeper.core.policy import Policy
 from stopkeeper.core.record import CloseAsk, Cursor, KeyRecord, Placed, Sent, Trade
@@ -168,7 +168,7 @@ def _conclude_flatten(trade: Trade, action: Flatten, outcome: Outcome | EntryOut
     if isinstance(outcome, Accepted):
         trade = _acked(trade, Role.FLATTEN, outcome, n, now_ms, action.reason)
         return replace(trade, held=max(ZERO, trade.held - outcome.filled))
-    if isinstance(outcome, Rejected) and outcome.reason is Reason.NO_LIQUIDITY:
+    if isinstance(outcome, Rejected) and outcome.reason in WIDENS:
         at_once = trade.flatten_tried_ms if trade.widen >= WIDENINGS else 0
         return replace(trade, widen=trade.widen + 1, flatten_tried_ms=at_once)
     if isinstance(outcome, Rejected) and outcome.reason is Reason.TOO_SMALL and action.keep > 0:

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     STALE_NONCE = "stale_nonce"  # too low or already used, on a first send
 
 
+WIDENS = (Reason.NO_LIQUIDITY, Reason.BAD_PRICE)  # a close refused so is tried at a worse price, by another mark
 REPEATS = (Reason.STALE_NONCE, Reason.DUPLICATE_ID)  # what is refused so may have been done by an earlier send
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 from stopkeeper.core.ids import ClientId, encode
 from stopkeeper.core.model import Role
-from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.outcomes import WIDENS, Rejected, Throttled, Unknown
 from stopkeeper.core.rules import Rules
 from stopkeeper.engine.ports import Urgency, Venue
-from stopkeeper.engine.sending import NOBODY, closing_price, say
+from stopkeeper.engine.sending import NOBODY, closing_mark, closing_price, say
 
 DIRECT_TRIES = 12
 
@@ -35,7 +35,8 @@ def flatten_direct(
             return True
         for position in open_:
             give = rules.flatten_worst[min(widen, len(rules.flatten_worst) - 1)]
-            worst = closing_price(position, give, venue.markets()[position.symbol])
+            mark = closing_mark(give, position, venue, rules)
+            worst = closing_price(position, give, venue.markets()[position.symbol], mark)
             name = encode(ClientId("00000", Role.FLATTEN, n, NOBODY))
             permit = venue.permit(Urgency.PROTECTIVE, venue.now_ms() + 10_000)
             if isinstance(permit, Throttled):
@@ -43,5 +44,5 @@ def flatten_direct(
                 continue
             outcome = venue.close(position.symbol, position.side, position.size, worst, name, permit)
             say_(f"{position.symbol}: close {position.size:f} {position.side} within {give:.0%}: {say(outcome)}")
-            widen += isinstance(outcome, Rejected) and outcome.reason is Reason.NO_LIQUIDITY
+            widen += isinstance(outcome, Rejected) and outcome.reason in WIDENS
     return False

@@ -197,7 +197,7 @@ class Guardian:
         """Send one action as a drive does, its notes kept in memory."""
         venue, symbol, closing = self._venue, record.key.symbol, None
         if isinstance(action, Flatten):
-            found = to_close(action, symbol, venue, None)
+            found = to_close(action, symbol, venue, self._rules)
             if not isinstance(found, tuple):
                 self._say(symbol, f"flatten ({action.why}): {say(found)}")
                 return found

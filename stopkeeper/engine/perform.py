@@ -89,7 +89,9 @@ def _read_back(action: Prepare, record: KeyRecord, ports: Ports) -> tuple[KeyRec
 
 def _flatten(action: Flatten, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[KeyRecord, Outcome]:
     """Close what the venue holds at this moment: read, then send its size."""
-    closing = to_close(action, record.key.symbol, ports.venue, ports.prices.get(ports.account, record.key.symbol))
+    streamed = ports.prices.get(ports.account, record.key.symbol)
+    fresh = streamed if streamed and streamed.age_ms <= ports.times.look_fresh_ms else None
+    closing = to_close(action, record.key.symbol, ports.venue, ports.rules, fresh)
     if not isinstance(closing, tuple):
         return record, closing
     return _effect(action, closing, record, lease, ports)

@@ -4,15 +4,17 @@ No store, no lease, no record is written here: perform.py brings those, guardian
 """
 
 from decimal import Decimal
+from statistics import median
 from typing import assert_never
 
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
-from stopkeeper.core.case import entry_id
+from stopkeeper.core.case import agree, entry_id
 from stopkeeper.core.ids import ClientId, close_number, encode
 from stopkeeper.core.model import ZERO, Market, Position, Resting, Role, Side
 from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Outcome, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.prices import Price, Toward, to_step
 from stopkeeper.core.record import KeyRecord, Trade
+from stopkeeper.core.rules import Rules
 from stopkeeper.core.sizing import farther, on_grid
 from stopkeeper.engine.ports import EntryIds, Permit, Times, Urgency, Venue
 
@@ -85,10 +87,10 @@ def _entry_ids(action: Enter, n: int, trade: Trade, installation: str) -> EntryI
     )
 
 
-def to_close(action: Flatten, symbol: str, venue: Venue, other: Price | None) -> Closing | Outcome:
+def to_close(action: Flatten, symbol: str, venue: Venue, rules: Rules, other: Price | None = None) -> Closing | Outcome:
     """Read what the venue holds at this moment and return what of it is to be closed, or why nothing is.
 
-    ``other`` is a mark from elsewhere, for a position the venue names none of.
+    ``other`` is a fresh mark from elsewhere.
     """
     holdings = venue.holdings(Urgency.PROTECTIVE)
     if isinstance(holdings, Unknown):
@@ -100,12 +102,27 @@ def to_close(action: Flatten, symbol: str, venue: Venue, other: Price | None) ->
     size = to_step(position.size - action.keep, market.size_step, Toward.DOWN)
     if size <= 0:
         return Rejected(Reason.NO_POSITION, "no more than what is to stay is held")
-    return position, size, closing_price(position, action.worst, market, other)
+    mark = closing_mark(action.worst, position, venue, rules, other)
+    return position, size, closing_price(position, action.worst, market, mark)
 
 
-def closing_price(position: Position, give: Decimal, market: Market, other: Price | None = None) -> Decimal:
+def closing_mark(give: Decimal, position: Position, venue: Venue, rules: Rules, other: Price | None = None) -> Decimal:
+    """Return the mark from which a close that gives so much counts its worst price.
+
+    A row may lie, and a close by its mark is refused, or matches nothing, for as long as it does. Where another mark
+    contradicts it, or a close was refused already, the venue is asked for its own, and the middle of all counts.
+    """
+    row, told = position.mark, other.value if other else None
+    refused = give > rules.flatten_worst[0]
+    if row is not None and not refused and (told is None or agree(row, told, rules.marks_apart)):
+        return row
+    asked = venue.mark(position.symbol, Urgency.PROTECTIVE)
+    known = [mark for mark in (asked.value if asked else None, told, row) if mark is not None]
+    return median(known) if len(known) > 2 else next(iter(known), position.entry_price)
+
+
+def closing_price(position: Position, give: Decimal, market: Market, mark: Decimal) -> Decimal:
     """Return the worst price a close may fill at: a fraction beyond the mark, on the venue's grid."""
-    mark = position.mark or (other.value if other else position.entry_price)
     return on_grid(mark * (1 - position.side.sign * give), market, farther(position.side))
 
 

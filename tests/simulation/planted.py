@@ -136,8 +136,8 @@ def _cached_size() -> list[Swap]:
     """3.8: a close takes the first size it ever read."""
     true, kept = perform.to_close, dict[tuple[int, str], Any]()
 
-    def naive(action: Any, symbol: str, venue: Any, other: Any) -> Any:
-        found = true(action, symbol, venue, other)
+    def naive(action: Any, symbol: str, venue: Any, *more: Any) -> Any:
+        found = true(action, symbol, venue, *more)
         return kept.setdefault((id(venue), symbol), found) if isinstance(found, tuple) else found
 
     return [(perform, "to_close", naive)]

@@ -12,6 +12,7 @@ import pytest
 from stopkeeper.core.policy import BreakEven, Gain, Trail, TrailKind
 from stopkeeper.core.prices import Flaw
 from stopkeeper.engine import desk as asks
+from stopkeeper.engine.direct import flatten_direct
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sweep import sweep
 from tests.integration.engine.conftest import Desk
@@ -439,6 +440,25 @@ def test_a_bad_price_in_the_position_row_closes_nothing_and_is_counted(market, t
     assert not any(line.startswith("Flatten") for line in market.story())
     if text == "1":
         assert market.ports.prices.counts("main")[Flaw.ONE_SOURCE] > 0
+
+
+@pytest.mark.parametrize("text", ["1", "100000000", "150000"])
+@pytest.mark.parametrize("streamed", [True, False], ids=["with streams", "without"])
+def test_a_close_is_not_held_up_by_a_row_that_lies(market, text, streamed):
+    enter(market)
+    if streamed:
+        market.ports.prices.put("main", {"BTC": D(95000)})
+    market.post("/faults", kind="bad_price", match={"action": "position"}, text=text, delay_ms=60_000)
+    asks.halt(market.ports)
+    assert market.until_booked(seconds=15).exit.reason == "manual_close"
+    assert len([line for line in market.story() if line.startswith("Flatten")]) <= 4
+
+
+@pytest.mark.parametrize("text", ["1", "100000000", "150000"])
+def test_a_direct_close_is_not_held_up_either(market, text):
+    enter(market)
+    market.post("/faults", kind="bad_price", match={"action": "position"}, text=text, delay_ms=60_000)
+    assert flatten_direct(market.ports.venue, (), market.ports.rules, lambda _text: None, pause_s=0.05)
 
 
 def test_a_false_price_on_the_stream_alone_closes_nothing(market):
