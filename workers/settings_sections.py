@@ -138,8 +138,9 @@ class AccountSection(Section):
     )
     orphan_policy: Literal["protect", "adopt", "close", "alert"] = Field(
         default="protect",
-        description="What is done about a position no trade owns: `protect` places a stop for it and tells. "
-        "`adopt`, `close` and `alert` come with a later release.",
+        description="What is done about a position no trade owns: `protect` gives it a stop at `stops.orphan_stop`, "
+        "which stays there; `adopt` lets the account's `trailing` and `breakeven` move that stop; `close` closes it; "
+        "`alert` places nothing and tells until a person acts. What bears an id of ours is ours whatever is said here.",
     )
 
     trailing: TrailRule | None = Field(default=None, description="Instead of `stops.trailing` for this account.")
@@ -157,8 +158,6 @@ class AccountSection(Section):
         one_secret(self, "guardian_private_key")
         if self.private_key is None and self.private_key_file is None:
             raise ValueError("private_key_file: is missing; name the file that holds the agent's private key")
-        if self.orphan_policy != "protect":
-            raise ValueError(f"orphan_policy: {self.orphan_policy} is not there yet, it comes with a later release")
         if self.ws_url is not None and not re.match(r"wss?://[^/\s]+", self.ws_url):
             raise ValueError("ws_url: must begin with ws:// or wss://")
         _key_in_file("private_key_file", self.private_key_file)

@@ -10,7 +10,7 @@ from stopkeeper.core.model import ZERO, Market, Order, OrderKind, Role, Seen, Si
 from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.outstanding import asked_after, hidden
 from stopkeeper.core.record import KeyRecord, Origin, Outstanding, Placed, Sent, Trade
-from stopkeeper.core.rules import Ability, Rules, Switches
+from stopkeeper.core.rules import Ability, OrphanPolicy, Rules, Switches
 from stopkeeper.core.sizing import nearer, on_grid, safe_edge
 from stopkeeper.core.slices import standing
 
@@ -85,6 +85,11 @@ class Case:
     def lifted(self) -> bool:
         """Return whether a person took the stop away, and the time said is not up."""
         return self.trade is not None and self.now < self.trade.off_until_ms
+
+    @property
+    def left_alone(self) -> bool:
+        """Return whether the account's policy is to place nothing for this position: a person is to act."""
+        return self.trade is not None and self.trade.orphan is OrphanPolicy.ALERT
 
     @property
     def mark(self) -> Decimal | None:

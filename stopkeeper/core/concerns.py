@@ -23,7 +23,7 @@ from stopkeeper.core.danger import flatten, surely_naked
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
 from stopkeeper.core.model import Order, Role
-from stopkeeper.core.orphans import covered_at, found_trade
+from stopkeeper.core.orphans import covered_at, found_trade, said_of
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk, Trade
 from stopkeeper.core.sizing import worst_of_stop
@@ -58,7 +58,7 @@ def protection(c: Case) -> Verdict:
     held = c.belief
     if c.trade is None:
         return _take_in(c, held)
-    if c.lifted:
+    if c.lifted or c.left_alone:
         return []
     if not c.orders_known:
         return _blind_stop(c, held)
@@ -99,7 +99,7 @@ def _take_in(c: Case, held: Held) -> Verdict:
     if held.by != "venue" or held.position is None or isinstance(c.seen.position, Unknown):
         return []
     trade = found_trade(c, held, c.seen.position.at_ms, held.size, held.position.entry_price)
-    return [Found(trade, "a position is held that no trade owns")]
+    return [Found(trade, f"a position is held that no trade owns, {said_of(trade)}")]
 
 
 def time_up_ms(trade: Trade | None) -> int | None:
@@ -133,7 +133,9 @@ def _close_part(c: Case, held: Held, ask: CloseAsk) -> Verdict:
 
 def trailing(c: Case) -> Verdict:
     """Another stop is wanted than the one that stands: place it; hygiene takes the old one once it is seen."""
-    if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole or c.lifted:
+    if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole:
+        return []
+    if c.lifted or c.left_alone:
         return []
     held, trade, best = c.belief, c.trade, covered_at(c, c.belief)
     if best is None or c.unseen(Role.STOP) or trade.side is not held.side:
@@ -159,7 +161,7 @@ def _tried_again_ms(trade: Trade, c: Case) -> int:
 def move_due_ms(c: Case, held: Held) -> int | None:
     """Return when a stop that does not stand where or as large as it is wanted may be moved; None = it stands well."""
     trade, best = c.trade, covered_at(c, held)
-    if trade is None or best is None or trade.side is not held.side or c.lifted:
+    if trade is None or best is None or trade.side is not held.side or c.lifted or c.left_alone:
         return None
     stood = trade.sized_ms + c.frame.can.lag_ms
     if c.now < stood and any(not o.whole and o.size > held.size for o in c.cover.stops):

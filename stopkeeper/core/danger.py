@@ -29,7 +29,7 @@ def danger(c: Case) -> Verdict:
         return []  # it is taken in first: that costs one write, and its close is waited for and booked like any other
     if c.frame.switches.halted:
         return flatten(c, held, "manual_close", "the account is halted")
-    if c.lifted or c.unseen(Role.STOP) or not (c.orders_known or surely_naked(trade)):
+    if c.lifted or c.left_alone or c.unseen(Role.STOP) or not (c.orders_known or surely_naked(trade)):
         return []
     return _naked(c, held, trade) if c.naked else _overtaken(c, held, trade)
 

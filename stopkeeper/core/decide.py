@@ -21,6 +21,7 @@ from stopkeeper.core.guard import never_lower
 from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.model import Role, Seen
 from stopkeeper.core.moving import pause_ends_ms, wish_of
+from stopkeeper.core.orphans import orphan_due_ms
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.targets import targets
 
@@ -69,6 +70,9 @@ def rest(case: Case) -> Rest | Again:
         if case.lifted and case.trade is not None:
             due = min(case.trade.off_until_ms + 1, case.now + case.rules.lifted_look_ms)
             return Rest(RestKind.LIFTED, due, "a person lifted the stop; the alarm stays")
+        if case.left_alone and not case.whole:
+            due = orphan_due_ms(case) or case.now + case.rules.lifted_look_ms
+            return Again(due, "a position is held without a whole stop and left alone by the policy: the alarm stays")
         if not case.whole:
             return Again(soon, "a position is held and its cover is not seen")
         if belief.by == "ack":
@@ -87,7 +91,7 @@ def _next_look(case: Case, held: Held) -> int | None:
     trade = case.trade
     if trade is None:
         return None
-    moments = [time_up_ms(trade), move_due_ms(case, held)]
+    moments = [time_up_ms(trade), move_due_ms(case, held), orphan_due_ms(case)]
     if case.sure and wish_of(trade, held, case) is not None:
         moments.append(max(pause_ends_ms(trade, case) + 1, case.now + LOOK_AGAIN_MS))
     if case.entries and trade.signal is not None:
@@ -110,7 +114,9 @@ def _alarms(case: Case) -> tuple[Alarm, ...]:
     key = case.record.key
     trade = case.trade
     if isinstance(case.belief, Held) and trade and trade.naked_since_ms is not None and case.naked:
-        alarms.append(Alarm("naked", f"{key}: naked for {case.now - trade.naked_since_ms} ms"))
+        alone = f"{case.belief.side} {case.belief.size:f} is naked and left alone by the policy; see stopkeeper orphans"
+        for_ms = f"naked for {case.now - trade.naked_since_ms} ms"
+        alarms.append(Alarm("naked", f"{key}: {alone if case.left_alone else for_ms}"))
     if isinstance(case.belief, Held) and trade is None:
         alarms.append(Alarm("orphan", f"{key}: a position is held that no trade owns"))
     if isinstance(case.belief, Held) and trade and case.lifted:

@@ -13,6 +13,7 @@ from stopkeeper.core.outcomes import REPEATS, WIDENS, Accepted, EntryOutcome, Ou
 from stopkeeper.core.outstanding import announced, concluded
 from stopkeeper.core.policy import Policy
 from stopkeeper.core.record import CloseAsk, Cursor, KeyRecord, Placed, Sent, Trade
+from stopkeeper.core.rules import OrphanPolicy
 from stopkeeper.core.trailing import of_the_last_hour
 
 WIDENINGS = 3  # so often a close that found nothing to match is sent again at once
@@ -212,15 +213,39 @@ def move_stop(record: KeyRecord, *, trigger: Decimal, now_ms: int, loosened: boo
         stop_why="",
         loosened=loosened,
         off_until_ms=0,
+        orphan=_cared_for(record.trade),
     )
     return replace(record, trade=trade)
 
 
 def lift_stop(record: KeyRecord, until_ms: int) -> KeyRecord:
     """Note a person's wish to hold without a stop until a time; 0 = the stop is wanted again."""
-    return record if record.trade is None else replace(record, trade=replace(record.trade, off_until_ms=until_ms))
+    if record.trade is None:
+        return record
+    orphan = record.trade.orphan if until_ms else _cared_for(record.trade)
+    return replace(record, trade=replace(record.trade, off_until_ms=until_ms, orphan=orphan))
 
 
 def set_policy(record: KeyRecord, policy: Policy) -> KeyRecord:
     """Note a person's wish for another way in which the stop moves."""
-    return record if record.trade is None else replace(record, trade=replace(record.trade, policy=policy))
+    if record.trade is None:
+        return record
+    return replace(record, trade=replace(record.trade, policy=policy, orphan=_cared_for(record.trade)))
+
+
+def adopt(record: KeyRecord, *, trigger: Decimal, policy: Policy, now_ms: int, by_person: bool) -> KeyRecord:
+    """Note a person's wish that a found position is the account's own: where its stop stands, and how it moves.
+
+    ``by_person`` = the person named the trigger, so that a policy goes on from the next better price only.
+    """
+    if record.trade is None:
+        return record
+    trade = replace(record.trade, orphan=None, policy=policy, stop=trigger)
+    if by_person:
+        trade = replace(trade, stop_moved_by="person", stop_moved_ms=now_ms, stop_why="", loosened=False)
+    return replace(record, trade=trade)
+
+
+def _cared_for(trade: Trade) -> OrphanPolicy | None:
+    """Who says anything of the stop of a position that is left alone wants it to have one."""
+    return OrphanPolicy.PROTECT if trade.orphan is OrphanPolicy.ALERT else trade.orphan

@@ -87,7 +87,7 @@ def _stop_reason(trade: Trade) -> str:
     return "trailing_stop" if trade.stop_moved_by == "policy" else "stop_loss"
 
 
-def _in_order(fills: Iterable[Fill], net: Decimal) -> list[Fill]:
+def in_order(fills: Iterable[Fill], net: Decimal) -> list[Fill]:
     """Sort fills by time; among those of one millisecond let each begin where the one before ended."""
     left = sorted(fills, key=lambda f: (f.time_ms, f.id))
     ordered: list[Fill] = []
@@ -116,7 +116,7 @@ def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: 
     else:
         first = min((f.time_ms for f in mine if reason_of(f, trade, installation) == "entry"), default=None)
         mine = [] if first is None else [f for f in mine if f.time_ms >= first]
-    return _walk(_in_order(mine, opening), opening, found=found)
+    return _walk(in_order(mine, opening), opening, found=found)
 
 
 def _walk(ordered: Sequence[Fill], opening: Decimal, *, found: bool) -> Chain:

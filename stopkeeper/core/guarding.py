@@ -12,6 +12,7 @@ from stopkeeper.core.model import ZERO, Role
 from stopkeeper.core.policy import FIXED
 from stopkeeper.core.record import KeyRecord
 
+LONG_MS = 2_000  # who waits so long does not wait for anything to happen at once
 HOLDING = frozenset({"danger", "protection", "closing", "rest"})  # who waits only for what must not wait long
 
 
@@ -62,6 +63,8 @@ def noted(record: KeyRecord, plan: Plan) -> KeyRecord | None:
     return None
 
 
-def pressing(plan: Plan) -> bool:
+def pressing(plan: Plan, now_ms: int) -> bool:
     """Return whether a key must be looked at again at once: something was done, or is under way and cannot wait."""
-    return bool(plan.actions) or (isinstance(plan.ends, Again) and plan.concern in HOLDING)
+    if plan.actions:
+        return True
+    return isinstance(plan.ends, Again) and plan.concern in HOLDING and plan.ends.due_ms < now_ms + LONG_MS

@@ -14,6 +14,7 @@ _DIGIT_ROLE = {digit: role for role, digit in _ROLE_DIGIT.items()}
 N_MAX = 0xFFFFF
 # These stand in ids at venues: their order is for ever, and there is room for eight.
 CLOSE_REASONS = ("manual_close", "emergency_exit", "time_limit", "stop_loss", "take_profit", "trailing_stop")
+FOUND = "f0d"  # how the id of a trade begins that was found; a signal's does so once in 4096
 _TELLS, _DIGITS = 0x80000, 16  # a close's number: a bit that says it tells its reason, three for the reason, the count
 
 
@@ -71,5 +72,5 @@ def trade_id(installation: str, account: str, signal_id: str) -> str:
 
 
 def found_id(installation: str, key: Key, seen_ms: int) -> str:
-    """Return the id of a trade for a position found at a venue time."""
-    return sha256(f"{installation}|{key}|found|{seen_ms}".encode()).hexdigest()[:12]
+    """Return the id of a trade for a position found at a venue time: it tells that it was, without any record."""
+    return FOUND + sha256(f"{installation}|{key}|found|{seen_ms}".encode()).hexdigest()[: 12 - len(FOUND)]

@@ -21,7 +21,7 @@ from stopkeeper.core.evidence import Chain, follow, reason_of, reason_of_client
 from stopkeeper.core.ids import ClientId, decode
 from stopkeeper.core.model import OVER, ZERO, Lookup, Order, OrderState, Resting, Role, Seen
 from stopkeeper.core.moving import follow_price
-from stopkeeper.core.orphans import best_trigger
+from stopkeeper.core.orphans import best_trigger, fold_orphan
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.outstanding import folded
 from stopkeeper.core.prices import Toward, to_step
@@ -252,7 +252,7 @@ def _fold_belief(case: Case) -> KeyRecord:
     if isinstance(belief, Held):
         trade = _fold_cover(replace(trade, flat_since_ms=None), belief, case, now)
         if belief.by == "venue":
-            trade = _fold_position(trade, belief, case)
+            trade = fold_orphan(_fold_position(trade, belief, case), belief, case)
             trade = follow_price(trade, belief, case)
             trade = _fold_dangers(trade, belief, case)
     elif isinstance(belief, Flat):
@@ -276,9 +276,10 @@ def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
         return trade  # acked a moment ago: neither covered nor naked can be said
     if not case.orders_known and (trade.covered or any(p.role is Role.STOP for p in trade.placed)):
         return trade  # seen or acked once, and nothing is read that denies it
-    if case.lifted or trade.lifted:
+    bare = case.lifted or case.left_alone
+    if bare or trade.lifted:
         # a person's wish: it is counted as naked time, but who wants the stop again has the whole limit to get it
-        trade = replace(_close_naked(trade, now), covered=False, lifted=case.lifted)
+        trade = replace(_close_naked(trade, now), covered=False, lifted=bare)
         return replace(trade, naked_since_ms=now)
     lost = trade.lost_ms
     # a position enlarged by hand has not lost the cover it had

@@ -1,12 +1,29 @@
-"""Positions that no trade owns: what a trade looks like that takes one into our care."""
+"""Positions that no trade owns: whose they are by the ids they bear, by which policy they are kept, and their trade.
 
+Ids go before the policy: what an entry of ours opened, or a stop or target of ours closes, is ours though its record is
+lost, and no policy closes it or leaves it alone.
+"""
+
+from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.believe import Held, covers_alone
-from stopkeeper.core.case import Case
-from stopkeeper.core.ids import found_id
+from stopkeeper.core.case import LOOK_AGAIN_MS, Case
+from stopkeeper.core.evidence import in_order
+from stopkeeper.core.ids import FOUND, decode, found_id
 from stopkeeper.core.model import ZERO, Role, Side
-from stopkeeper.core.record import Origin, Trade
+from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.policy import FIXED
+from stopkeeper.core.record import CloseAsk, Origin, Trade
+from stopkeeper.core.rules import OrphanPolicy
+
+HARSH = (OrphanPolicy.CLOSE, OrphanPolicy.ALERT)  # not for what was in our care before
+_SAID = {
+    None: "kept as the account's own",
+    OrphanPolicy.PROTECT: "protected by the policy",
+    OrphanPolicy.CLOSE: "to be closed by the policy",
+    OrphanPolicy.ALERT: "left alone by the policy, nothing is placed for it",
+}
 
 
 def best_trigger(c: Case, held: Held) -> Decimal | None:
@@ -25,6 +42,91 @@ def covered_at(c: Case, held: Held) -> Decimal | None:
     return (min if held.side is Side.LONG else max)(triggers, default=None)
 
 
+# --- whose it is -----------------------------------------------------------------------------------------------
+
+
+def kept_by(c: Case, held: Held) -> OrphanPolicy | None:
+    """Return the policy by which a position that no trade owns is kept; None = as the account's own."""
+    claimed = _claimed(c, held)
+    if claimed is None:
+        return None
+    policy = c.rules.orphan_policy
+    if policy in HARSH and claimed:
+        return OrphanPolicy.PROTECT
+    return None if policy is OrphanPolicy.ADOPT else policy
+
+
+def _claimed(c: Case, held: Held) -> bool | None:
+    """Return what ids of ours say: None = it is ours, True = we kept it for a stranger before, False = nothing."""
+    known = (c.trade.id, c.trade.before) if c.trade else ()
+    closing = [
+        k.trade
+        for o, k in c.ours
+        if k.role in (Role.STOP, Role.TARGET) and o.side is held.side.opposite and k.trade not in known
+    ]
+    if any(not name.startswith(FOUND) for name in closing) or _entered_by_us(c, held):
+        return None
+    return bool(closing)
+
+
+def _entered_by_us(c: Case, held: Held) -> bool:
+    """Return whether an entry of ours is among the fills since the position was last nothing or on the other side."""
+    if isinstance(c.seen.fills, Unknown):
+        return False
+    mine = False
+    for fill in in_order((f for f in c.seen.fills.value.fills if f.time_ms > c.record.cursor.time_ms), ZERO):
+        if fill.start is not None and fill.start * (fill.start + fill.signed) <= 0:
+            mine = False
+        client = decode(fill.client_id)
+        if client and client.installation == c.frame.installation and client.role is Role.ENTRY:
+            mine = mine or fill.side is held.side
+    return mine
+
+
+def fold_orphan(trade: Trade, held: Held, c: Case) -> Trade:
+    """Keep as the account's own what bears an id of ours after all; ask for the close of what is to be closed.
+
+    That is not before orders and fills were read so late that an id of ours would show: the record may be what is lost.
+    """
+    if trade.origin is Origin.FOUND and trade.first_stop is None and not c.left_alone:
+        trade = replace(trade, first_stop=trade.stop)
+    if trade.orphan is None:
+        return trade
+    claimed = _claimed(c, held)
+    if claimed is None:
+        return replace(trade, orphan=None, policy=c.rules.policy if trade.policy == FIXED else trade.policy)
+    if claimed and trade.orphan in HARSH:
+        return replace(trade, orphan=OrphanPolicy.PROTECT)
+    if trade.orphan is OrphanPolicy.CLOSE and trade.close is None and _ids_would_show(trade, c):
+        return replace(trade, close=CloseAsk("emergency_exit", c.now))
+    return trade
+
+
+def told_from_ms(trade: Trade, lag_ms: int) -> int:
+    """Return the venue time from which on a look shows whatever of ours had to do with a found position."""
+    return trade.created_ms + lag_ms + 1
+
+
+def _ids_would_show(trade: Trade, c: Case) -> bool:
+    orders, fills, since = c.seen.orders, c.seen.fills, told_from_ms(trade, c.frame.can.lag_ms)
+    if isinstance(orders, Unknown) or isinstance(fills, Unknown) or fills.value.since_ms > trade.created_ms:
+        return False
+    return min(orders.at_ms, fills.at_ms) >= since
+
+
+def orphan_due_ms(c: Case) -> int | None:
+    """Return when a found position is to be looked at again, lest an id of ours shows late; None = it is known."""
+    trade = c.trade
+    if trade is None or trade.orphan not in HARSH or trade.close is not None:
+        return None
+    if trade.orphan is OrphanPolicy.ALERT and c.now >= told_from_ms(trade, c.frame.can.lag_ms):
+        return None
+    return max(told_from_ms(trade, c.frame.can.lag_ms), c.now + 2 * LOOK_AGAIN_MS)
+
+
+# --- its trade -------------------------------------------------------------------------------------------------
+
+
 def found_trade(
     c: Case,
     held: Held,
@@ -39,10 +141,12 @@ def found_trade(
     ``fee`` was paid for the opening before any fill that will be counted as its own.
     """
     side = side or held.side
-    standing = best_trigger(c, held)
-    stop = None
-    if side is held.side:
-        stop = standing if standing is not None else c.orphan_stop(held)
+    orphan = kept_by(c, held)
+    stop = best_trigger(c, held)
+    if stop is None and orphan is not OrphanPolicy.ALERT:
+        stop = c.orphan_stop(held)
+    if side is not held.side:
+        stop = None
     return Trade(
         id=found_id(c.frame.installation, c.record.key, seen_ms),
         origin=Origin.FOUND,
@@ -57,4 +161,12 @@ def found_trade(
         explained=abs(opening),
         stop=stop,
         first_stop=stop,
+        policy=c.rules.policy if orphan is None else FIXED,
+        orphan=orphan,
+        before=c.trade.id if c.trade else "",
     )
+
+
+def said_of(trade: Trade) -> str:
+    """Say in words how a found position is kept."""
+    return _SAID[trade.orphan]

@@ -8,6 +8,7 @@ from typing import Literal
 from stopkeeper.core.model import ZERO, Key, MarginMode, Resting, Role, Side, Signal
 from stopkeeper.core.outcomes import Accepted, Outcome, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.policy import FIXED, Policy
+from stopkeeper.core.rules import OrphanPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ class Trade:
     ``lost_ms`` when cover was lost and not by us, ``order_roles`` what each order of ours was for, by venue id or by
     "n" and number, ``*_tried_ms`` when such an effect was last sent, ``refusal`` why it will never enter. A found trade
     begins with ``opening_size`` at ``opening_price``; ``opening_fee`` is what it paid of a fill that ended another.
+    ``orphan`` is the policy by which it is kept while it is nobody's; None = it is the account's own. ``before`` is the
+    trade whose place it took, whose ids claim nothing of it.
 
     Of moving stops: ``first_stop`` is the first trigger (risk is counted from it), ``peak`` the best mark read since
     the entry or since a person last moved the stop, ``moves_ms`` when it was moved within the last hour, ``loosened``
@@ -206,6 +209,8 @@ class Trade:
     beyond: Sighting | None = None
     unsafe: Sighting | None = None
     opening_fee: Decimal = ZERO
+    orphan: OrphanPolicy | None = None
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ class Ability:
 
 
 class OrphanPolicy(StrEnum):
-    """What is done about a position no trade owns."""
+    """What is done about a position no trade owns and no id of ours claims; what each leads to stands in orphans.py."""
 
-    PROTECT = "protect"
-    ADOPT = "adopt"
-    CLOSE = "close"
-    ALERT = "alert"
+    PROTECT = "protect"  # it gets a stop, which stays where it is
+    ADOPT = "adopt"  # it becomes the account's own: its stop moves as the account's stops do
+    CLOSE = "close"  # it gets a stop, and is closed once no id of ours can still show
+    ALERT = "alert"  # nothing is placed: it is shown and told until a person acts
 
 
 @dataclass(frozen=True, slots=True)

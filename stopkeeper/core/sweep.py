@@ -11,6 +11,7 @@ from stopkeeper.core.model import AccountSeen, FillPage, Key, Known, Lookup, See
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.rules import OrphanPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,16 @@ def differences(cases: Iterable[tuple[KeyRecord, Seen, Frame]]) -> tuple[Wake, .
             wakes.append(Wake(record.key, f"{plan.concern}: {plan.actions[0].why}"))
         elif isinstance(plan.ends, Again) or (plan.ends and plan.ends.kind is RestKind.UNPROVEN):
             # an unproven entry has a due time of its own, which a store that went back may have forgotten
-            wakes.append(Wake(record.key, plan.ends.why))
+            if not _told_lately(record, frame):
+                wakes.append(Wake(record.key, plan.ends.why))
         elif doubtful(record, seen, frame.rules):
             wakes.append(Wake(record.key, "its mark is at a stop or target and must be confirmed"))
     return tuple(wakes)
+
+
+def _told_lately(record: KeyRecord, frame: Frame) -> bool:
+    """Return whether a position that is left alone was looked at, and its alarm told, within the last minute."""
+    trade = record.trade
+    if trade is None or trade.orphan is not OrphanPolicy.ALERT or trade.naked_since_ms is None:
+        return False
+    return frame.now_ms < trade.naked_since_ms + frame.rules.lifted_look_ms

@@ -5,7 +5,7 @@ core/guarding.py allows. Once Redis answers it forgets what it learned: workers 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stopkeeper.core.actions import ALL_FIELDS, Book, Cancel, Field, Flatten, Found, PlaceStop, Plan
 from stopkeeper.core.case import LOOK_AGAIN_MS, Frame
@@ -15,6 +15,7 @@ from stopkeeper.core.guarding import alone, copy_of, noted, pressing
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, Key, Seen
 from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Outcome, Throttled, Unknown
+from stopkeeper.core.policy import FIXED
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Rules, Switches
 from stopkeeper.core.sweep import project
@@ -70,7 +71,8 @@ class Guardian:
         mono_ms: int = 0,
     ) -> None:
         self._account, self._installation, self._symbols = account, installation, symbols
-        self._rules, self._times, self._venue, self._spare = rules, times, venue, spare
+        self._rules = replace(rules, policy=FIXED)  # nor does a policy move the stop of what is found meanwhile
+        self._times, self._venue, self._spare = times, venue, spare
         self._say_ = say_
         self._copies = Copies((), Switches(), mono_ms)
         self._outage: _Outage | None = None
@@ -191,7 +193,7 @@ class Guardian:
             outcome = self._do(action, outage.records.get(symbol, record), outage)
             if not isinstance(outcome, Accepted):
                 break
-        return pressing(plan)
+        return pressing(plan, now.now_ms)
 
     def _do(self, action: PlaceStop | Flatten | Cancel, record: KeyRecord, outage: _Outage) -> Outcome:
         """Send one action as a drive does, its notes kept in memory."""
@@ -221,7 +223,7 @@ class Guardian:
     def _tell_note(self, symbol: str, plan: Plan) -> None:
         for action in plan.actions:
             if isinstance(action, Found):
-                self._say(symbol, f"{action.why}: {action.trade.side} {action.trade.opening_size:f} is covered too")
+                self._say(symbol, f"{action.why}: {action.trade.side} {action.trade.opening_size:f}")
             elif isinstance(action, Book):
                 self._say(symbol, f"closed, to be booked once Redis is back: {action.why}")
 

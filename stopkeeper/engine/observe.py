@@ -14,7 +14,7 @@ from stopkeeper.core.moving import needs_candles
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Trade
-from stopkeeper.core.rules import Rules
+from stopkeeper.core.rules import OrphanPolicy, Rules
 from stopkeeper.core.sweep import project
 from stopkeeper.core.trailing import average_true_range
 from stopkeeper.engine.ports import Ports, Urgency, Venue
@@ -181,11 +181,15 @@ def awaits_fills(record: KeyRecord) -> bool:
 
 
 def asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
-    """Fills are read where something changed: a position that is not what we last knew."""
+    """Fills are read where something changed: a position that is not what we last knew, or that no trade owns."""
     trade = record.trade
-    if trade is None or isinstance(seen.holdings, Unknown):
+    if isinstance(seen.holdings, Unknown):
         return False
     position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
+    if trade is None:
+        return position is not None
+    if trade.orphan is OrphanPolicy.CLOSE and trade.close is None:
+        return True  # whether it is ours after all is told by fills too
     return position is None or position.side is not trade.side or position.size != trade.explained
 
 

@@ -17,6 +17,7 @@ from stopkeeper.core.actions import (
 )
 from stopkeeper.core.effects import announce, booked, conclude
 from stopkeeper.core.ledger import LedgerLine
+from stopkeeper.core.orphans import said_of
 from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Outcome, Throttled, Unknown
 from stopkeeper.core.record import KeyRecord, Prepared, Trade
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, Urgency
@@ -29,10 +30,12 @@ def perform(action: Action, record: KeyRecord, lease: Lease, ports: Ports) -> tu
     """Perform an action and return the record as saved with the outcome. Raises LeaseLost, StoreGone."""
     match action:
         case Found(trade, why):
-            _journal(ports, record, "found", f"{why}: {trade.side} {trade.opening_size:f}", trade=trade.id)
+            _found(trade, why, record, ports)
             return ports.records.save(replace(record, trade=trade), lease), Accepted()
         case Refuse(why, successor):
             _journal(ports, record, "refused", why, trade=record.trade.id if record.trade else "")
+            if successor is not None:
+                _found(successor, f"a position that this signal did not open, {said_of(successor)}", record, ports)
             return ports.records.save(replace(record, trade=successor), lease, refused=why), Accepted()
         case Book():
             return _book(action, record, lease, ports)
@@ -42,6 +45,10 @@ def perform(action: Action, record: KeyRecord, lease: Lease, ports: Ports) -> tu
             return _effect(action, None, record, lease, ports)
         case _:
             assert_never(action)
+
+
+def _found(trade: Trade, why: str, record: KeyRecord, ports: Ports) -> None:
+    _journal(ports, record, "found", f"{why}: {trade.side} {trade.held:f}", trade=trade.id)
 
 
 def _effect(
@@ -118,6 +125,9 @@ def _book(action: Book, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[
     net = f"{exit_.realized_pnl:+.2f} USD net of {exit_.fees:.2f} fees"
     text = f"{exit_.reason} at {exit_.exit_price}: {net}; {action.why}"
     _journal(ports, record, "booked", text, trade=trade.id, evidence=exit_.evidence)
+    if action.successor is not None:
+        why = f"a position is held after the trade has ended, {said_of(action.successor)}"
+        _found(action.successor, why, record, ports)
     return saved, Accepted()
 
 

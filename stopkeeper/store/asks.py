@@ -13,11 +13,13 @@ from typing import Literal
 
 from stopkeeper.core.policy import FIXED, Policy
 from stopkeeper.core.record import CloseAsk, Goal, KeyRecord, Trade
+from stopkeeper.core.rules import OrphanPolicy
 
 WISHES = (  # what is meant together
     ("stop", "stop_moved_by", "stop_moved_ms", "stop_why", "loosened"),
     ("off_until_ms",),
     ("policy",),
+    ("orphan",),
     ("targets",),
     ("close",),
 )
@@ -47,6 +49,7 @@ class Wish:
     loosened: bool = False
     off_until_ms: int = 0
     policy: Policy = FIXED
+    orphan: OrphanPolicy | None = None
     targets: tuple[Goal, ...] = ()
     close: CloseAsk | None = None
     kind: Literal["wish"] = "wish"

@@ -56,7 +56,7 @@ BAD = [
     ("leverage beyond", text_of({"leverage": "51"}), "leverage"),
     ("leverage broken", text_of({"leverage": "2.5"}), "leverage"),
     ("unknown margin mode", text_of({"margin_mode": '"both"'}), "margin_mode"),
-    ("orphan policy not there yet", text_of({"orphan_policy": '"close"'}), "orphan_policy"),
+    ("unknown orphan policy", text_of({"orphan_policy": '"ignore"'}), "orphan_policy"),
     ("url without a scheme", text_of({"base_url": '"localhost:80"'}), "base_url"),
     ("stream url over http", text_of({"ws_url": '"http://x"'}), "ws_url"),
     ("a key nobody knows", text_of({"leverge": "5"}), "leverge"),

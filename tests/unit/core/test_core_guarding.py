@@ -171,11 +171,11 @@ def test_a_flip_is_covered_in_two_steps_of_one_round() -> None:
 def test_only_what_cannot_wait_presses() -> None:
     naked, covered = seen(position()), seen(position(), (stop(),))
     waits = record(held_trade(covered=False, stop_tried_ms=NOW - 100))
-    assert pressing(decide(waits, naked, frame(), alone))
-    assert pressing(decide(record(held_trade(covered=False)), naked, frame(), alone))
-    assert not pressing(decide(record(held_trade()), covered, frame(), alone))
+    assert pressing(decide(waits, naked, frame(), alone), NOW)
+    assert pressing(decide(record(held_trade(covered=False)), naked, frame(), alone), NOW)
+    assert not pressing(decide(record(held_trade()), covered, frame(), alone), NOW)
     flat = seen(None, (target(),), (ENTRY_FILL, fill("c", "-1", "99", NOW - 9_000, "1")))
-    assert not pressing(decide(record(held_trade(held=D(0))), flat, frame(), alone))
+    assert not pressing(decide(record(held_trade(held=D(0))), flat, frame(), alone), NOW)
 
 
 def test_blind_it_places_a_stop_only_where_none_was_ever_seen() -> None:

@@ -181,7 +181,12 @@ def test_an_account_is_cut_to_a_symbol() -> None:
         ("flat", record(), seen(), None),
         ("blind", record(), seen(DOWN), None),
         ("naked", record(held_trade()), seen(position()), "protection: the position is naked"),
-        ("orphan", record(), seen(position()), "protection: a position is held that no trade owns"),
+        (
+            "orphan",
+            record(),
+            seen(position()),
+            "protection: a position is held that no trade owns, protected by the policy",
+        ),
         ("litter", record(), seen(None, (stop(),)), "hygiene: nothing is held that needs it"),
         (
             "fired",

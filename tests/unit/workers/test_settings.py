@@ -49,7 +49,7 @@ FAULTS = [
     ({MAIN + "leverage": "2.5"}, MAIN + "leverage", "whole number"),
     ({MAIN + "leverage": "true"}, MAIN + "leverage", "whole number"),
     ({MAIN + "margin_mode": '"both"'}, MAIN + "margin_mode", "'isolated' or 'cross'"),
-    ({MAIN + "orphan_policy": '"close"'}, MAIN + "orphan_policy", "not there yet"),
+    ({MAIN + "orphan_policy": '"ignore"'}, MAIN + "orphan_policy", "protect"),
     ({MAIN + "leverag": "3"}, MAIN + "leverag", "did you mean leverage?"),
     ({"accounts.Main.venue": '"hyperliquid"'}, "accounts.Main.wallet_address", "is missing"),
     ({"risk.max_open_trades": "0"}, "risk.max_open_trades", "at least 1"),
