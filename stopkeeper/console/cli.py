@@ -17,6 +17,7 @@ from stopkeeper.console.commands import (
     alerting,
     inspecting,
     looking,
+    orphaning,
     running,
     saving,
     stopping,
@@ -101,7 +102,7 @@ def build(backend: Backend) -> Root:
 
     assert isinstance(root, Root)  # for the type checker: click.group returns what cls says
     root.backend = backend
-    for module in (running, trading, stopping, saving, looking, accounting, switching, inspecting, alerting):
+    for module in (running, trading, stopping, saving, looking, orphaning, accounting, switching, inspecting, alerting):
         for item in module.COMMANDS:
             root.add_command(item)
     return root

@@ -96,7 +96,7 @@ _POSITION = (
     "trade_id", "account", "symbol", "side", "phase", "size", "entry_price", "stop_price", "stop_order_id",
     "stop_verified_at_ms", "target_price", "naked_ms", "unrealized_pnl",
 )  # fmt: skip
-_HELD = ("targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until_ms", "limit_price")
+_HELD = ("targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until_ms", "limit_price", "orphan")
 _TRADE = ("exit_price", "exit_reason", "exit_evidence", "realized_pnl", "fees", "opened_at_ms", "closed_at_ms")
 _CORRECTION = ("revision", "complete")
 
@@ -128,7 +128,9 @@ def show_positions(session: Session, rows: Sequence[PositionRow], empty: str = "
 
 
 def _position_cells(row: PositionRow, now: int) -> tuple[str, ...]:
-    phase = words.styled("bold red", row.phase) if row.phase in BARE else str(row.phase)
+    phase = row.phase if row.orphan is None else f"{row.phase} orphan"
+    if row.phase in BARE:
+        phase = words.styled("bold red", phase)
     return (
         row.account,
         row.symbol,

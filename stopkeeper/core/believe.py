@@ -135,24 +135,45 @@ class Cover:
     wrong: tuple[str, ...] = ()
 
 
-def fault_of(order: Order, held: Side, rules: Rules) -> str | None:
+class FaultKind(StrEnum):
+    """What may be wrong with a stop."""
+
+    NOT_MARKET = "not_market"
+    WRONG_SIDE = "wrong_side"
+    NOT_REDUCE_ONLY = "not_reduce_only"
+    FIRED = "fired"
+    NOT_MARK_TRIGGERED = "not_mark_triggered"
+    NO_TRIGGER = "no_trigger"
+    WORST_TOO_NEAR = "worst_too_near"
+
+
+@dataclass(frozen=True, slots=True)
+class StopFault:
+    """What keeps a live order from being a protective stop, and the same in words."""
+
+    kind: FaultKind
+    text: str
+
+
+def fault_of(order: Order, held: Side, rules: Rules) -> StopFault | None:
     """Say what keeps a live order from being a protective stop, or None: the read-back."""
     if order.kind is not OrderKind.STOP_MARKET:
-        return f"it is a {order.kind}"
+        return StopFault(FaultKind.NOT_MARKET, f"it is a {order.kind}")
     if order.side is held:
-        return "it is on the wrong side"
+        return StopFault(FaultKind.WRONG_SIDE, "it is on the wrong side")
     if not order.reduce_only and not order.whole:
-        return "it is not reduce-only"
+        return StopFault(FaultKind.NOT_REDUCE_ONLY, "it is not reduce-only")
     if order.fired:
-        return "it has fired"
+        return StopFault(FaultKind.FIRED, "it has fired")
     if not order.mark_triggered:
-        return "it is not triggered by the mark price"
+        return StopFault(FaultKind.NOT_MARK_TRIGGERED, "it is not triggered by the mark price")
     if order.trigger is None:
-        return "it has no trigger"
+        return StopFault(FaultKind.NO_TRIGGER, "it has no trigger")
     if order.price is not None:
         room = (order.trigger - order.price) * held.sign
         if room < order.trigger * rules.stop_worst / 2:
-            return f"its worst price {order.price} is too near its trigger {order.trigger}"
+            text = f"its worst price {order.price} is too near its trigger {order.trigger}"
+            return StopFault(FaultKind.WORST_TOO_NEAR, text)
     return None
 
 
@@ -167,7 +188,7 @@ def cover(held: Held, orders: Iterable[Order], rules: Rules, can: Ability) -> Co
         if fault is None:
             stops.append(order)
         else:
-            wrong.append(f"stop {order.id}: {fault}")
+            wrong.append(f"stop {order.id}: {fault.text}")
     size = sum((held.size if order.whole else order.size for order in stops), ZERO)
     enough = size >= held.size if can.oversize_covers else size == held.size or any(o.whole for o in stops)
     kind = CoverKind.WHOLE if enough and stops else CoverKind.SUM if stops else CoverKind.NONE

@@ -255,16 +255,29 @@ def has_entered(trade: Trade | None, chain: Chain) -> bool:
     return any(isinstance(s.outcome, Accepted) and s.outcome.filled > 0 for s in trade.sent)
 
 
+def owned(order: Order, frame: Frame) -> ClientId | None:
+    """Return the client id of an order of ours, or of an installation taken over before which it was placed, or None.
+
+    What a dead installation places after it was taken over is not ours: it lives.
+    """
+    return owned_by(order, frame.installation, frame.switches)
+
+
+def owned_by(order: Order, installation: str, switches: Switches) -> ClientId | None:
+    """Return the same for an installation and its switches."""
+    client = decode(order.client_id)
+    if client is None or client.installation == installation:
+        return client
+    heir = any(name == client.installation and order.placed_ms <= until for name, until in switches.inherited)
+    return client if heir else None
+
+
 def build(record: KeyRecord, seen: Seen, frame: Frame) -> Case:
     """Work a case out."""
     chain = follow(record.trade, seen.fills, frame.installation)
     belief = believe(record, seen, chain, frame.can.lag_ms)
     live = () if isinstance(seen.orders, Unknown) else seen.orders.value
-    ours = tuple(
-        (order, client)
-        for order in live
-        if (client := decode(order.client_id)) is not None and client.installation == frame.installation
-    )
+    ours = tuple((order, client) for order in live if (client := owned(order, frame)) is not None)
     going = {order for order, _ in record.canceled}  # shown for a lag after its cancel: no cover to count on
     staying = [order for order in live if order.id not in going]
     judged = cover(belief, staying, frame.rules, frame.can) if isinstance(belief, Held) else NONE

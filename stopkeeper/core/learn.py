@@ -13,6 +13,7 @@ from stopkeeper.core.case import (
     build,
     entry_id,
     has_entered,
+    owned,
     shown,
     stop_id,
     viewed_ms,
@@ -98,8 +99,8 @@ def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
         return record
     trade, n = record.trade, record.n
     for order in seen.orders.value:
-        client = decode(order.client_id)
-        if client is None or client.installation != frame.installation:
+        client = owned(order, frame)
+        if client is None:
             continue
         if client.role in (Role.STOP, Role.TARGET):  # an entry's number counts attempts, a close's carries its reason
             n = max(n, client.n)

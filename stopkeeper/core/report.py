@@ -55,6 +55,7 @@ class PositionRow:
     stop_off_until_ms: int | None = None
     limit_price: Decimal | None = None
     why: str = ""
+    orphan: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,15 @@ def position_row(record: KeyRecord, seen: Seen, frame: Frame) -> PositionRow | N
         stop_moves_last_hour=len(of_the_last_hour(trade.moves_ms, case.now)) if trade else 0,
         stop_off_until_ms=trade.off_until_ms if trade and case.lifted else None,
         limit_price=next((s.terms.worst_price for s in trade.sent if s.rests), None) if trade and not held else None,
+        orphan=_orphan(case, held),
     )
+
+
+def _orphan(case: Case, held: Held | None) -> str | None:
+    """Return the policy a position is kept by that is nobody's; None = it is the account's own."""
+    if case.trade is not None:
+        return case.trade.orphan
+    return case.rules.orphan_policy if held else None
 
 
 def _targets(case: Case, held: Held | None) -> tuple[Goal, ...]:

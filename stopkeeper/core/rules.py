@@ -83,8 +83,12 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """What a person has switched: read by decide at the moment of send."""
+    """What a person has switched: read by decide at the moment of send.
+
+    ``inherited`` are dead installations whose orders, placed until a venue time, are taken for our own.
+    """
 
     paused: bool = False
     halted: bool = False
     barred: str = ""
+    inherited: tuple[tuple[str, int], ...] = ()

@@ -4,14 +4,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stopkeeper.core.actions import Again, RestKind
-from stopkeeper.core.case import Frame, doubtful
+from stopkeeper.core.case import Frame, doubtful, owned_by
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, FillPage, Key, Known, Lookup, Seen
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import KeyRecord
-from stopkeeper.core.rules import OrphanPolicy
+from stopkeeper.core.rules import OrphanPolicy, Switches
+
+
+def claimed_symbols(seen: AccountSeen, installation: str, switches: Switches) -> frozenset[str]:
+    """Return the symbols on which an order of ours lives: they are looked after, also where none trades them now."""
+    orders = () if isinstance(seen.orders, Unknown) else seen.orders.value
+    return frozenset(order.symbol for order in orders if owned_by(order, installation, switches))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from uuid import uuid4
 
 from stopkeeper.core import effects
 from stopkeeper.core.actions import ALL_FIELDS, Field, Rest, RestKind
-from stopkeeper.core.audit import OTHER_LIVE, Breach, Orphan, breaches, orphans_of
+from stopkeeper.core.audit import OTHER_LIVE, Breach, breaches
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, LOOK_AGAIN_MS, Case, build
 from stopkeeper.core.ids import trade_id
+from stopkeeper.core.inventory import Orphan, orphans_of
 from stopkeeper.core.model import AccountSeen, Key, Side, Signal
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import BreakEven, Policy, Trail
@@ -106,28 +107,35 @@ def _digest(signal: Signal) -> str:
 def ask_close(key: Key, ports: Ports, *, reason: str = "manual_close", keep_fraction: Decimal = Decimal(0)) -> None:
     """Ask for a position, or a part of it, to be closed. Raises Refused if nothing is open."""
     market_of(key.symbol, ports)
-    record = ports.records.load(key)
-    if record.trade is None:
-        if _row(key, ports) is None:
-            raise Refused("symbol", key.symbol, "no position and no trade is open on it", "see stopkeeper positions")
-        drive(key, ports)  # a position no trade owns yet: take it in, so that the wish has a trade to stand on
-        if ports.records.load(key).trade is None:
-            raise VenueAway(f"{key} is being driven by another process and has no trade yet: ask again in a moment")
+    taken_in(key, ports)
     ask = CloseAsk(reason, ports.venue.now_ms(), keep_fraction)
     ports.records.request(key, partial(effects.ask_close, ask=ask))
     what = "close all" if keep_fraction == 0 else f"close all but {keep_fraction * 100:f}%"
     ports.journal.write(ports.account, key.symbol, "asked", what)
 
 
+def taken_in(key: Key, ports: Ports) -> Trade:
+    """Return the key's trade; a position no trade owns yet is taken in, so that a wish has a trade to stand on.
+
+    Raises Refused where nothing is open, VenueAway where it could not be taken in.
+    """
+    trade = ports.records.load(key).trade
+    if trade is None:
+        if row_of(key, ports) is None:
+            raise Refused("symbol", key.symbol, "no position and no trade is open on it", "see stopkeeper positions")
+        drive(key, ports)
+        trade = ports.records.load(key).trade
+    if trade is None:
+        raise VenueAway(f"{key} is being driven by another process and has no trade yet: ask again in a moment")
+    return trade
+
+
 def move_stop(key: Key, price: Decimal, ports: Ports, *, loosen: bool = False) -> PositionRow:
     """Move a position's stop. Raises Refused on the wrong side, or where it would be loosened and nobody said so."""
     market = market_of(key.symbol, ports)
     row, side = _driven(key, ports)
-    trigger, mark = on_grid(price, market, nearer(side)), mark_at_door(key.symbol, ports).value
-    if (mark - trigger) * side.sign <= 0:
-        where = "below" if side.sign > 0 else "above"
-        reason = f"the stop of a {side} must be {where} the price {mark:f}"
-        raise Refused("to", f"{price:f}", reason, f"give a stop {where} it, or close the position")
+    trigger = on_grid(price, market, nearer(side))
+    check_side("to", trigger, side, mark_at_door(key.symbol, ports).value)
     if not loosen and row.stop_price is not None and (trigger - row.stop_price) * side.sign < 0:
         reason = f"that would loosen the stop, which stands at {row.stop_price:f}"
         raise Refused("to", f"{price:f}", reason, "a stop only moves towards the price, unless you add --loosen")
@@ -135,6 +143,15 @@ def move_stop(key: Key, price: Decimal, ports: Ports, *, loosen: bool = False) -
     ports.records.request(key, change)
     ports.journal.write(ports.account, key.symbol, "asked", f"stop to {trigger:f}{', loosened' if loosen else ''}")
     return replace(row, stop_price=trigger)
+
+
+def check_side(field: str, trigger: Decimal, side: Side, mark: Decimal) -> None:
+    """Refuse a stop that the price has passed. Raises Refused."""
+    if (mark - trigger) * side.sign > 0:
+        return
+    where = "below" if side.sign > 0 else "above"
+    reason = f"the stop of a {side} must be {where} the price {mark:f}"
+    raise Refused(field, f"{trigger:f}", reason, f"give a stop {where} it, or close the position")
 
 
 def lift_stop(key: Key, for_ms: int, ports: Ports) -> PositionRow:
@@ -166,7 +183,7 @@ def set_policy(key: Key, ports: Ports, *, trail: Trail | None, breakeven: BreakE
 
 def _driven(key: Key, ports: Ports) -> tuple[PositionRow, Side]:
     """Return the row of a position that a trade drives, and its side. Raises Refused."""
-    row = _row(key, ports)
+    row = row_of(key, ports)
     if row is None or row.size is None:
         raise Refused("symbol", key.symbol, "no position is held on it", "see stopkeeper positions")
     trade = _case(key, ports).trade
@@ -261,7 +278,8 @@ def _rows(ports: Ports, seen: AccountSeen) -> tuple[PositionRow, ...]:
     return tuple(row for row in rows if row is not None)
 
 
-def _row(key: Key, ports: Ports) -> PositionRow | None:
+def row_of(key: Key, ports: Ports) -> PositionRow | None:
+    """Return the row of a key that holds or trades something, or None."""
     return next((row for row in positions(ports) if row.symbol == key.symbol), None)
 
 
@@ -301,6 +319,12 @@ def other_installation(ports: Ports) -> str | None:
 
 
 def orphans(ports: Ports) -> tuple[Orphan, ...]:
-    """Return positions no signal of ours opened, and orders of ours that no trade owns."""
+    """Return all that no trade owns: positions, orders of ours, of other installations, of strangers.
+
+    Raises VenueAway where positions or open orders could not be read: an empty list would say too much.
+    """
     seen = look(ports, ALL_FIELDS, cached(ports, {})[0], Urgency.ORDINARY)
-    return orphans_of(cases(ports, seen))
+    for field in (seen.holdings, seen.orders):
+        if isinstance(field, Unknown):
+            raise VenueAway(f"{ports.account} could not be read: {field.why}")
+    return orphans_of(ports.account, seen, cases(ports, seen), ports.symbols)

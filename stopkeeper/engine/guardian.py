@@ -18,7 +18,7 @@ from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Outcome, Th
 from stopkeeper.core.policy import FIXED
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Rules, Switches
-from stopkeeper.core.sweep import project
+from stopkeeper.core.sweep import claimed_symbols, project
 from stopkeeper.engine.observe import asks_fills, awaits_fills, confirmed, look_ups, merged, read_account
 from stopkeeper.engine.ports import Times, Urgency, Venue
 from stopkeeper.engine.sending import permit_for, say, send, to_close, told
@@ -103,7 +103,8 @@ class Guardian:
             self._once(outage, "", "markets", "nothing can be done: the venue's list of markets cannot be read")
             return CALM_MS
         pause_ms = CALM_MS
-        for symbol in sorted({*self._symbols, *outage.records} & markets):
+        claimed = claimed_symbols(outage.seen, self._installation, copies.switches)
+        for symbol in sorted({*self._symbols, *outage.records, *claimed} & markets):
             if self._venue.now_ms() - outage.looked_ms > self._times.http_ms:
                 self._look(outage)  # what was done for other keys took long
             if self._is_over(outage):

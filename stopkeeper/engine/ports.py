@@ -288,6 +288,9 @@ class Flags(Protocol):
     ) -> None:
         """Set what is given and leave the rest, in one write: a halt must not be lost to a bar noted beside it."""
 
+    def inherit(self, account: str, installation: str, until_ms: int) -> None:
+        """Take the orders another installation placed until a venue time for our own, from now on."""
+
 
 class NonceSource(Protocol):
     """The counters behind nonces, one per signer address, shared by all processes."""

@@ -6,7 +6,7 @@ from stopkeeper.core.actions import ALL_FIELDS
 from stopkeeper.core.case import Frame
 from stopkeeper.core.model import AccountSeen, Key, Seen
 from stopkeeper.core.record import KeyRecord
-from stopkeeper.core.sweep import Wake, differences, project
+from stopkeeper.core.sweep import Wake, claimed_symbols, differences, project
 from stopkeeper.engine.observe import cached, frame, look, mark_of
 from stopkeeper.engine.ports import Ports, Urgency
 
@@ -23,11 +23,12 @@ def sweep(ports: Ports, max_age_ms: int = 0) -> tuple[Wake, ...]:
 
 
 def cases(ports: Ports, seen: AccountSeen) -> list[tuple[KeyRecord, Seen, Frame]]:
-    """Return record, observation and circumstances of every key of the account that is configured or has a record."""
+    """Return record, look and circumstances of every key that is configured, has a record or an order of ours."""
     records = {record.key.symbol: record for record in ports.records.all(ports.account)}
     markets = ports.venue.markets()
     result = []
-    for symbol in sorted({*ports.symbols, *records} & set(markets)):
+    claimed = claimed_symbols(seen, ports.installation, ports.flags.read(ports.account))
+    for symbol in sorted({*ports.symbols, *records, *claimed} & set(markets)):
         record = records.get(symbol) or ports.records.load(Key(ports.account, symbol))
         streamed = mark_of(symbol, ports, ask=False)
         result.append((record, replace(project(seen, symbol, streamed), second=streamed), frame(ports, record)))

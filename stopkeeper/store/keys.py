@@ -72,7 +72,13 @@ TABLE = (
     KeyKind("sk:marks:<account>", "hash", "for ever", "symbol -> price|Redis ms when it came|venue ms, if told"),
     KeyKind("sk:flaws:<account>", "hash", "for ever", "flaw -> how often a price had it"),
     KeyKind("sk:heard", "hash", "for ever", "account -> 1|Redis ms when the feed last found its streams alive|"),
-    KeyKind("sk:switches:<account>", "hash", "for ever", "paused, halted: 1 or empty; barred: the venue's words"),
+    KeyKind(
+        "sk:switches:<account>",
+        "hash",
+        "for ever",
+        "paused, halted: 1 or empty; barred: the venue's words; "
+        "inherited:<installation>: venue ms until which its orders are ours",
+    ),
     KeyKind("sk:nonce:<signer>", "string", "for ever", "the last nonce minted for a signer address"),
     KeyKind("sk:budget:<limit>", "hash", "twice its period", "tokens left, at (Redis ms)"),
     KeyKind("sk:text:<name>", "string", "as the writer says", "a cached text, like a venue's market list"),

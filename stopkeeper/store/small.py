@@ -10,6 +10,7 @@ from stopkeeper.store.wire import Wire, time_ms
 
 NONCE_AHEAD_MS = 10_000
 ON = "1"
+HEIR = "inherited:"
 
 
 def checked_weight(limit: str, weight: int, capacity: int, reserve: int) -> None:
@@ -75,7 +76,9 @@ class RedisFlags:
     def read(self, account: str) -> Switches:
         """Return what is switched; nothing is where nothing was set. Raises StoreGone."""
         stored = self._wire.read("HGETALL", keys.switches(account)) or {}
-        return Switches(stored.get("paused") == ON, stored.get("halted") == ON, stored.get("barred", ""))
+        inherited = sorted((n.removeprefix(HEIR), int(ms)) for n, ms in stored.items() if n.startswith(HEIR))
+        on = (stored.get("paused") == ON, stored.get("halted") == ON)
+        return Switches(*on, stored.get("barred", ""), tuple(inherited))
 
     def change(
         self, account: str, *, paused: bool | None = None, halted: bool | None = None, barred: str | None = None
@@ -86,6 +89,10 @@ class RedisFlags:
         fields = [part for name, text in texts.items() if given[name] is not None for part in (name, text)]
         if fields:
             self._wire.confirmed("HSET", keys.switches(account), *fields)
+
+    def inherit(self, account: str, installation: str, until_ms: int) -> None:
+        """Take the orders another installation placed until then for our own, confirmed on disk. Raises StoreGone."""
+        self._wire.confirmed("HSET", keys.switches(account), f"{HEIR}{installation}", until_ms)
 
 
 class RedisNonces:

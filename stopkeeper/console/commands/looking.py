@@ -1,4 +1,4 @@
-"""Commands that read what is: positions, trades, journal, locks, orphans. They change nothing."""
+"""Commands that read what is: positions, trades, journal, locks. They change nothing."""
 
 import time
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from stopkeeper.console import rows, shapes, words
-from stopkeeper.console.failures import Declined, Exit
-from stopkeeper.console.session import Session, command, common_options, now_ms
+from stopkeeper.console.failures import Exit
+from stopkeeper.console.session import Session, command
 from stopkeeper.core.report import trade_row
 from stopkeeper.engine import desk
 from stopkeeper.engine.ports import Ports
@@ -148,50 +148,4 @@ def _place(lock: Lock) -> str:
     return f"{lock.account}, leading {lock.symbol[1:]}" if leads else f"{lock.account}:{lock.symbol}"
 
 
-class Orphans(click.Group):
-    """``orphans`` alone lists; its later verbs say that they are not there yet."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Refuse the verbs of a later release plainly."""
-        if args and args[0] in ("adopt", "close"):
-            hint = "the policy protect covers what is found; stopkeeper close closes it"
-            raise Declined(f"{args[0]} is not there yet in this release", field="orphans", hint=hint)
-        return super().resolve_command(ctx, args)
-
-
-@click.group("orphans", cls=Orphans, invoke_without_command=True, params=common_options())
-@click.pass_context
-def orphans(context: click.Context) -> int | None:
-    """List what no trade owns.
-
-    \b
-    Example:
-      stopkeeper orphans list --json
-    """
-    return _orphans(context.obj, None) if context.invoked_subcommand is None else None
-
-
-@command("list", short_help="List positions and orders no trade owns.", example="stopkeeper orphans list main")
-@click.argument("account", required=False)
-def orphans_list(session: Session, *, account: str | None) -> int:
-    """List positions and orders no trade owns."""
-    return _orphans(session, account)
-
-
-orphans.add_command(orphans_list)
-
-
-def _orphans(session: Session, account: str | None) -> int:
-    found = [each for name in session.chosen(account) for each in desk.orphans(session.house.ports(name))]
-    if session.json:
-        session.give(found)
-    else:
-        now = now_ms()
-        cells = [(each.account, each.symbol, each.kind, each.what, words.ago(each.since_ms, now)) for each in found]
-        session.table(("account", "symbol", "kind", "what", "since"), cells, empty="no orphans")
-    return Exit.OK
-
-
-COMMANDS = (positions, trades, journal, locks, orphans)
+COMMANDS = (positions, trades, journal, locks)

@@ -162,15 +162,22 @@ def close(session: Session, *, account: str, symbol: str, part: str | None, wait
         else:
             rows.show_positions(session, [left])
         return Exit.OK
-    if seconds is None or keep:
+    return closed(session, key, ports, trade_id, seconds=None if keep else seconds, part=part)
+
+
+def closed(
+    session: Session, key: Key, ports: Ports, trade_id: str, *, seconds: float | None, part: str | None = None
+) -> int:
+    """Tell that a trade is being closed; with ``seconds`` wait for its booking first, and tell of that."""
+    if seconds is None:
         if session.json:
-            session.give({"trade_id": trade_id, "account": account, "symbol": key.symbol, "state": "closing"})
+            session.give({"trade_id": trade_id, "account": key.account, "symbol": key.symbol, "state": "closing"})
         session.say(f"closing {key}{f' ({part})' if part else ''}: trade {trade_id}")
         return Exit.OK
     row, why = rows.until(partial(_closed, trade_id, ports), seconds, f"the close of {key}")
     if row is None:
         if session.json:
-            session.give({"trade_id": trade_id, "account": account, "symbol": key.symbol, "state": Phase.REFUSED})
+            session.give({"trade_id": trade_id, "account": key.account, "symbol": key.symbol, "state": Phase.REFUSED})
         session.say(f"{key}: the entry is cancelled, nothing was held: {why}")
         return Exit.OK
     if session.json:

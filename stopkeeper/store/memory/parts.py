@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -152,7 +153,15 @@ class MemoryFlags:
                 now.paused if paused is None else paused,
                 now.halted if halted is None else halted,
                 now.barred if barred is None else barred,
+                now.inherited,
             )
+
+    def inherit(self, account: str, installation: str, until_ms: int) -> None:
+        """Take the orders another installation placed until then for our own. Raises StoreGone."""
+        with self._world.using() as state:
+            now = state.switches.get(account, Switches())
+            inherited = {**dict(now.inherited), installation: until_ms}
+            state.switches[account] = replace(now, inherited=tuple(sorted(inherited.items())))
 
 
 class MemoryNonces:

@@ -94,6 +94,15 @@ def test_switches_are_an_accounts(rig: Any, store: Store) -> None:
     assert store.flags.read("other") == Switches()
 
 
+def test_whose_orders_are_taken_over_is_kept_beside_the_switches(rig: Any, store: Store) -> None:
+    store.flags.inherit("main", "fffff", 1_000)
+    store.flags.change("main", paused=True)
+    store.flags.inherit("main", "00000", 5)
+    store.flags.inherit("main", "fffff", 2_000)
+    assert rig.process().flags.read("main") == Switches(paused=True, inherited=(("00000", 5), ("fffff", 2_000)))
+    assert store.flags.read("other") == Switches()
+
+
 def test_nonces_are_unique_across_threads_and_never_fall(rig: Any, store: Store) -> None:
     stores = [store, rig.process()]
     with ThreadPoolExecutor(8) as pool:

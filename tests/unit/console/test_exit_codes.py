@@ -9,6 +9,7 @@ from tests.unit.console.conftest import FakeBackend, FakeHouse, Run
 
 OPEN = ("open", "main", "BTC", "long")
 GOOD = ("--size", "0.01", "--stop", "2%")
+ADOPT = ("orphans", "adopt", "main", "BTC")
 
 # description, words, the field named in the sentence
 BAD_SIGNALS = [
@@ -92,8 +93,22 @@ BAD_SIGNALS = [
     ("stop moved and lifted", ("stop", "main", "BTC", "--to", "94000", "--off", "--until", "5m"), "to"),
     ("stop lifted and placed", ("stop", "main", "BTC", "--off", "--on", "--until", "5m"), "to"),
     ("stop trailed by words", ("stop", "main", "BTC", "--trail", "wide"), "trail"),
-    ("orphans adopt", ("orphans", "adopt", "main", "BTC"), "orphans"),
-    ("orphans close", ("orphans", "close", "main", "BTC"), "orphans"),
+    ("adopted with a stop of zero", (*ADOPT, "--stop", "0"), "stop"),
+    ("adopted with a stop negative", (*ADOPT, "--stop", "-2%"), "stop"),
+    ("adopted with a stop of 100 %", (*ADOPT, "--stop", "100%"), "stop"),
+    ("adopted with a stop NaN", (*ADOPT, "--stop", "nan"), "stop"),
+    ("adopted with a stop of nothing", (*ADOPT, "--stop", ""), "stop"),
+    ("adopted with a stop of words", (*ADOPT, "--stop", "near"), "stop"),
+    ("adopted, wait word", (*ADOPT, "--wait", "long"), "wait"),
+    ("an installation and a symbol", (*ADOPT, "--installation", "fffff"), "installation"),
+    ("an installation and a stop", ("orphans", "adopt", "--installation", "fffff", "--stop", "2%"), "installation"),
+    ("an installation and a wait", ("orphans", "adopt", "--installation", "fffff", "--wait", "5"), "installation"),
+    ("an installation too short", ("orphans", "adopt", "--installation", "ffff"), "installation"),
+    ("an installation in capitals", ("orphans", "adopt", "--installation", "FFFFF"), "installation"),
+    ("an installation not hex", ("orphans", "adopt", "main", "--installation", "zzzzz"), "installation"),
+    ("an orphan closed, wait negative", ("orphans", "close", "main", "BTC", "--wait", "-1"), "wait"),
+    ("an orphan of no symbol", ("orphans", "close", "main", "NOPE"), "symbol"),
+    ("adopted, no such symbol", ("orphans", "adopt", "main", "NOPE"), "symbol"),
     ("a queue nobody knows", ("worker", "--queues", "fast"), "queues"),
     ("no threads", ("worker", "--concurrency", "0"), "concurrency"),
     ("a port beyond the last", ("paper", "--port", "70000"), "port"),
@@ -143,6 +158,10 @@ WRONG_WORDS = [
     ("flatten nothing", ("flatten",)),
     ("flatten one and all", ("flatten", "main", "--all")),
     ("unknown verb of orphans", ("orphans", "eat")),
+    ("nothing adopted", ("orphans", "adopt")),
+    ("an account adopted", ("orphans", "adopt", "main")),
+    ("an orphan without a symbol", ("orphans", "close", "main")),
+    ("unknown option of orphans", ("orphans", "close", "main", "BTC", "--now")),
 ]
 
 
@@ -173,6 +192,9 @@ UNKNOWN_ACCOUNTS = [
     ),
     *((name, "spare") for name in ("pause", "resume", "halt", "audit")),
     ("orphans", "list", "spare"),
+    ("orphans", "close", "spare", "BTC"),
+    ("orphans", "adopt", "spare", "BTC"),
+    ("orphans", "adopt", "spare", "--installation", "fffff"),
 ]
 
 

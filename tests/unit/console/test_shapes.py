@@ -12,7 +12,8 @@ import pytest
 from stopkeeper.console import rows, shapes
 from stopkeeper.console.backend import Check, Heartbeat
 from stopkeeper.core.actions import Exit as Booked
-from stopkeeper.core.audit import Breach, Orphan
+from stopkeeper.core.audit import Breach
+from stopkeeper.core.inventory import Orphan, OrphanKind
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Key, Side
 from stopkeeper.core.outcomes import Unknown
@@ -27,7 +28,7 @@ POSITION_FIELDS = [
     "trade_id", "account", "symbol", "side", "phase", "size", "entry_price", "stop_price", "stop_order_id",
     "stop_verified_at", "target_price", "naked_ms", "unrealized_pnl",
 ]  # fmt: skip
-HELD_FIELDS = ["targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until", "limit_price"]
+HELD_FIELDS = ["targets", "trail", "breakeven", "stop_moves_last_hour", "stop_off_until", "limit_price", "orphan"]
 TRADE_FIELDS = [
     *POSITION_FIELDS, "exit_price", "exit_reason", "exit_evidence", "realized_pnl", "fees", "opened_at", "closed_at",
     "revision", "complete",
@@ -249,7 +250,7 @@ def test_audit_exits_1_and_names_every_breach(run: Run, monkeypatch: pytest.Monk
 
 
 def test_orphans_say_since_when(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    orphan = Orphan("main", "ETH", "position", "1 long", 1_790_000_000_000)
+    orphan = Orphan("main", "ETH", OrphanKind.POSITION, "1 long", 1_790_000_000_000)
     monkeypatch.setattr(desk, "orphans", lambda _ports: (orphan,))
     for words in (("orphans", "--json"), ("orphans", "list", "--json"), ("--json", "orphans", "list", "main")):
         (told,) = json.loads(run(*words).stdout)

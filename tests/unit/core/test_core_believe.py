@@ -248,7 +248,7 @@ def test_what_must_be_looked_up(what: str, rec: KeyRecord, look: Seen, asked: tu
 )
 def test_read_back_faults(what: str, changed: dict[str, Any], says: str | None) -> None:
     fault = fault_of(replace(stop(), **changed), Side.LONG, RULES)
-    assert fault is None if says is None else says in (fault or ""), what
+    assert fault is None if says is None else says in (fault.text if fault else ""), what
 
 
 HELD = Held(Side.LONG, D(1), "venue", position())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Exit
-from stopkeeper.core.audit import breaches, orphans_of
+from stopkeeper.core.audit import breaches
 from stopkeeper.core.case import build
 from stopkeeper.core.ledger import LedgerLine, tally
 from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, MarginMode, Role, Seen
@@ -19,7 +19,6 @@ from tests.unit.core.scene import (
     AIM,
     ENTERED_MS,
     ENTRY_FILL,
-    KEY,
     LOST,
     NOW,
     D,
@@ -206,7 +205,7 @@ def test_what_a_sweep_wakes(what: str, rec: KeyRecord, look: Seen, why: str | No
     [
         ("all is well", record(held_trade()), seen(position(), (stop(),)), []),
         ("naked", record(held_trade()), seen(position()), ["naked"]),
-        ("unowned and naked", record(), seen(position()), ["naked", "unowned"]),
+        ("unowned and naked", record(), seen(position()), ["naked", "orphan_position"]),
         ("unsafe", record(held_trade()), seen(position(liquidation_price=D(96)), (stop(),)), ["unsafe"]),
         (
             "cross, and isolated was asked for",
@@ -217,7 +216,7 @@ def test_what_a_sweep_wakes(what: str, rec: KeyRecord, look: Seen, why: str | No
         ("cross, as found", record(found_trade()), seen(position(margin_mode=MarginMode.CROSS), (stop(),)), []),
         ("no target", record(held_trade(targets=AIM)), seen(position(), (stop(),)), ["no_target"]),
         ("with target", record(held_trade(targets=AIM)), seen(position(), (stop(), target())), []),
-        ("litter", record(), seen(None, (stop(),)), ["litter"]),
+        ("litter", record(), seen(None, (stop(),)), ["orphan_order"]),
         ("unknown", record(quiet_ms=NOW), seen(), ["unknown"]),
         (
             "another installation",
@@ -240,15 +239,3 @@ def test_breaches(what: str, rec: KeyRecord, look: Seen, kinds: list[str]) -> No
 def test_breaches_of_an_account() -> None:
     assert [b.symbol for b in breaches("main", account(), [], ("BTC",))] == ["ETH"]
     assert [b.kind for b in breaches("main", AccountSeen(), [], ())] == ["blind"] * 3
-
-
-def test_orphans() -> None:
-    stray = stop(order_id="o", client_id=cid(Role.STOP, 3, "f" * 12))
-    cases = [
-        (record(), seen(position()), frame()),
-        (record(found_trade()), seen(position(), (stray,)), frame()),
-        (record(held_trade()), seen(position(), (stop(),)), frame()),
-    ]
-    got = orphans_of(cases)
-    assert [(o.kind, o.since_ms) for o in got] == [("position", None), ("position", ENTERED_MS), ("order", ENTERED_MS)]
-    assert KEY.symbol == got[0].symbol
