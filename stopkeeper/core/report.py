@@ -8,7 +8,7 @@ from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import Case, Frame, build
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Role, Seen, Side
-from stopkeeper.core.orphans import best_trigger
+from stopkeeper.core.orphans import best_trigger, kept_by
 from stopkeeper.core.outcomes import Accepted, Rejected, Throttled, Unknown
 from stopkeeper.core.record import Goal, KeyRecord, Origin, StopSeen
 from stopkeeper.core.targets import wanted_targets
@@ -146,6 +146,8 @@ def _shown_before(case: Case) -> StopSeen | None:
     trade, orders = case.trade, case.seen.orders
     if trade is None or not trade.covered or isinstance(orders, Unknown):
         return None
+    if isinstance(case.belief, Held) and case.belief.side is not trade.side:
+        return None  # flipped: whatever stood protects nothing now
     return trade.stop_seen if orders.at_ms <= case.record.quiet_ms else None
 
 
@@ -205,7 +207,7 @@ def _orphan(case: Case, held: Held | None) -> str | None:
     """Return the policy a position is kept by that is nobody's; None = it is the account's own."""
     if case.trade is not None:
         return case.trade.orphan
-    return case.rules.orphan_policy if held else None
+    return kept_by(case, held) if held else None
 
 
 def _targets(case: Case, held: Held | None) -> tuple[Goal, ...]:

@@ -98,6 +98,12 @@ BREACHED = [
         HELD,
         seen(position(), (stop(), replace(RESTING, client_id=cid(Role.ENTRY, 0, "f" * 12)))),
     ),
+    Breached(
+        "a stop of another trade on the wrong side, named once",
+        ["wrong_side"],
+        HELD,
+        seen(position(), (stop(), stop(order_id="o", client_id=cid(Role.STOP, 3, "f" * 12), side=Side.LONG))),
+    ),
     Breached("two entries", ["duplicate_entry"], HELD, seen(position(), (stop(), RESTING, SECOND))),
     Breached(
         "long on record, short at the venue",

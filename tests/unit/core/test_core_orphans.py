@@ -100,6 +100,12 @@ CLAIMS = [
         NOBODYS,
         position(side=Side.SHORT),
     ),
+    Claim(
+        "opened by hand, reduced by an entry of ours",
+        (),
+        (fill("h", "2", "100", NOW - 90, "0"), fill("e", "-1", "99", NOW - 9, "2", client_id=cid(Role.ENTRY, 0))),
+        NOBODYS,
+    ),
     Claim("opened by another installation", (), (replace(ENTRY_FILL, client_id=OTHERS),), NOBODYS),
 ]
 
@@ -206,6 +212,13 @@ DEEDS = [
         "protection: PlaceStop",
         P.ALERT,
     ),
+    Deed(
+        "alert: a stop we gave it once shows late",
+        kept(P.ALERT),
+        seen(position(), (replace(KEPT, size=D("0.5")),)),
+        "protection: PlaceStop",
+        P.ALERT,
+    ),
     Deed("alert: gone by hand", kept(P.ALERT), seen(), "booking: again", P.ALERT),
 ]
 
@@ -279,7 +292,11 @@ def test_its_naked_time_is_counted_and_closes_nothing_once_it_is_adopted() -> No
     assert rec.trade is not None
     assert (rec.trade.naked_ms, rec.trade.lost_ms) == (120_000, ())
     taken = effects.adopt(rec, trigger=D(95), by_person=False, policy=TRAIL, now_ms=clock)
-    refused = replace(taken, trade=replace(taken.trade, stop_answers=1))  # type: ignore[type-var]
+    assert taken.trade is not None
+    moved = learn(taken, seen(position(), (stop("95"),), at_ms=clock), by(P.ALERT, clock)).trade
+    assert moved is not None
+    assert moved.first_stop == D(95), "risk is counted from where a person put it"
+    refused = replace(taken, trade=replace(taken.trade, stop_answers=1))
     look = seen(position(), at_ms=clock)
     assert told(plan(refused, look, by(P.ALERT, clock))) == "protection: PlaceStop"
 

@@ -9,10 +9,10 @@ from stopkeeper.core.actions import Exit
 from stopkeeper.core.audit import breaches
 from stopkeeper.core.case import build
 from stopkeeper.core.ledger import LedgerLine, tally
-from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, MarginMode, Role, Seen
+from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, MarginMode, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
 from stopkeeper.core.prices import Price, Source
-from stopkeeper.core.record import CloseAsk, KeyRecord
+from stopkeeper.core.record import CloseAsk, KeyRecord, StopSeen
 from stopkeeper.core.report import Phase, phase_of, position_row, trade_row
 from stopkeeper.core.sweep import differences, project
 from tests.unit.core.scene import (
@@ -79,6 +79,12 @@ def exit_(pnl: str, fees: str = "1", **more: Any) -> Exit:
         ("flat, to be booked", record(held_trade()), seen(), Phase.SETTLING),
         ("gone from sight", record(held_trade(held=D(0))), seen(DOWN), Phase.UNPROVEN),
         ("nothing", record(), seen(), Phase.CLOSED),
+        (
+            "flipped a moment ago",
+            record(held_trade(stop_seen=StopSeen("s1", D(95), NOW - 9)), quiet_ms=NOW),
+            seen(position(side=Side.SHORT), (stop(),)),
+            Phase.NAKED,
+        ),
     ],
 )
 def test_phases(what: str, rec: KeyRecord, look: Seen, phase: Phase) -> None:
