@@ -22,7 +22,7 @@ from stopkeeper.core.evidence import Chain, follow, reason_of, reason_of_client
 from stopkeeper.core.ids import ClientId, decode
 from stopkeeper.core.model import OVER, ZERO, Lookup, Order, OrderState, Resting, Role, Seen
 from stopkeeper.core.moving import follow_price
-from stopkeeper.core.orphans import best_trigger, fold_orphan
+from stopkeeper.core.orphans import best_trigger, fold_orphan, taken_over
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.outstanding import folded
 from stopkeeper.core.prices import Toward, to_step
@@ -106,6 +106,8 @@ def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
             n = max(n, client.n)
         if trade and client.trade == trade.id:
             trade = _with_placed(with_role(trade, order.id, reason_of_client(client, trade)), order, client, frame)
+        elif trade and taken_over(trade, order, client):
+            trade = with_role(trade, order.id, reason_of_client(client, trade))
     if trade:
         viewed = viewed_ms(seen, frame.now_ms)
         young = (p for p in trade.placed if viewed < p.acked_ms + frame.can.lag_ms)

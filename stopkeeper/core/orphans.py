@@ -10,13 +10,14 @@ from decimal import Decimal
 from stopkeeper.core.believe import Held, covers_alone
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.evidence import in_order
-from stopkeeper.core.ids import FOUND, decode, found_id
-from stopkeeper.core.model import ZERO, Role, Side
+from stopkeeper.core.ids import FOUND, ClientId, decode, found_id
+from stopkeeper.core.model import ZERO, Order, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import FIXED
 from stopkeeper.core.record import CloseAsk, Origin, Trade
 from stopkeeper.core.rules import OrphanPolicy
 
+BY_POLICY = "emergency_exit"  # what a close by the policy counts for in the ledger
 HARSH = (OrphanPolicy.CLOSE, OrphanPolicy.ALERT)  # not for what was in our care before
 _SAID = {
     None: "kept as the account's own",
@@ -98,8 +99,14 @@ def fold_orphan(trade: Trade, held: Held, c: Case) -> Trade:
     if claimed and trade.orphan in HARSH:
         return replace(trade, orphan=OrphanPolicy.PROTECT)
     if trade.orphan is OrphanPolicy.CLOSE and trade.close is None and _ids_would_show(trade, c):
-        return replace(trade, close=CloseAsk("emergency_exit", c.now))
+        return replace(trade, close=CloseAsk(BY_POLICY, c.now))
     return trade
+
+
+def taken_over(trade: Trade, order: Order, client: ClientId) -> bool:
+    """Return whether a stop or target of a record that is lost closes what was found: it counts for what it was."""
+    closes = order.side is trade.side.opposite and client.role in (Role.STOP, Role.TARGET)
+    return trade.origin is Origin.FOUND and closes
 
 
 def told_from_ms(trade: Trade, lag_ms: int) -> int:

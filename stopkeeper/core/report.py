@@ -133,8 +133,8 @@ def phase_of(case: Case) -> Phase:
 
 
 def _without_cover(case: Case) -> Phase:
-    if case.lifted:
-        return Phase.NAKED  # known without a look: a person wants it so
+    if case.lifted or case.left_alone:
+        return Phase.NAKED  # known without a look: a person or the policy wants it so
     position, orders = case.seen.position, case.seen.orders
     if isinstance(orders, Unknown) or (not isinstance(position, Unknown) and orders.at_ms < position.at_ms):
         return Phase.UNPROVEN  # the orders were read before the position: they cannot tell of its stop

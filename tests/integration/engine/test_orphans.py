@@ -155,6 +155,18 @@ def test_what_is_rebuilt_goes_on_trailing_and_what_was_found_stays(market):
     assert again.witness()["loosened"] == []
 
 
+@pytest.mark.parametrize(("price", "reason"), [("93000", "stop_loss"), ("99800", "take_profit")])
+def test_what_a_lost_record_had_placed_counts_for_what_it_was(held, price, reason):
+    again = reborn(held)
+    swept(again, lambda: again.phase() == "protected")
+    again.mark(price)
+    swept(again, lambda: len(again.ports.ledger.lines("main")) == 1)
+    line = again.ports.ledger.lines("main")[0]
+    assert (line.exit.reason, line.exit.complete) == (reason, True)
+    assert "our order" in line.exit.evidence
+    assert orders(again) == []
+
+
 def test_an_entry_of_ours_whose_stop_is_gone_is_not_taken_for_a_strangers(held):
     held.hand(cancel="all")
     again = under(reborn(held), P.CLOSE)

@@ -16,6 +16,7 @@ from stopkeeper.core.model import Fill, Order, Position, Role, Seen, Side
 from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.core.policy import FIXED, Policy, Trail, TrailKind
 from stopkeeper.core.record import CloseAsk, KeyRecord, Trade
+from stopkeeper.core.report import position_row
 from stopkeeper.core.rules import OrphanPolicy, Switches
 from stopkeeper.core.sweep import differences
 from tests.unit.core.scene import (
@@ -236,9 +237,17 @@ def test_the_guardian_goes_by_the_same_rules(deed: Deed) -> None:
     assert told(decide(rec, deed.look, now, alone)) == deed.said
 
 
+def test_before_it_is_taken_in_a_row_says_how_it_will_be_kept() -> None:
+    said = []
+    for look in (seen(position()), seen(position(), (OURS,)), seen()):
+        row = position_row(EMPTY, look, by(P.CLOSE))
+        said.append(row.orphan if row else "no row")
+    assert said == ["close", None, "no row"]
+
+
 def test_a_close_by_the_policy_says_so() -> None:
     (action,) = plan(kept(P.CLOSE), seen(position(), (COVER,)), by(P.CLOSE)).actions
-    assert action.reason == "emergency_exit"  # type: ignore[union-attr]
+    assert (action.reason, action.why) == ("emergency_exit", "the policy closes a position that is nobody's")  # type: ignore[union-attr]
 
 
 def test_a_waiting_close_is_due_when_the_ids_would_show() -> None:

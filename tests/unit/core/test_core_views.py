@@ -14,6 +14,7 @@ from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
 from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import CloseAsk, KeyRecord, StopSeen
 from stopkeeper.core.report import Phase, phase_of, position_row, trade_row
+from stopkeeper.core.rules import OrphanPolicy
 from stopkeeper.core.sweep import differences, project
 from tests.unit.core.scene import (
     AIM,
@@ -79,6 +80,12 @@ def exit_(pnl: str, fees: str = "1", **more: Any) -> Exit:
         ("flat, to be booked", record(held_trade()), seen(), Phase.SETTLING),
         ("gone from sight", record(held_trade(held=D(0))), seen(DOWN), Phase.UNPROVEN),
         ("nothing", record(), seen(), Phase.CLOSED),
+        (
+            "left alone, and the orders are older than the position",
+            record(found_trade(orphan=OrphanPolicy.ALERT, stop=None)),
+            replace(seen(position()), orders=Known((), NOW - 1)),
+            Phase.NAKED,
+        ),
         (
             "flipped a moment ago",
             record(held_trade(stop_seen=StopSeen("s1", D(95), NOW - 9)), quiet_ms=NOW),
