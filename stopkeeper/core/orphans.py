@@ -5,18 +5,20 @@ lost, and no policy closes it or leaves it alone.
 """
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from stopkeeper.core.believe import Held, covers_alone
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.evidence import in_order
 from stopkeeper.core.ids import FOUND, ClientId, decode, found_id
-from stopkeeper.core.model import ZERO, Order, Role, Side
+from stopkeeper.core.model import ZERO, Order, OrderKind, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import FIXED
-from stopkeeper.core.record import CloseAsk, Origin, Trade
+from stopkeeper.core.record import CloseAsk, Goal, Origin, Trade
 from stopkeeper.core.rules import OrphanPolicy
+from stopkeeper.core.slices import ordered
 
+FINE = Decimal("1e-12")  # finer than any size step is of a position
 BY_POLICY = "emergency_exit"  # what a close by the policy counts for in the ledger
 HARSH = (OrphanPolicy.CLOSE, OrphanPolicy.ALERT)  # not for what was in our care before
 _SAID = {
@@ -143,7 +145,7 @@ def found_trade(
     side: Side | None = None,
     fee: Decimal = ZERO,
 ) -> Trade:
-    """Return a trade of origin found that begins with ``opening`` at ``price`` and takes over the stop that stands.
+    """Return a trade of origin found that begins with ``opening`` at ``price`` and takes over what stands for it.
 
     ``fee`` was paid for the opening before any fill that will be counted as its own.
     """
@@ -154,6 +156,7 @@ def found_trade(
         stop = c.orphan_stop(held)
     if side is not held.side:
         stop = None
+    goals = _goals(c, held) if orphan is None and side is held.side else ()
     return Trade(
         id=found_id(c.frame.installation, c.record.key, seen_ms),
         origin=Origin.FOUND,
@@ -169,9 +172,24 @@ def found_trade(
         stop=stop,
         first_stop=stop,
         policy=c.rules.policy if orphan is None else FIXED,
+        targets=goals,
+        entry_filled=held.size if goals else ZERO,
         orphan=orphan,
         before=c.trade.id if c.trade else "",
     )
+
+
+def _goals(c: Case, held: Held) -> tuple[Goal, ...]:
+    """Return the targets of a record that is lost, by the orders that stand for them; none where they are too many."""
+    live = [
+        o
+        for o, k in c.ours
+        if k.role is Role.TARGET and o.kind is OrderKind.TARGET_MARKET and o.side is held.side.opposite and not o.fired
+    ]
+    if any(o.whole or not o.reduce_only for o in live) or sum((o.size for o in live), ZERO) > held.size:
+        return ()
+    parts = [(o.trigger, (o.size / held.size).quantize(FINE, ROUND_UP)) for o in live]  # up: cut to steps it is o.size
+    return ordered([Goal(price, part) for price, part in parts if price is not None], held.side.sign)
 
 
 def said_of(trade: Trade) -> str:

@@ -3,14 +3,17 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
+from stopkeeper.core.effects import adopt
 from stopkeeper.core.model import Key, Resting
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.record import CloseAsk, Goal, KeyRecord, Origin, Sent, TargetTerms, Terms, Trade
-from stopkeeper.core.rules import Limits
+from stopkeeper.core.rules import Limits, OrphanPolicy
 from stopkeeper.engine.ports import AdmitResult, Lease, LeaseLost
 from stopkeeper.store.bundle import Store
 
@@ -152,6 +155,21 @@ def test_a_wish_touches_wishes_only_and_dies_with_its_trade(rig: Any, store: Sto
     successor = Trade("f1", Origin.FOUND, BTC, held(record).side, 5)
     saved = store.records.save(replace(record, trade=successor), lease)
     assert held(saved) == successor, "the wish was about the trade that ended"
+
+
+def test_a_person_adopts_what_was_found_while_it_is_driven(rig: Any, store: Store) -> None:
+    store.records.admit(rig.trade(), "b", USD, FREE)
+    lease, record = driving(store)
+    orphan = Trade("f1", Origin.FOUND, BTC, held(record).side, 5, orphan=OrphanPolicy.ALERT)
+    found = store.records.save(replace(record, trade=orphan), lease)
+    policy = Policy(Trail(TrailKind.PERCENT, Decimal("0.01")))
+    wish = partial(adopt, trigger=Decimal("9.50"), policy=policy, now_ms=7, by_person=True)
+    asked = rig.process().records.request(BTC, wish)
+    saved = store.records.save(replace(found, n=9), lease)
+    assert saved == store.records.load(BTC)
+    assert (saved.n, held(saved)) == (9, held(asked))
+    told = held(saved)
+    assert (told.orphan, told.policy, told.stop, told.stop_moved_by) == (None, policy, Decimal("9.50"), "person")
 
 
 def test_booking_ends_the_trade_in_the_same_write(rig: Any, store: Store) -> None:

@@ -167,6 +167,26 @@ def test_what_a_lost_record_had_placed_counts_for_what_it_was(held, price, reaso
     assert orders(again) == []
 
 
+def test_the_targets_of_a_lost_record_go_on(market):
+    market.submit(size="0.03", target=["3%:50%", "6%:25%"])
+    market.until_phase("protected")
+    resting(market)
+    before = {order.id for order in orders(market)}
+    assert len(before) == 3
+    again = reborn(market)
+    swept(again, lambda: again.phase() == "protected")
+    resting(again)
+    assert {order.id for order in orders(again)} == before
+    assert [goal.price for goal in again.rows()["BTC"].targets] == [D(97850), D(100700)]
+    assert asks.audit(again.ports) == ()
+    again.mark("97900")
+    swept(again, lambda: [order.size for order in stops(again)] == [D("0.015")], seconds=25)
+    assert [goal.price for goal in again.rows()["BTC"].targets] == [D(100700)]
+    assert [order.size for order in orders(again) if order.kind is OrderKind.TARGET_MARKET] == [D("0.0075")]
+    again.hand(cancel=next(o.id for o in orders(again) if o.kind is OrderKind.TARGET_MARKET))
+    swept(again, lambda: len(orders(again)) == 2, seconds=25)
+
+
 def test_an_entry_of_ours_whose_stop_is_gone_is_not_taken_for_a_strangers(held):
     held.hand(cancel="all")
     again = under(reborn(held), P.CLOSE)

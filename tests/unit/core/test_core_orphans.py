@@ -131,6 +131,45 @@ def test_a_found_trades_id_tells_that_it_was_found() -> None:
     assert len(found_id(INST, KEY, 1)) == 12
 
 
+THIRD = (target("110", "0.333", n=2, order_id="t1"), target("120", "0.667", n=3, order_id="t2"))
+
+
+@pytest.mark.parametrize(
+    ("what", "held", "orders", "goals", "then"),
+    [
+        ("none", position(), (OURS,), [], "rest: rest protected"),
+        ("one for all", position(), (OURS, target()), ["110"], "rest: rest protected"),
+        ("thirds", position(), (OURS, *THIRD), ["110", "120"], "rest: rest protected"),
+        ("a part, the rest is the stop's", position(), (OURS, THIRD[0]), ["110"], "rest: rest protected"),
+        (
+            "of a larger position",
+            position("7.013"),
+            (stop(size="7.013"), *THIRD),
+            ["110", "120"],
+            "rest: rest protected",
+        ),
+        ("more than is held", position("0.5"), (stop(size="0.5"), *THIRD), [], "hygiene: Cancel"),
+        ("a stranger's", position(), (OURS, target(client_id=None)), [], "rest: rest protected"),
+        ("one that has fired", position(), (OURS, target(fired=True)), [], "rest: rest protected"),
+    ],
+)
+def test_targets_of_a_lost_record_are_rebuilt_by_the_orders_that_stand(
+    what: str, held: Position, orders: tuple[Order, ...], goals: list[str], then: str
+) -> None:
+    look = seen(held, orders)
+    trade = replace(found(P.PROTECT, look), policy=FIXED)
+    assert [str(goal.price) for goal in trade.targets] == goals, what
+    assert told(plan(replace(EMPTY, trade=trade), look, by(P.PROTECT))) == then, what
+
+
+def test_a_rebuilt_target_that_is_cancelled_is_placed_again_in_its_size() -> None:
+    trade = replace(found(P.PROTECT, seen(position(), (OURS, *THIRD))), policy=FIXED)
+    later = NOW + 60_000
+    made = plan(replace(EMPTY, trade=trade), seen(position(), (OURS, THIRD[1]), at_ms=later), by(P.PROTECT, later))
+    assert told(made) == "targets: PlaceTarget"
+    assert made.actions[0].size == D("0.333")  # type: ignore[union-attr]
+
+
 # --- what is done for it -----------------------------------------------------------------------------------------
 
 
