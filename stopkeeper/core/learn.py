@@ -22,7 +22,7 @@ from stopkeeper.core.evidence import Chain, follow, reason_of, reason_of_client
 from stopkeeper.core.ids import ClientId, decode
 from stopkeeper.core.model import OVER, ZERO, Lookup, Order, OrderState, Resting, Role, Seen
 from stopkeeper.core.moving import follow_price
-from stopkeeper.core.orphans import best_trigger, fold_orphan, taken_over
+from stopkeeper.core.orphans import best_trigger, fold_orphan, quiet_after_loss, taken_over
 from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
 from stopkeeper.core.outstanding import folded
 from stopkeeper.core.prices import Toward, to_step
@@ -34,7 +34,7 @@ LATE_MS = 3_000  # less than any deadline
 
 def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     """Fold an observation into a record, before anything is decided."""
-    record = _fold_pending(record, frame)
+    record = quiet_after_loss(_fold_pending(record, frame), frame.can.lag_ms)
     record = _fold_orders(record, seen, frame)
     record = folded(record, seen, frame.installation)
     record = _fold_sight(record, seen, frame)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from decimal import ROUND_UP, Decimal
 
 from stopkeeper.core.believe import Held, covers_alone
-from stopkeeper.core.case import LOOK_AGAIN_MS, Case
+from stopkeeper.core.case import ADMISSION_MARGIN_MS, LOOK_AGAIN_MS, Case
 from stopkeeper.core.evidence import in_order
 from stopkeeper.core.ids import FOUND, ClientId, decode, found_id
 from stopkeeper.core.model import ZERO, Order, OrderKind, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import FIXED
-from stopkeeper.core.record import CloseAsk, Goal, Origin, Trade
+from stopkeeper.core.record import CloseAsk, Goal, KeyRecord, Origin, Trade
 from stopkeeper.core.rules import OrphanPolicy
 from stopkeeper.core.slices import ordered
 
@@ -103,6 +103,14 @@ def fold_orphan(trade: Trade, held: Held, c: Case) -> Trade:
     if trade.orphan is OrphanPolicy.CLOSE and trade.close is None and _ids_would_show(trade, c):
         return replace(trade, close=CloseAsk(BY_POLICY, c.now))
     return trade
+
+
+def quiet_after_loss(record: KeyRecord, lag_ms: int) -> KeyRecord:
+    """Hold a key as after a send where a position was found that nobody knew: a lost record may have sent for it."""
+    trade = record.trade
+    if trade is None or trade.origin is not Origin.FOUND or trade.before:
+        return record
+    return replace(record, quiet_ms=max(record.quiet_ms, trade.created_ms + ADMISSION_MARGIN_MS + lag_ms))
 
 
 def taken_over(trade: Trade, order: Order, client: ClientId) -> bool:

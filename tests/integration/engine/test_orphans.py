@@ -313,7 +313,7 @@ def test_the_guardian_goes_by_the_policy_too(market, policy):
     while time.monotonic() < end and (policy is P.CLOSE or time.monotonic() < started + 3):
         pause_ms = guardian.patrol(int(mono_ms()))
         time.sleep(min(pause_ms, 200) / 1000)
-        market.mark("96500")
+        market.mark("96500" if time.monotonic() < started + 1.5 else "95300")  # a trail of 1 % would be passed
         if any("flatten" in text for _, text in said):
             break
     placed = [text for _, text in said if "place stop" in text]

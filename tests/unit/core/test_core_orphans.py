@@ -259,7 +259,7 @@ DEEDS = [
         "protection: PlaceStop",
         P.ALERT,
     ),
-    Deed("alert: gone by hand", kept(P.ALERT), seen(), "booking: again", P.ALERT),
+    Deed("alert: gone by hand", kept(P.ALERT, 60_000), seen(), "booking: again", P.ALERT),
 ]
 
 

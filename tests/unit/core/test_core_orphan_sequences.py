@@ -1,0 +1,77 @@
+"""People at work under every orphan policy, and a record that is lost as a whole: no cancel of ours strips."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from stopkeeper.core.actions import Again, Rest, RestKind
+from stopkeeper.core.case import Frame
+from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.rules import OrphanPolicy
+from tests.unit.core.scene import KEY, RULES
+from tests.unit.core.test_core_sequences import live, settle, world
+from tests.unit.core.toy import Toy, World
+
+STEPS = 18
+NEVER = STEPS + 1
+
+
+class Under(World):
+    """A world whose account has an orphan policy."""
+
+    policy = OrphanPolicy.PROTECT
+
+    def frame(self) -> Frame:
+        return replace(super().frame(), rules=replace(RULES, orphan_policy=self.policy))
+
+
+def under(seed: int, policy: OrphanPolicy) -> Under:
+    plain = world(seed, aim=seed % 3 == 0)
+    run = Under(plain.toy, plain.record)
+    run.policy = policy
+    return run
+
+
+@pytest.mark.parametrize("policy", OrphanPolicy)
+def test_people_and_a_lost_record(policy: OrphanPolicy) -> None:
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(st.integers(0, 100_000), st.sampled_from([NEVER, 3, 6, 9]))
+    @example(19, 6)  # what a lost record had sent appeared after its position was booked
+    @example(192, 6)  # a cancel that nobody remembered was under way
+    def lived(seed: int, lost_at: int) -> None:
+        run = under(seed, policy)
+        rng = Random(seed + 1)
+        for step in range(STEPS):
+            live(run, 1, rng, people=True)
+            if step == lost_at:
+                run.record = KeyRecord(KEY, version=run.record.version)
+        assert run.toy.breaches == []
+        before = run.tired
+        settle(run)
+        assert run.tired == before, "a drive without faults took all its turns"
+        effects = run.effects
+        ends = run.drive()
+        assert run.effects == effects, "at an end, and still acting"
+        judge(run, run.toy, ends)
+
+    lived()
+
+
+def judge(run: Under, toy: Toy, ends: Rest | Again) -> None:
+    trade = run.record.trade
+    assert toy.breaches == []
+    if not toy.size:
+        assert isinstance(ends, Rest)
+        assert (ends.kind, trade, list(toy.orders)) == (RestKind.FLAT, None, [])
+        return
+    assert trade is not None
+    if trade.orphan is OrphanPolicy.ALERT:
+        assert isinstance(ends, Rest if toy.covered() else Again)
+        return
+    assert trade.orphan is not OrphanPolicy.CLOSE, "it is closed by now"
+    assert isinstance(ends, Rest)
+    assert ends.kind is RestKind.PROTECTED
+    assert toy.covered()
