@@ -181,15 +181,13 @@ def awaits_fills(record: KeyRecord) -> bool:
 
 
 def asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
-    """Fills are read where something changed: a position that is not what we last knew, or that no trade owns."""
+    """Fills are read where something changed, or where they tell whose a position is that is to be closed."""
     trade = record.trade
-    if isinstance(seen.holdings, Unknown):
+    if trade is None or isinstance(seen.holdings, Unknown):
         return False
-    position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
-    if trade is None:
-        return position is not None
     if trade.orphan is OrphanPolicy.CLOSE and trade.close is None:
-        return True  # whether it is ours after all is told by fills too
+        return True
+    position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
     return position is None or position.side is not trade.side or position.size != trade.explained
 
 

@@ -77,16 +77,18 @@ def known(desk: Desk) -> Desk:
     return desk
 
 
-def swept(desk: Desk, done, seconds: float = 10) -> None:
-    """Sweep as a beat of half a second would, and tick, until every position has a trade and something holds."""
-    last = [0.0]
+def swept(desk: Desk, done, seconds: float = 20) -> None:
+    """Sweep every second and a half, and tick, until every position has a trade and something holds."""
+    last = [0.0, 0.0]  # the last sweep, the last question
 
     def sweeping() -> bool:
-        if time.monotonic() - last[0] < 0.5:
+        if time.monotonic() - last[0] > 1.5:
+            sweep(desk.ports)
+            last[0] = time.monotonic()
+            desk.tick()
+        elif time.monotonic() - last[1] < 0.3:
             return False
-        sweep(desk.ports)
-        last[0] = time.monotonic()
-        desk.tick()
+        last[1] = time.monotonic()
         return all(row.trade_id for row in desk.rows().values()) and done()
 
     desk.until(sweeping, seconds)
