@@ -23,10 +23,9 @@ from stopkeeper.core.danger import flatten, surely_naked
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
 from stopkeeper.core.model import Order, Role
-from stopkeeper.core.orphans import BY_POLICY, covered_at, found_trade, said_of
+from stopkeeper.core.orphans import closed_by_policy, covered_at, found_trade, said_of
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk, Trade
-from stopkeeper.core.rules import OrphanPolicy
 from stopkeeper.core.sizing import worst_of_stop
 from stopkeeper.core.targets import when_quiet
 from stopkeeper.core.trailing import improves
@@ -121,8 +120,7 @@ def closing(c: Case) -> Verdict:
         return []
     if trade.close.keep_fraction > 0:
         return _close_part(c, c.belief, trade.close)
-    by_policy = trade.orphan is OrphanPolicy.CLOSE and trade.close.reason == BY_POLICY
-    why = "the policy closes a position that is nobody's" if by_policy else "somebody asked to close"
+    why = "the policy closes a position that is nobody's" if closed_by_policy(trade) else "somebody asked to close"
     return flatten(c, c.belief, trade.close.reason, why)
 
 

@@ -6,6 +6,7 @@ lost, and no policy closes it or leaves it alone.
 
 from dataclasses import replace
 from decimal import ROUND_UP, Decimal
+from enum import Enum
 
 from stopkeeper.core.believe import Held, covers_alone
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, LOOK_AGAIN_MS, Case
@@ -45,22 +46,29 @@ def covered_at(c: Case, held: Held) -> Decimal | None:
     return (min if held.side is Side.LONG else max)(triggers, default=None)
 
 
+class Claim(Enum):
+    """Whose a position is by the ids it bears."""
+
+    OURS = "ours"
+    KEPT = "kept"  # a stranger's that we gave a stop before
+    NONE = "none"
+
+
 # --- whose it is -----------------------------------------------------------------------------------------------
 
 
 def kept_by(c: Case, held: Held) -> OrphanPolicy | None:
     """Return the policy by which a position that no trade owns is kept; None = as the account's own."""
-    claimed = _claimed(c, held)
-    if claimed is None:
+    claim, policy = _claim(c, held), c.rules.orphan_policy
+    if claim is Claim.OURS:
         return None
-    policy = c.rules.orphan_policy
-    if policy in HARSH and claimed:
+    if claim is Claim.KEPT and policy in HARSH:
         return OrphanPolicy.PROTECT
     return None if policy is OrphanPolicy.ADOPT else policy
 
 
-def _claimed(c: Case, held: Held) -> bool | None:
-    """Return what ids of ours say: None = it is ours, True = we kept it for a stranger before, False = nothing."""
+def _claim(c: Case, held: Held) -> Claim:
+    """Return what the ids on its orders and fills say of a position."""
     known = (c.trade.id, c.trade.before) if c.trade else ()
     closing = [
         k.trade
@@ -68,8 +76,8 @@ def _claimed(c: Case, held: Held) -> bool | None:
         if k.role in (Role.STOP, Role.TARGET) and o.side is held.side.opposite and k.trade not in known
     ]
     if any(not name.startswith(FOUND) for name in closing) or _entered_by_us(c, held):
-        return None
-    return bool(closing)
+        return Claim.OURS
+    return Claim.KEPT if closing else Claim.NONE
 
 
 def _entered_by_us(c: Case, held: Held) -> bool:
@@ -95,10 +103,11 @@ def fold_orphan(trade: Trade, held: Held, c: Case) -> Trade:
         trade = replace(trade, first_stop=trade.stop)
     if trade.orphan is None:
         return trade
-    claimed = _claimed(c, held)
-    if claimed is None:
-        return replace(trade, orphan=None, policy=c.rules.policy if trade.policy == FIXED else trade.policy)
-    if claimed and trade.orphan in HARSH:
+    claim = _claim(c, held)
+    if claim is Claim.OURS:
+        policy = c.rules.policy if trade.policy == FIXED else trade.policy
+        return replace(trade, orphan=None, policy=policy, close=None if closed_by_policy(trade) else trade.close)
+    if claim is Claim.KEPT and trade.orphan in HARSH:
         return replace(trade, orphan=OrphanPolicy.PROTECT)
     if trade.orphan is OrphanPolicy.CLOSE and trade.close is None and _ids_would_show(trade, c):
         return replace(trade, close=CloseAsk(BY_POLICY, c.now))
@@ -117,6 +126,12 @@ def taken_over(trade: Trade, order: Order, client: ClientId) -> bool:
     """Return whether a stop or target of a record that is lost closes what was found: it counts for what it was."""
     closes = order.side is trade.side.opposite and client.role in (Role.STOP, Role.TARGET)
     return trade.origin is Origin.FOUND and closes
+
+
+def closed_by_policy(trade: Trade) -> bool:
+    """Return whether it is the policy that closes a position, and no person."""
+    asked = trade.close is not None and trade.close.reason == BY_POLICY
+    return asked and trade.orphan is OrphanPolicy.CLOSE
 
 
 def told_from_ms(trade: Trade, lag_ms: int) -> int:

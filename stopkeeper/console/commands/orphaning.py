@@ -83,17 +83,21 @@ def orphans_adopt(
     held(key, ports)
     wanted = adopting.adopt(key, where, ports)
     session.house.nudge(key)
-    if seconds is not None:
-        row = rows.until(lambda: _protected(wanted, ports), seconds, f"protection of {key}")
-        if session.json:
-            session.give(rows.position_json(row))
-        else:
-            rows.show_positions(session, [row])
-        return Exit.OK
+    if seconds is None:
+        return _adopted(session, key, wanted)
+    row = rows.until(lambda: _protected(wanted, ports), seconds, f"protection of {key}")
     if session.json:
-        where_ = {"trade_id": wanted.trade_id, "account": wanted.account, "symbol": wanted.symbol}
+        session.give(rows.position_json(row))
+    else:
+        rows.show_positions(session, [row])
+    return Exit.OK
+
+
+def _adopted(session: Session, key: Key, wanted: PositionRow) -> int:
+    if session.json:
+        where = {"trade_id": wanted.trade_id, "account": wanted.account, "symbol": wanted.symbol}
         ruled = {"trail": wanted.trail, "breakeven": wanted.breakeven}
-        session.give({**where_, "state": "adopted", "stop_price": wanted.stop_price, **ruled})
+        session.give({**where, "state": "adopted", "stop_price": wanted.stop_price, **ruled})
     rule = f"trail {wanted.trail}, break-even {wanted.breakeven}"
     session.say(
         f"{key} is the account's own: trade {wanted.trade_id}, stop at {words.amount(wanted.stop_price)}, {rule}"

@@ -232,6 +232,20 @@ DEEDS = [
         "rest: rest protected",
         P.CLOSE,
     ),
+    Deed(
+        "close: a stop of ours shows once it was asked for",
+        kept(P.CLOSE, close=CloseAsk("emergency_exit", NOW)),
+        seen(position(), (OURS,)),
+        "rest: rest protected",
+        P.CLOSE,
+    ),
+    Deed(
+        "close: a stop of ours shows, and a person wants it closed",
+        kept(P.CLOSE, close=ASKED),
+        seen(position(), (OURS,)),
+        "closing: Flatten",
+        P.CLOSE,
+    ),
     Deed("alert: naked", kept(P.ALERT), seen(position()), "rest: again", P.ALERT),
     Deed(
         "alert: half a stranger's stop",
