@@ -300,16 +300,31 @@ def test_a_stop_asked_for_what_is_left_alone_is_placed(market):
     assert (row.stop_price, row.orphan) == (D(94000), "protect")
 
 
+def at_its_post(desk: Desk, venue):
+    """Return a guardian that knows of no record, as after the loss of all of Redis, and what it says."""
+    said: list[tuple[str, str]] = []
+    guardian = Guardian(
+        "main", "a1b2c", desk.ports.symbols, desk.ports.rules, TIMES, venue, lambda *told: said.append(told)
+    )
+    guardian.take((), desk.ports.flags.read("main"), int(mono_ms()) - 10_000)
+    return guardian, said
+
+
+def test_the_guardian_keeps_what_is_ours_on_a_symbol_that_is_not_configured_any_more(held):
+    held.hand(cancel="stops")
+    under(held, P.ALERT)
+    held.ports = replace(held.ports, symbols=("ETH",))
+    guardian, said = at_its_post(held, eye(held))
+    guardian.patrol(int(mono_ms()))
+    assert len(stops(held)) == 1, said
+
+
 @pytest.mark.parametrize("policy", P)
 def test_the_guardian_goes_by_the_policy_too(market, policy):
     known(under(market, policy, TRAIL)).hand(side="long", size="0.02")
     venue = open_venue(market.ports.venue.account, TIMES, LocalNonces(), LocalBudget(), LocalCache())
     venue.can = replace(venue.can, lag_ms=LAG_MS)
-    said: list[tuple[str, str]] = []
-    guardian = Guardian(
-        "main", "a1b2c", market.ports.symbols, market.ports.rules, TIMES, venue, lambda *told: said.append(told)
-    )
-    guardian.take((), market.ports.flags.read("main"), int(mono_ms()) - 10_000)
+    guardian, said = at_its_post(market, venue)
     end, pause_ms = time.monotonic() + 10, 0
     started = time.monotonic()
     while time.monotonic() < end and (policy is P.CLOSE or time.monotonic() < started + 3):
