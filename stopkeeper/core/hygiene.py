@@ -52,8 +52,9 @@ def _hanging(c: Case) -> list[Action]:
         answer = c.seen.lookups.get(encode(client_of(order, c.frame.installation)), Unknown("not asked"))
         if isinstance(answer, Unknown) or answer.value.state not in (OrderState.LIVE, OrderState.FIRED):
             continue
-        name = answer.value.order_id or order.order_id
-        if name is not None and name not in c.going and _outlived(order.placed_ms, c):
+        name, told = answer.value.order_id or order.order_id, answer.value.order
+        placed_ms = max(order.placed_ms, told.placed_ms if told else 0)  # its position may be as late to show as it is
+        if name is not None and name not in c.going and _outlived(placed_ms, c):
             found.append(Cancel(name, order.role, "it is shown nowhere and lives, and nothing is held that needs it"))
     return found
 

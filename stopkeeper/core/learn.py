@@ -44,7 +44,8 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     record = replace(record, trade=_fold_entry(known, seen, frame))
     if record.trade is not None and (len(record.trade.sent) > len(known.sent) or _ended(record.trade) > _ended(known)):
         # it was sent by a record that is lost, or ended unseen in the book: how long ago is not known
-        record = replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + frame.can.lag_ms))
+        lost = ADMISSION_MARGIN_MS if len(record.trade.sent) > len(known.sent) else 0  # and what was sent after it
+        record = replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + lost + frame.can.lag_ms))
     return _fold_belief(build(_fold_lateness(record, frame), seen, frame))
 
 
