@@ -15,6 +15,7 @@ IP_PER_MS = 60_000
 PROTECTED_SHARE = 4  # a quarter is for protective requests only
 EFFECT_WEIGHT = 1  # plus one per 40 orders of a batch; ours have at most three
 ADDRESS_FLOOR = 1000  # below this many actions left only protective ones pass
+ASK_AGAIN_MS = 60_000  # an address earns an action a USDC traded: what is spent is not back in a moment
 _POLL_MS = 600_000
 _POLL_SHORT_MS = 60_000
 

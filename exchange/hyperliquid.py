@@ -12,7 +12,7 @@ import ccxt
 
 from exchange import hyperliquid_parse as parse
 from exchange.account import VenueAccount
-from exchange.budget import ADDRESS_FLOOR, EFFECT_WEIGHT, AddressBudget, IpBudget
+from exchange.budget import ADDRESS_FLOOR, ASK_AGAIN_MS, EFFECT_WEIGHT, AddressBudget, IpBudget
 from exchange.clock import mono_ms
 from exchange.gateway import Ask, Gateway
 from exchange.hyperliquid_reads import Reads, parsed
@@ -28,7 +28,6 @@ from stopkeeper.engine.ports import BudgetSource, EntryIds, NonceSource, Permit,
 
 LAG_MS = 3_000
 HELD_MS = 10_000
-ASK_AGAIN_MS = 60_000  # an address earns an action a USDC traded: what is spent is not back in a moment
 _TIF: Mapping[Resting, Tif] = {Resting.NO: "Ioc", Resting.GTC: "Gtc", Resting.POST_ONLY: "Alo"}
 
 

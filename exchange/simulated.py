@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Literal
 
 from exchange import simulated_words as words
-from exchange.budget import ADDRESS_FLOOR, EFFECT_WEIGHT
+from exchange.budget import ADDRESS_FLOOR, ASK_AGAIN_MS, EFFECT_WEIGHT
 from exchange.paper.model import NewOrder, Tif, Tpsl, Trigger
 from exchange.paper.venue import Venue as PaperVenue
 from exchange.simulated_reads import Fault, SimulatedReads
@@ -66,10 +66,10 @@ class SimulatedVenue(SimulatedReads):
         """Reserve rate budget, then mint nonce (unless given) and deadline: the earlier of until_ms and now + 4 s."""
         left = self._actions.left()
         if urgency is not Urgency.PROTECTIVE and left is not None and left < ADDRESS_FLOOR:
-            return Throttled(f"{left} actions left for this address: kept for protection")
+            return Throttled(f"{left} actions left for this address: kept for protection", ASK_AGAIN_MS)
         wait_ms = self._budget.reserve(EFFECT_WEIGHT, urgency)
         if wait_ms:
-            return Throttled(f"own rate budget: free in {wait_ms} ms")
+            return Throttled(f"own rate budget: free in {wait_ms} ms", wait_ms)
         number = self.reserve_nonces(1)[0] if nonce is None else nonce
         return Permit(number, min(until_ms, self.now_ms() + DEADLINE_MS))
 
