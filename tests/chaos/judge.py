@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from stopkeeper.core.ids import decode
-from tests.chaos.schedule import OURS, Event
-from tests.chaos.stack import Stack
+from tests.chaos.machine import Event
+from tests.chaos.schedule import OURS
+from tests.chaos.stack import MAIN, Stack
 
 CALM_S = 40.0
-BOUND_MS = 20_000.0  # a lease, a look, the clock of a naked position and a close
+BOUND_MS = 20_000.0  # a lease, a look, the clock of a naked position and a close; as often as something crashed
 ALERT_MS = 3_000.0  # a stop canceled with streams alive and nothing else going on
 PATIENT_MS = 45_000.0  # how long a fault that lies in wait is taken to be in the way
 STRIPS = frozenset(  # what can leave a position without cover
     ("hand_open", "hand_enlarge", "hand_flip", "hand_cancel", "cancel_stop", "refuse_stop", "stop_no_fill")
 )
 LYING = frozenset(("cancel_stop", "refuse_stop", "stop_no_fill", "drop_answer", "late_processing", "refuse_before"))
-HINDERS = frozenset(
-    ("kill", "freeze", "kill_redis", "ws_drop", "ws_silence", "http_429", "http_502", "late", "late_processing")
-) | {"drop_answer", "refuse_before", "hide_position", "hide_orders", "hide_fills", "partial_fill", "zero_price"}
+CRASHES = frozenset(("kill", "freeze", "kill_redis", "restart_redis", "cut", "lost_message"))
+HINDERS = (
+    CRASHES
+    | {"two_beats", "two_feeds", "ws_drop", "ws_silence", "http_429", "http_502", "late", "late_processing"}
+    | {"drop_answer", "refuse_before", "hide_position", "hide_orders", "hide_fills", "partial_fill", "zero_price"}
+)
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,18 @@ class Naked:
     ms: float
     cause: str | None
     hindered: tuple[str, ...]
+    crashes: int = 0
+    account: str = MAIN
 
 
-def naked(witness: dict[str, dict[str, Any]], events: Iterable[Event]) -> list[Naked]:
+def of_account(events: Iterable[Event], account: str) -> list[Event]:
+    """Return what was done to an account, and to all."""
+    return [each for each in events if each.account in (None, account)]
+
+
+def naked(witness: dict[str, dict[str, Any]], events: Iterable[Event], account: str = MAIN) -> list[Naked]:
     """Return every naked interval with its cause (None: nothing done explains it) and what stood in the way."""
-    done, struck, found = list(events), set[int](), []
+    done, struck, found = of_account(events, account), set[int](), []
     intervals = [(symbol, each) for symbol, book in witness.items() for each in book["naked_intervals"]]
     for symbol, each in sorted(intervals, key=lambda pair: float(pair[1]["from_ms"])):
         begin = each["from_ms"]
@@ -44,9 +55,18 @@ def naked(witness: dict[str, dict[str, Any]], events: Iterable[Event]) -> list[N
         cause = _cause([e for e in done if e.symbol == symbol and id(e) not in struck], begin)
         if cause is not None and cause.kind in LYING:
             struck.add(id(cause))  # it strikes once
-        hindered = {e.kind for e in done if e.kind in HINDERS and e.symbol in (None, symbol) and _works(e, begin, end)}
-        found.append(Naked(symbol, begin, end - begin, cause.kind if cause else None, tuple(sorted(hindered))))
+        at_work = [e for e in done if e.kind in HINDERS and e.symbol in (None, symbol) and _works(e, begin, end)]
+        hindered = tuple(sorted({fault_class(e) for e in at_work}))
+        crashes = sum(1 for e in at_work if e.kind in CRASHES and e.at_ms >= begin - BOUND_MS / 2)
+        found.append(Naked(symbol, begin, end - begin, cause.kind if cause else None, hindered, crashes, account))
     return found
+
+
+def fault_class(event: Event) -> str:
+    """Return the fault class of an event: of a kill, what kind of process it hit."""
+    if event.kind not in ("kill", "freeze"):
+        return event.kind
+    return f"{event.kind} {event.note if event.note in ('beat', 'feed') else 'worker'}"
 
 
 def _cause(events: list[Event], begin_ms: float) -> Event | None:
@@ -70,21 +90,22 @@ def _works(event: Event, begin_ms: float, end_ms: float) -> bool:
 
 def of_naked(found: Iterable[Naked], events: Iterable[Event]) -> list[str]:
     """Return what is wrong with the naked intervals."""
-    silent = {e.symbol for e in events if e.kind == "cancel_stop" and "announce" not in e.note}
+    silent = {(e.account, e.symbol) for e in events if e.kind == "cancel_stop" and "announce" not in e.note}
     wrong = []
     for each in found:
-        what = f"{each.symbol} was naked for {each.ms:.0f} ms at {each.from_ms:.0f}"
+        what = f"{each.account} {each.symbol} was naked for {each.ms:.0f} ms at {each.from_ms:.0f}"
         if each.cause is None:
             wrong.append(f"{what}, and nothing that was done explains it (going on: {each.hindered})")
-        quick = each.cause in ("cancel_stop", "hand_cancel") and not each.hindered and each.symbol not in silent
-        if each.ms > (ALERT_MS if quick else BOUND_MS):
+        told = (each.account, each.symbol) not in silent and (None, each.symbol) not in silent
+        quick = each.cause in ("cancel_stop", "hand_cancel") and not each.hindered and told
+        if each.ms > (ALERT_MS if quick else BOUND_MS * max(1, each.crashes)):
             wrong.append(f"{what} after {each.cause}, hindered by {each.hindered}")
     return wrong
 
 
-def of_orders(witness: dict[str, dict[str, Any]], events: Iterable[Event]) -> list[str]:
+def of_orders(witness: dict[str, dict[str, Any]], events: Iterable[Event], account: str = MAIN) -> list[str]:
     """Return what our orders did that they never may."""
-    by_hand = {e.symbol for e in events if e.kind == "hand_flip"}
+    by_hand = {e.symbol for e in of_account(events, account) if e.kind == "hand_flip"}
     wrong = []
     for symbol, book in witness.items():
         if book["duplicates"]:
@@ -108,30 +129,34 @@ def settle(stack: Stack) -> list[str]:
 
 
 def _untidy(stack: Stack) -> list[str]:
-    held, stops, wrong = stack.held(), defaultdict(list), []
-    for row in stack.orders():
+    return [f"{account} {what}" for account in stack.addresses for what in _untidy_account(stack, account)]
+
+
+def _untidy_account(stack: Stack, account: str) -> list[str]:
+    held, stops, wrong = stack.held(account), defaultdict(list), []
+    for row in stack.orders(account):
         client = decode(row.get("cloid"))
         if client is not None and row["coin"] not in held:
             wrong.append(f"{row['coin']} is flat and our {client.role} {row['oid']} is live")
         if row["orderType"] == "Stop Market":
             stops[row["coin"]].append(row["oid"])
     wrong += [f"{symbol} has more than one stop: {oids}" for symbol, oids in stops.items() if len(oids) > 1]
-    for symbol, book in stack.witness().items():
+    for symbol, book in stack.witness(account).items():
         if any(each["to_ms"] is None for each in book["naked_intervals"]):
             wrong.append(f"{symbol} is naked")
     return wrong
 
 
-def of_ledger(stack: Stack, witness: dict[str, dict[str, Any]]) -> list[str]:
+def of_ledger(stack: Stack, witness: dict[str, dict[str, Any]], account: str = MAIN) -> list[str]:
     """Return where the ledger of the symbols nobody touched by hand differs from the witness. All must be closed."""
     gross: dict[str, float] = defaultdict(float)
     fees: dict[str, float] = defaultdict(float)
     wrong = []
-    for row in stack.told("trades", "main"):
+    for row in stack.told("trades", account):
         gross[row["symbol"]] += float(row["realized_pnl"]) + float(row["fees"])
         fees[row["symbol"]] += float(row["fees"])
         if row["symbol"] in OURS and not row["complete"]:
-            wrong.append(f"{row['symbol']}: trade {row['trade_id']} is booked as incomplete")
+            wrong.append(f"{account} {row['symbol']}: trade {row['trade_id']} is booked as incomplete")
     for symbol in OURS:
         book = witness.get(symbol)
         if book is None:
@@ -141,5 +166,11 @@ def of_ledger(stack: Stack, witness: dict[str, dict[str, Any]]) -> list[str]:
             ("fees", fees[symbol], float(book["fees"])),
         ):
             if abs(ours - theirs) > 0.001:
-                wrong.append(f"{symbol}: the ledger's {name} is {ours:.6f}, the witness's {theirs:.6f}")
+                wrong.append(f"{account} {symbol}: the ledger's {name} is {ours:.6f}, the witness's {theirs:.6f}")
     return wrong
+
+
+def entries(witness: dict[str, dict[str, Any]]) -> int:
+    """Return how many entries of signals filled."""
+    books = (book["entries_by_signal"] for book in witness.values())
+    return sum(count for book in books for signal, count in book.items() if signal != "by hand")

@@ -1,126 +1,73 @@
 """What is done to the stack and when, as a function of a seed: signals, commands, kills, faults, a person's hand.
 
-BTC, ETH, SOL and DOGE are never touched by hand, so that their ledger can be held against the witness to the cent.
+All symbols but the last two are never touched by hand: their ledger can be held against the witness to the cent.
+What is done to the machine stands in machine.py.
 """
 
-import contextlib
 import random
-import signal
-import threading
 import time
 import urllib.error
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from tests.chaos.stack import SYMBOLS, Stack, now_ms
+from tests.chaos.machine import Event, Machine
+from tests.chaos.stack import SYMBOLS, Stack
 
-OURS = SYMBOLS[:4]
-BY_HAND = SYMBOLS[4:]
-STOPPED_S = 12.0  # longer than a lease
-KILLED = ("urgent-1", "orders-1", "orders-2", "beat", "feed")
+OURS = SYMBOLS[:-2]
+BY_HAND = SYMBOLS[-2:]
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something that was done: when, what, to which symbol (none: to all), and until when it works on its own."""
+class Breaker(Machine):
+    """Carries out events and notes them: those of the machine, and those of the venue and of people."""
 
-    at_ms: float
-    kind: str
-    symbol: str | None = None
-    lasts_ms: float = 0.0
-    note: str = ""
-
-
-@dataclass
-class Breaker:
-    """Carries out events and notes them."""
-
-    stack: Stack
-    random: random.Random
-    events: list[Event]
-    signals: int = 0
-    _timers: list[threading.Timer] = field(default_factory=list)
-    _frozen: set[str] = field(default_factory=set)
-
-    def note(self, kind: str, symbol: str | None = None, lasts_ms: float = 0.0, note: str = "") -> None:
-        self.events.append(Event(now_ms(), kind, symbol, lasts_ms, note))
-
-    def later(self, seconds: float, what: Callable[[], object]) -> None:
-        def quietly() -> None:
-            with contextlib.suppress(OSError, urllib.error.URLError):
-                what()
-
-        timer = threading.Timer(seconds, quietly)
-        self._timers.append(timer)
-        timer.start()
-
-    def finish(self) -> None:
-        """Wait for what was put off."""
-        for timer in self._timers:
-            timer.join()
+    def account(self) -> str:
+        """Draw an account, and keep it for the event that is on."""
+        self.drawn = self.random.choice(tuple(self.stack.addresses))
+        return self.drawn
 
     # signals and commands ---------------------------------------------------------------------------------------------
     def open(self) -> None:
-        pick, symbol = self.random, self.random.choice(SYMBOLS)
+        pick, account = self.random, self.account()
+        held = self.stack.held(account)
+        symbol = next((each for each in pick.sample(SYMBOLS, 4) if each not in held), SYMBOLS[0])
         side, stop = pick.choice(("long", "short")), pick.choice(("1%", "2%", "3%"))
-        wish = {"notional": str(pick.randrange(200, 900)), "stop": stop, "signal_id": f"s{self.signals}"}
+        wish = {"notional": str(pick.randrange(200, 900)), "stop": stop, "signal_id": f"{self.name}-{self.signals}"}
         wish |= {"target": pick.choice(("2%", "4%"))} if pick.random() < 0.4 else {}
         self.signals += 1
         for _ in range(2 if pick.random() < 0.2 else 1):
-            self.stack.signal(symbol, side, **wish)
+            self.stack.signal(symbol, side, account, **wish)
         self.note("open", symbol, note=f"{side} {wish}")
 
     def close(self) -> None:
-        symbol = self.random.choice(SYMBOLS)
-        part = ["--part", "50%"] if self.random.random() < 0.25 else []
-        self.stack.ask("close", "main", symbol, *part)
+        account = self.account()
+        symbol = self.random.choice(sorted(self.stack.held(account)) or SYMBOLS)
+        if self.random.random() < 0.75:
+            self.stack.close(symbol, account)
+            self.note("close", symbol)
+            return
+        part = ["--part", "50%"] if self.random.random() < 0.5 else []
+        self.stack.ask("close", account, symbol, *part)
         self.note("close", symbol, note=" ".join(part))
 
     def move_stop(self) -> None:
-        symbol = self.random.choice(SYMBOLS)
-        for row in self.stack.orders():
+        account, symbol = self.account(), self.random.choice(SYMBOLS)
+        for row in self.stack.orders(account):
             if row["coin"] == symbol and row["orderType"] == "Stop Market":
                 trigger, mark = float(row["triggerPx"]), float(self.stack.get("/mark")[symbol])
                 wanted = f"{trigger + 0.4 * (mark - trigger):.5g}"
-                self.stack.ask("stop", "main", symbol, "--to", wanted)
+                self.stack.ask("stop", account, symbol, "--to", wanted)
                 self.note("move_stop", symbol, note=wanted)
                 return
 
     def pause(self) -> None:
-        self.stack.ask("pause", "main")
-        self.later(2.5, lambda: self.stack.ask("resume", "main"))
+        account = self.account()
+        self.stack.ask("pause", account)
+        self.later(2.5, lambda: self.stack.ask("resume", account))
         self.note("pause")
-
-    # the machine ------------------------------------------------------------------------------------------------------
-    def kill(self) -> None:
-        name = self.random.choice(KILLED)
-        if name not in self._frozen and self.stack.strike(name, signal.SIGKILL):
-            self.note("kill", lasts_ms=12_000, note=name)
-
-    def freeze(self) -> None:
-        name = self.random.choice(KILLED[:3])
-        if name in self._frozen:
-            return
-        pid = self.stack.strike(name, signal.SIGSTOP)
-        if pid is not None:
-            self._frozen.add(name)
-            self.note("freeze", lasts_ms=STOPPED_S * 1000, note=name)
-
-            def thaw() -> None:
-                if self.stack.children().get(name) == pid:
-                    self.stack.strike(name, signal.SIGCONT)
-                self._frozen.discard(name)
-
-            self.later(STOPPED_S, thaw)
-
-    def kill_redis(self) -> None:
-        if self.stack.strike("redis", signal.SIGKILL):
-            self.note("kill_redis", lasts_ms=10_000)
 
     # the venue --------------------------------------------------------------------------------------------------------
     def fault(self, kind: str, *, action: str | None = None, all_symbols: bool = False, **more: object) -> None:
         symbol = None if all_symbols else self.random.choice(SYMBOLS)
-        self.stack.fault(kind, symbol, action, **more)
+        self.stack.fault(kind, symbol, action, self.account(), **more)
         delay = more.get("delay_ms", 0)
         self.note(kind, symbol, float(delay) if isinstance(delay, int) else 0.0, f"{action or ''} {more}")
 
@@ -128,15 +75,16 @@ class Breaker:
         kind = self.random.choice(("hide_position", "hide_orders", "hide_fills"))
         symbol = self.random.choice(SYMBOLS)
         delay, span = self.random.choice((1500, 4000)), 8.0
-        made = self.stack.post(
-            "/faults", kind=kind, match={"account": self.stack.address, "symbol": symbol}, delay_ms=delay
-        )
-        self.later(span, lambda: self.stack.drop_fault(made["id"]))
+        made = self.stack.fault(kind, symbol, account=self.account(), delay_ms=delay)
+        self.later(span, lambda: self.stack.drop_fault(made))
         self.note(kind, symbol, span * 1000 + delay, f"{delay} ms")
 
     def overrun(self) -> None:
         """Push a mark through a stop, with or without a stop that does not fill."""
-        rows = [row for row in self.stack.orders() if row["orderType"] == "Stop Market" and row["coin"] in SYMBOLS]
+        account = self.account()
+        rows = [
+            row for row in self.stack.orders(account) if row["orderType"] == "Stop Market" and row["coin"] in SYMBOLS
+        ]
         if not rows:
             return
         row = self.random.choice(sorted(rows, key=lambda each: str(each["coin"])))
@@ -144,15 +92,16 @@ class Breaker:
         price = trigger * (0.998 if row["side"] == "A" else 1.002)
         if self.random.random() < 0.5:
             then = self.random.choice(("fill", "reject"))
-            self.stack.fault("stop_no_fill", symbol, delay_ms=1500, then=then)
+            self.stack.fault("stop_no_fill", symbol, account=account, delay_ms=1500, then=then)
             self.note("stop_no_fill", symbol, 1500, then)
         self.stack.post("/mark", symbol=symbol, price=f"{price:.5g}", hold_ms=2500)
+        self.drawn = None  # a mark is everybody's
         self.note("overrun", symbol, note=f"{price:.5g}")
 
     # a person ---------------------------------------------------------------------------------------------------------
     def hand(self) -> None:
-        symbol = self.random.choice(BY_HAND)
-        mark, held = float(self.stack.get("/mark")[symbol]), self.stack.held().get(symbol, 0.0)
+        account, symbol = self.account(), self.random.choice(BY_HAND)
+        mark, held = float(self.stack.get("/mark")[symbol]), self.stack.held(account).get(symbol, 0.0)
         small = float(f"{300 / mark:.2f}")
         if not held:
             what, side, size = "hand_open", self.random.choice(("buy", "sell")), small
@@ -162,15 +111,15 @@ class Breaker:
             side = with_it if what == "hand_enlarge" else against
             size = {"hand_enlarge": small, "hand_flip": abs(held) + small, "hand_part": abs(held) / 2}.get(what, 0)
         if what == "hand_close":
-            done = self.stack.hand(symbol=symbol, close=True)
+            done = self.stack.hand(account, symbol=symbol, close=True)
         else:
-            done = self.stack.hand(symbol=symbol, side=side, size=f"{size:.2f}")
+            done = self.stack.hand(account, symbol=symbol, side=side, size=f"{size:.2f}")
         if done:
             self.note(what, symbol, note=f"{side} {size:.2f} of {held}")
 
     def hand_cancel(self) -> None:
-        symbol = self.random.choice(SYMBOLS)
-        if self.stack.hand(symbol=symbol, cancel="stops"):
+        account, symbol = self.account(), self.random.choice(SYMBOLS)
+        if self.stack.hand(account, symbol=symbol, cancel="stops"):
             self.note("hand_cancel", symbol)
 
 
@@ -178,13 +127,17 @@ def deck(breaker: Breaker) -> dict[str, tuple[int, Callable[[], None]]]:
     """Return everything that may happen, with how often it is in the deck."""
     fault = breaker.fault
     return {
-        "open": (14, breaker.open),
-        "close": (4, breaker.close),
+        "open": (22, breaker.open),
+        "close": (12, breaker.close),
         "move_stop": (3, breaker.move_stop),
         "pause": (1, breaker.pause),
-        "kill": (3, breaker.kill),
+        "kill": (4, breaker.kill),
         "freeze": (1, breaker.freeze),
         "kill_redis": (1, breaker.kill_redis),
+        "restart_redis": (1, breaker.restart_redis),
+        "lose_message": (2, breaker.lose_message),
+        "cut": (1, breaker.cut),
+        "two": (1, breaker.two),
         "hide": (2, breaker.hide),
         "overrun": (3, breaker.overrun),
         "hand": (4, breaker.hand),
@@ -206,9 +159,9 @@ def deck(breaker: Breaker) -> dict[str, tuple[int, Callable[[], None]]]:
     }
 
 
-def play(stack: Stack, seed: int, seconds: float, pause_s: float, events: list[Event]) -> None:
-    """Do things to the stack for so long and note them. One seed deals one order of cards."""
-    breaker = Breaker(stack, random.Random(seed), events)
+def play(stack: Stack, seed: int, seconds: float, pause_s: float, events: list[Event]) -> int:
+    """Do things to the stack for so long and note them; return how many signals were sent. One seed, one deck."""
+    breaker = Breaker(stack, random.Random(seed), events, name=f"s{seed}-{len(events)}")
     cards = deck(breaker)
     end = time.monotonic() + seconds
     hand: list[str] = []
@@ -219,6 +172,7 @@ def play(stack: Stack, seed: int, seconds: float, pause_s: float, events: list[E
             if not hand:
                 hand = [name for name, (count, _) in cards.items() for _ in range(count)]
                 breaker.random.shuffle(hand)
+            breaker.drawn = None
             try:
                 cards[hand.pop()][1]()
             except (OSError, urllib.error.URLError) as error:  # a read of ours met a fault: that card is lost
@@ -226,3 +180,4 @@ def play(stack: Stack, seed: int, seconds: float, pause_s: float, events: list[E
             time.sleep(breaker.random.uniform(0.3, 1.7) * pause_s)
     finally:
         breaker.finish()
+    return breaker.signals

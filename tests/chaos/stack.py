@@ -6,6 +6,7 @@ Nothing here judges. Only processes that this stack started are ever signalled.
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,11 +15,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eth_account import Account
 from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import RedisError
@@ -29,7 +31,8 @@ from workers.wiring import opened
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "workers.main"]
-SYMBOLS = ("BTC", "ETH", "SOL", "DOGE", "HYPE", "AVAX")
+SYMBOLS = ("BTC", "ETH", "SOL", "DOGE", "LINK", "SUI", "HYPE", "AVAX")
+MAIN = "main"
 START_S = 60.0
 
 
@@ -59,9 +62,14 @@ class Stack:
     folder: Path
     url: str = ""
     control: str = ""
-    address: str = ""
+    addresses: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
     commands: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    extras: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        return self.addresses[MAIN]
 
     # the venue --------------------------------------------------------------------------------------------------------
     def get(self, path: str) -> Any:
@@ -74,33 +82,37 @@ class Stack:
         """End every fault."""
         _call(self.control + "/faults", None, "DELETE")
 
-    def fault(self, kind: str, symbol: str | None = None, action: str | None = None, **more: Any) -> None:
-        match = {"account": self.address, "symbol": symbol, "action": action}
-        self.post("/faults", kind=kind, match={k: v for k, v in match.items() if v is not None}, **more)
+    def fault(
+        self, kind: str, symbol: str | None = None, action: str | None = None, account: str = MAIN, **more: Any
+    ) -> str:
+        """Put a fault in force; return its id."""
+        match = {"account": self.addresses[account], "symbol": symbol, "action": action}
+        made = self.post("/faults", kind=kind, match={k: v for k, v in match.items() if v is not None}, **more)
+        return str(made["id"])
 
     def drop_fault(self, name: str) -> None:
         _call(f"{self.control}/faults/{name}", None, "DELETE")
 
-    def hand(self, **what: Any) -> bool:
+    def hand(self, account: str = MAIN, **what: Any) -> bool:
         """Do something by hand; return whether the venue took it."""
         try:
-            self.post("/hand", account=self.address, **what)
+            self.post("/hand", account=self.addresses[account], **what)
         except urllib.error.HTTPError as refused:
             refused.close()
             return False
         return True
 
-    def witness(self) -> dict[str, dict[str, Any]]:
-        return dict(self.get("/witness").get(self.address, {}))
+    def witness(self, account: str = MAIN) -> dict[str, dict[str, Any]]:
+        return dict(self.get("/witness").get(self.addresses[account], {}))
 
-    def held(self) -> dict[str, float]:
+    def held(self, account: str = MAIN) -> dict[str, float]:
         """Return what the venue holds, signed, by symbol. An unhindered read: call it without faults on info."""
-        state = _call(self.url + "/info", {"type": "clearinghouseState", "user": self.address})
+        state = _call(self.url + "/info", {"type": "clearinghouseState", "user": self.addresses[account]})
         return {row["position"]["coin"]: float(row["position"]["szi"]) for row in state["assetPositions"]}
 
-    def orders(self) -> list[dict[str, Any]]:
+    def orders(self, account: str = MAIN) -> list[dict[str, Any]]:
         """Return the venue's open orders."""
-        return list(_call(self.url + "/info", {"type": "frontendOpenOrders", "user": self.address}))
+        return list(_call(self.url + "/info", {"type": "frontendOpenOrders", "user": self.addresses[account]}))
 
     # the processes ----------------------------------------------------------------------------------------------------
     def children(self) -> dict[str, int]:
@@ -147,14 +159,40 @@ class Stack:
             over.set()
             thread.join()
 
+    def second(self, kind: str) -> bool:
+        """Start a second beat or feed beside the supervisor's; return whether there was none yet."""
+        running = self.extras.get(kind)
+        if running is not None and running.poll() is None:
+            return False
+        with (self.folder / f"second-{kind}.log").open("ab") as log:
+            self.extras[kind] = subprocess.Popen(
+                [*PROGRAM, kind], cwd=self.folder, env=_env(), stdout=log, stderr=log, start_new_session=True
+            )
+        return True
+
+    def end_second(self, kind: str, number: int = signal.SIGKILL) -> None:
+        """End the second beat or feed, if it runs."""
+        running = self.extras.pop(kind, None)
+        if running is not None:
+            running.send_signal(number)
+            running.wait(30)
+
     # a person's commands ----------------------------------------------------------------------------------------------
-    def signal(self, symbol: str, side: str, **wish: str) -> None:
+    def signal(self, symbol: str, side: str, account: str = MAIN, **wish: str) -> None:
         """Send a signal as another program does: as a task, which may be lost with the broker."""
         from tasks.entry import open_trade
 
-        task: Any = open_trade  # celery has no types
+        self._publish(open_trade, (account, symbol, side), wish)
+
+    def close(self, symbol: str, account: str = MAIN) -> None:
+        """Ask for a close as another program does."""
+        from tasks.close import close_position
+
+        self._publish(close_position, (account, symbol), {})
+
+    def _publish(self, task: Any, arguments: tuple[str, ...], wish: dict[str, str]) -> None:
         with contextlib.suppress(OperationalError, RedisError):
-            task.apply_async(("main", symbol, side), wish, retry=False)
+            task.apply_async(arguments, wish, retry=False)
 
     def ask(self, *words: str) -> None:
         """Start a command and do not wait: it may be refused, which is an answer too. At most two at a time."""
@@ -199,9 +237,18 @@ def _env() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
-@contextlib.contextmanager
-def running(folder: Path, *, seed: int, latency_ms: int = 0) -> Iterator[Stack]:
-    """Start the stack of a fresh installation, wait until all of it lives, and end it."""
+_ACCOUNT = """
+[accounts.{name}]
+venue = "hyperliquid"
+mode = "paper"
+wallet_address = "{address}"
+private_key_file = "./stopkeeper-data/secrets/{name}.key"
+symbols = [{symbols}]
+"""
+
+
+def installed(folder: Path, *, seed: int, accounts: Sequence[str] = (MAIN,)) -> Stack:
+    """Write a fresh installation with these accounts, the first of them ``main``; nothing runs yet."""
     stack = Stack(folder)
     made = stack.run("init")
     assert made.returncode == 0, made.stderr
@@ -210,10 +257,27 @@ def running(folder: Path, *, seed: int, latency_ms: int = 0) -> Iterator[Stack]:
     text = path.read_text().replace("[flower]\n", "[flower]\nenabled = false\n")
     text = text.replace('symbols = ["BTC", "ETH", "SOL"]', f"symbols = [{listed}]")
     text = text.replace("max_open_trades = 3", "max_open_trades = 20")
-    path.write_text(f'{text}\n[paper]\nport = {port}\ncontrol_port = {control}\nprices = "walk"\nseed = {seed}\n')
     line = next(line for line in text.splitlines() if line.startswith("wallet_address"))
-    stack.address = line.split('"')[1].lower()
+    stack.addresses[MAIN] = line.split('"')[1].lower()
+    for name in accounts[1:]:
+        stack.addresses[name] = _fresh_login(folder / "stopkeeper-data" / "secrets" / f"{name}.key")
+        text += _ACCOUNT.format(name=name, address=stack.addresses[name], symbols=listed)
+    path.write_text(f'{text}\n[paper]\nport = {port}\ncontrol_port = {control}\nprices = "walk"\nseed = {seed}\n')
     stack.url, stack.control = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{control}"
+    return stack
+
+
+def _fresh_login(path: Path) -> str:
+    """Write a random key and return its address."""
+    path.write_text("0x" + secrets.token_hex(32) + "\n")
+    path.chmod(0o600)
+    return str(Account.from_key(path.read_text().strip()).address).lower()
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, seed: int, latency_ms: int = 0, accounts: Sequence[str] = (MAIN,)) -> Iterator[Stack]:
+    """Start the stack of a fresh installation, wait until all of it lives, and end it."""
+    stack = installed(folder, seed=seed, accounts=accounts)
     with (folder / "up.log").open("wb") as log:
         stack.process = subprocess.Popen(
             [*PROGRAM, "up"], cwd=folder, env=_env(), stdout=log, stderr=log, start_new_session=True
@@ -222,7 +286,7 @@ def running(folder: Path, *, seed: int, latency_ms: int = 0) -> Iterator[Stack]:
         _await_everything(stack)
         if latency_ms:
             stack.post("/settings", latency_ms=latency_ms)
-        with opened(load(path)) as system:
+        with opened(load(folder / "stopkeeper.toml")) as system:
             system.app.set_default()
             yield stack
     finally:
@@ -245,6 +309,8 @@ def _end(stack: Stack) -> None:
         if each.poll() is None:
             each.kill()
         each.wait()
+    for kind in tuple(stack.extras):
+        stack.end_second(kind)
     for pid in stack.children().values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
