@@ -5,6 +5,8 @@ VENV   ?= .venv
 ARGS   ?=
 ROUNDS ?= 20
 SEEDS  ?= 0:1000
+MINUTES ?= 10
+SEED   ?= 1
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -20,7 +22,7 @@ help:
 	@echo "make bench-supervision   naked time, breach to flat, a thousand stop moves, requests at rest (half an hour)"
 	@echo "make lock      write requirements.txt and requirements-dev.txt anew from pyproject.toml"
 	@echo "make clean     remove what was built; the data directory and the configuration stay"
-	@echo "make chaos     a random schedule of kills and faults on real processes (CHAOS_SEED, CHAOS_SECONDS)"
+	@echo "make chaos     real workers die and freeze at every named point, then MINUTES of random kills and faults"
 	@echo "make audit     the nine faults put back one by one: each must be caught, and fixed without it (ARGS='4 9': those)"
 	@echo "make simulate  the engine in worlds where all goes wrong, by seeds; ARGS='--plant all' breaks rules on purpose"
 	@echo "later releases: mutate, soak"
@@ -30,6 +32,8 @@ help:
 	@echo "  VENV=$(VENV)        where the environment is"
 	@echo "  ROUNDS=$(ROUNDS)         entries of each kind that make bench times"
 	@echo "  SEEDS=$(SEEDS)      START:COUNT of make simulate; a seed replays exactly"
+	@echo "  MINUTES=$(MINUTES)        of random load in make chaos, after the quarter of an hour that its points take"
+	@echo "  SEED=$(SEED)            what make chaos draws its order by"
 	@echo "  ARGS=            further arguments: make test ARGS='-k console -x', make demo ARGS='--seed 3'"
 
 install: $(STAMP)
@@ -69,7 +73,7 @@ lock: install
 		pyproject.toml -o requirements-dev.txt
 
 chaos: install
-	$(BIN)/python -m pytest -m chaos tests/chaos $(ARGS)
+	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES) $(ARGS)
 
 simulate: install
 	$(BIN)/python -m tests.simulation $(SEEDS) $(ARGS)

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos import judge
+from tests.chaos.launch import running
 from tests.chaos.machine import Event
 from tests.chaos.schedule import play
-from tests.chaos.stack import MAIN, Stack, running
+from tests.chaos.stack import MAIN, Stack
+from tests.chaos.story import of_run
 
 ROUND_S = 120.0
 NAMES = (MAIN, "second", "third", "fourth")
@@ -41,7 +43,8 @@ class Verdict:
         return sum(judge.entries(book) for book in self.witness.values())
 
     def __str__(self) -> str:
-        return "\n".join([f"CHAOS_SEED={self.seed}; the evidence is in {self.folder}", *self.wrong])
+        told = of_run(self.folder, self.wrong, self.events) if self.wrong else ""
+        return "\n".join([f"CHAOS_SEED={self.seed}; the evidence is in {self.folder}", *self.wrong, told])
 
 
 def run(

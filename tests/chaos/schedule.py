@@ -74,7 +74,7 @@ class Breaker(Machine):
     def hide(self) -> None:
         kind = self.random.choice(("hide_position", "hide_orders", "hide_fills"))
         symbol = self.random.choice(SYMBOLS)
-        delay, span = self.random.choice((1500, 4000)), 8.0
+        delay, span = self.random.choice((1500, 2500)), 8.0  # a view later than the lag is not in the rules
         made = self.stack.fault(kind, symbol, account=self.account(), delay_ms=delay)
         self.later(span, lambda: self.stack.drop_fault(made))
         self.note(kind, symbol, span * 1000 + delay, f"{delay} ms")

@@ -6,7 +6,6 @@ Nothing here judges. Only processes that this stack started are ever signalled.
 import contextlib
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -15,19 +14,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account
 from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import RedisError
 
 from stopkeeper.store.embedded import discover
-from workers.settings_load import load
-from workers.wiring import opened
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "workers.main"]
@@ -166,7 +162,7 @@ class Stack:
             return False
         with (self.folder / f"second-{kind}.log").open("ab") as log:
             self.extras[kind] = subprocess.Popen(
-                [*PROGRAM, kind], cwd=self.folder, env=_env(), stdout=log, stderr=log, start_new_session=True
+                [*PROGRAM, kind], cwd=self.folder, env=environment(), stdout=log, stderr=log, start_new_session=True
             )
         return True
 
@@ -203,14 +199,14 @@ class Stack:
             log.write(f"{now_ms():.0f} $ {' '.join(words)}\n".encode())
             log.flush()
             self.commands.append(
-                subprocess.Popen([*PROGRAM, *words], cwd=self.folder, env=_env(), stdout=log, stderr=log)
+                subprocess.Popen([*PROGRAM, *words], cwd=self.folder, env=environment(), stdout=log, stderr=log)
             )
 
     def run(self, *words: str, seconds: float = 40) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*PROGRAM, *words],
             cwd=self.folder,
-            env=_env(),
+            env=environment(),
             capture_output=True,
             text=True,
             timeout=seconds,
@@ -232,91 +228,6 @@ def _name(words: list[str]) -> str:
     return "redis" if "server" in words[0] else words[0]
 
 
-def _env() -> dict[str, str]:
+def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STOPKEEPER__")}
     return {**kept, "PYTHONPATH": str(ROOT)}
-
-
-_ACCOUNT = """
-[accounts.{name}]
-venue = "hyperliquid"
-mode = "paper"
-wallet_address = "{address}"
-private_key_file = "./stopkeeper-data/secrets/{name}.key"
-symbols = [{symbols}]
-"""
-
-
-def installed(folder: Path, *, seed: int, accounts: Sequence[str] = (MAIN,)) -> Stack:
-    """Write a fresh installation with these accounts, the first of them ``main``; nothing runs yet."""
-    stack = Stack(folder)
-    made = stack.run("init")
-    assert made.returncode == 0, made.stderr
-    path, (port, control) = folder / "stopkeeper.toml", free_ports(2)
-    listed = ", ".join(f'"{symbol}"' for symbol in SYMBOLS)
-    text = path.read_text().replace("[flower]\n", "[flower]\nenabled = false\n")
-    text = text.replace('symbols = ["BTC", "ETH", "SOL"]', f"symbols = [{listed}]")
-    text = text.replace("max_open_trades = 3", "max_open_trades = 20")
-    line = next(line for line in text.splitlines() if line.startswith("wallet_address"))
-    stack.addresses[MAIN] = line.split('"')[1].lower()
-    for name in accounts[1:]:
-        stack.addresses[name] = _fresh_login(folder / "stopkeeper-data" / "secrets" / f"{name}.key")
-        text += _ACCOUNT.format(name=name, address=stack.addresses[name], symbols=listed)
-    path.write_text(f'{text}\n[paper]\nport = {port}\ncontrol_port = {control}\nprices = "walk"\nseed = {seed}\n')
-    stack.url, stack.control = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{control}"
-    return stack
-
-
-def _fresh_login(path: Path) -> str:
-    """Write a random key and return its address."""
-    path.write_text("0x" + secrets.token_hex(32) + "\n")
-    path.chmod(0o600)
-    return str(Account.from_key(path.read_text().strip()).address).lower()
-
-
-@contextlib.contextmanager
-def running(folder: Path, *, seed: int, latency_ms: int = 0, accounts: Sequence[str] = (MAIN,)) -> Iterator[Stack]:
-    """Start the stack of a fresh installation, wait until all of it lives, and end it."""
-    stack = installed(folder, seed=seed, accounts=accounts)
-    with (folder / "up.log").open("wb") as log:
-        stack.process = subprocess.Popen(
-            [*PROGRAM, "up"], cwd=folder, env=_env(), stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _await_everything(stack)
-        if latency_ms:
-            stack.post("/settings", latency_ms=latency_ms)
-        with opened(load(folder / "stopkeeper.toml")) as system:
-            system.app.set_default()
-            yield stack
-    finally:
-        _end(stack)
-
-
-def _await_everything(stack: Stack) -> None:
-    """Wait until the supervisor has said that everything runs."""
-    end, log = time.monotonic() + START_S, stack.folder / "up.log"
-    while "Everything runs" not in log.read_text():
-        assert stack.process is not None
-        assert stack.process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.1)
-
-
-def _end(stack: Stack) -> None:
-    assert stack.process is not None
-    for each in stack.commands:
-        if each.poll() is None:
-            each.kill()
-        each.wait()
-    for kind in tuple(stack.extras):
-        stack.end_second(kind)
-    for pid in stack.children().values():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-    stack.process.terminate()
-    try:
-        stack.process.wait(30)
-    except subprocess.TimeoutExpired:
-        stack.process.kill()  # its children are tied to it and end too
-        stack.process.wait()

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.chaos.stack import Stack, running
+from tests.chaos.launch import running
+from tests.chaos.stack import Stack
 
 HUNG_S = 20.0  # a lease of 10 s, a claim of 5 s, and time to act
 

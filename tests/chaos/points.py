@@ -1,0 +1,80 @@
+"""The named points at which a process can die or freeze: before and after each call of a port, read off the Protocols.
+
+A new method of a port is a new point without a word here, and a failure until a scene passes it. Every port of the
+engine is one of these; ``records.save`` is as many as there are reasons to save.
+"""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from stopkeeper.engine import ports
+from stopkeeper.engine.sending import Effect
+
+PORTS: dict[Any, str] = {
+    ports.Venue: "venue",
+    ports.Leases: "leases",
+    ports.Records: "records",
+    ports.Wakes: "wakes",
+    ports.Journal: "journal",
+    ports.Ledger: "ledger",
+    ports.Looks: "looks",
+    ports.Prices: "prices",
+    ports.Flags: "flags",
+    ports.NonceSource: "nonces",
+    ports.BudgetSource: "budget",
+    ports.TextCache: "texts",
+}
+EFFECTS = tuple(effect.__name__ for effect in get_args(Effect))
+SAVES = (
+    "learned",
+    "found",
+    "refused",
+    "booked",
+    "correcting",
+    *(f"announce {effect}" for effect in EFFECTS),
+    *(f"conclude {effect}" for effect in EFFECTS),
+)
+SIDES = ("before", "after")
+
+#: They ask nobody: a process that ends there ends between two others of these points.
+LOCAL = frozenset({"venue.now_ms", "venue.clock_age_ms", "leases.remaining_ms"})
+
+_COMMANDS = "only commands ask, and write nothing after it"
+_FEED = "only the feed calls it; the random load kills it at any moment"
+#: What no worker passes, each with the reason.
+ELSEWHERE = {
+    "leases.holders": _COMMANDS,
+    "ledger.lines": _COMMANDS,
+    "records.reserved": _COMMANDS,
+    "wakes.overdue": _COMMANDS,
+    "prices.counts": _COMMANDS,
+    "prices.hear": _FEED,
+    "journal.read": _FEED,
+}
+
+
+def protocols() -> list[Any]:
+    """Return the Protocols of the ports module."""
+    found = (each for each in vars(ports).values() if getattr(each, "_is_protocol", False))
+    return [each for each in found if each.__module__ == ports.__name__]
+
+
+def methods(protocol: Any) -> list[str]:
+    """Return the names of a Protocol's methods."""
+    return [name for name, each in vars(protocol).items() if callable(each) and not name.startswith("_")]
+
+
+def calls() -> Iterator[str]:
+    """Yield every call with points around it, and those of ELSEWHERE. Raises KeyError for an unknown port."""
+    for protocol in protocols():
+        for method in methods(protocol):
+            name = f"{PORTS[protocol]}.{method}"
+            if name == "records.save":
+                yield from (f"{name}/{kind}" for kind in SAVES)
+            elif name not in LOCAL:
+                yield name
+
+
+def points() -> list[str]:
+    """Return the points a worker passes, in the order of the Protocols."""
+    return [f"{call}:{side}" for call in calls() if call not in ELSEWHERE for side in SIDES]
