@@ -9,11 +9,12 @@ from typing import Any
 from stopkeeper.core.ids import decode
 from tests.chaos.machine import Event
 from tests.chaos.schedule import OURS
-from tests.chaos.stack import MAIN, Stack
+from tests.chaos.stack import MAIN, SYMBOLS, Stack
 
 CALM_S = 40.0
 BOUND_MS = 20_000.0  # a lease, a look, the clock of a naked position and a close; as often as something crashed
 ALERT_MS = 3_000.0  # a stop canceled with streams alive and nothing else going on
+OVERDUE_MS = 5_000
 PATIENT_MS = 45_000.0  # how long a fault that lies in wait is taken to be in the way
 STRIPS = frozenset(  # what can leave a position without cover
     ("hand_open", "hand_enlarge", "hand_flip", "hand_cancel", "cancel_stop", "refuse_stop", "stop_no_fill")
@@ -72,8 +73,10 @@ def fault_class(event: Event) -> str:
 def _cause(events: list[Event], begin_ms: float) -> Event | None:
     """Return what took the cover away: what was done at that moment, else a fault that lay in wait for its order."""
     now = [e for e in events if abs(begin_ms - e.at_ms) <= 500]
-    if any(e.kind == "overrun" for e in now):
-        return next((e for e in now if e.kind == "stop_no_fill"), None) or _lying(events, "stop_no_fill", begin_ms)
+    leap = next((e for e in now if e.kind == "overrun"), None)
+    if leap is not None:  # without a stop that hangs: an entry was on its way, and its stop refused as crossed
+        hung = next((e for e in now if e.kind == "stop_no_fill"), None) or _lying(events, "stop_no_fill", begin_ms)
+        return hung or leap
     at_once = [e for e in now if e.kind in STRIPS and e.kind not in LYING]
     lying = (_lying(events, kind, begin_ms) for kind in ("cancel_stop", "refuse_stop", "stop_no_fill"))
     return at_once[-1] if at_once else next((e for e in lying if e), None)
@@ -144,6 +147,27 @@ def _untidy_account(stack: Stack, account: str) -> list[str]:
     for symbol, book in stack.witness(account).items():
         if any(each["to_ms"] is None for each in book["naked_intervals"]):
             wrong.append(f"{symbol} is naked")
+    return wrong
+
+
+def hanging(stack: Stack) -> list[str]:
+    """Wait until no key is leased, open or overdue; return what is when patience ends. All must be closed."""
+    end = time.monotonic() + CALM_S
+    while (wrong := _hanging(stack)) and time.monotonic() < end:
+        time.sleep(0.5)
+    return wrong
+
+
+def _hanging(stack: Stack) -> list[str]:
+    assert stack.system is not None
+    wrong = []
+    for account in stack.addresses:
+        ports = stack.system.ports(account)
+        held = [key for key, _, _, _ in ports.leases.holders() if key.account == account]
+        wrong += [f"{account} {key.symbol}: its lease is held" for key in held if key.symbol in SYMBOLS]
+        late = [(key, ms) for key, ms in ports.wakes.overdue() if key.account == account and ms < -OVERDUE_MS]
+        wrong += [f"{account} {key.symbol} has been due for {-ms} ms" for key, ms in late if key.symbol in SYMBOLS]
+        wrong += [f"{account} {r.key.symbol}: a trade is open" for r in ports.records.all(account) if r.trade]
     return wrong
 
 

@@ -66,6 +66,7 @@ def running(folder: Path, *, seed: int, latency_ms: int = 0, accounts: Sequence[
             stack.post("/settings", latency_ms=latency_ms)
         with opened(load(folder / "stopkeeper.toml")) as system:
             system.app.set_default()
+            stack.system = system
             yield stack
     finally:
         _end(stack)

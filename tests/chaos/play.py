@@ -83,6 +83,7 @@ def _round(stack: Stack, verdict: Verdict, seconds: float, pause_s: float) -> No
     wrong = judge.settle(stack)
     for account in stack.addresses:
         wrong += _close_all(stack, account)
+    wrong += judge.hanging(stack)
     verdict.naked = []
     for account in stack.addresses:
         witness = verdict.witness[account] = stack.witness(account)

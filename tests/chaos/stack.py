@@ -24,6 +24,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from stopkeeper.store.embedded import discover
+from workers.wiring import System
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "workers.main"]
@@ -62,6 +63,7 @@ class Stack:
     process: "subprocess.Popen[bytes] | None" = None
     commands: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     extras: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    system: System | None = None
 
     @property
     def address(self) -> str:
