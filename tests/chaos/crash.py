@@ -53,9 +53,9 @@ class Strike:
 HEAD = f"{'point':<46}{'how':<8}{'scene':<15}{'naked ms':>9}{'in':>4}  verdict"
 
 
-def strike(cell: Cell, order: Order, scene: Scene | None = None) -> Strike:
+def strike(cell: Cell, order: Order) -> Strike:
     """Play the scene of a point, let the worker strike there, let another take over, and judge."""
-    scene = scene or scenes.scene_of(order.point)
+    scene = scenes.scene_of(order)
     symbols = scenes.FOR_HAND if scene.by_hand else scenes.FOR_OURS
     cell.played += 1
     began = time.monotonic()
@@ -98,6 +98,7 @@ def _play(stage: Stage, scene: Scene, done: Strike) -> None:
     if done.struck and done.order.how == "freeze":
         time.sleep(max(0.0, struck + FROZEN_S - time.monotonic()))
         doomed.send(scenes.THAW)
+    stage.accepted()
 
 
 def _finish(stage: Stage, done: Strike) -> None:

@@ -19,9 +19,11 @@ from stopkeeper.store import keys
 from tasks import queues
 from tests.chaos.cell import Cell, until
 from tests.chaos.stack import MAIN, SYMBOLS
+from tests.chaos.striking import Order
 from workers.wiring import redis_url
 
 SET_S = 25.0
+SENDINGS, AGAIN_S = 6, 4.0
 HOUR_MS = 3_600_000
 BEFORE_HOUR_MS = 12_000
 SKIPPED_S = 5.0  # what is answered in the old time is over
@@ -50,11 +52,18 @@ class Stage:
         self.cell.signal(self.symbol, **self.wish)
 
     def again(self) -> None:
-        """Send the same signal once more, as a sender does who heard nothing; wait until it is accepted."""
+        """Send the same signal once more, as a sender does who heard nothing."""
         if self.wish:
             self.cell.signal(self.symbol, **self.wish)
-            trade = trade_id(self.cell.ports.installation, MAIN, self.signal_id)
-            assert until(lambda: self.cell.ports.records.signal(trade), SET_S), f"{self.signal_id} is not accepted"
+
+    def accepted(self) -> None:
+        """Wait until the signal is accepted; send it again and again, for a frozen worker may have taken it."""
+        trade = trade_id(self.cell.ports.installation, MAIN, self.signal_id)
+        for _ in range(SENDINGS):
+            if not self.wish or until(lambda: self.cell.ports.records.signal(trade), AGAIN_S):
+                return
+            self.again()
+        raise AssertionError(f"{self.signal_id} is not accepted")
 
     def held(self, **wish: Any) -> None:
         """Open, and wait until the position is protected and its key at rest."""
@@ -113,6 +122,10 @@ def _to_be_canceled(stage: Stage) -> None:
 def _cancel_silently(stage: Stage) -> None:
     until(lambda: stage.cell.naked(stage.symbol), 10)
     stage.cell.publish(queues.SWEEP_ACCOUNT, MAIN)
+
+
+def _strip(stage: Stage) -> None:
+    assert stage.cell.stack.hand(symbol=stage.symbol, cancel="stops")
 
 
 def _find(stage: Stage) -> None:
@@ -217,6 +230,7 @@ SCENES = {
         Scene("close", _close, _held),
         Scene("booking", _fire, _held),
         Scene("silent cancel", _cancel_silently, _to_be_canceled, naked=True),
+        Scene("stripped", _strip, _held, naked=True),
         Scene("found", _find, naked=True, by_hand=True),
         Scene("refused", _refuse),
         Scene("resting", _rest),
@@ -258,9 +272,18 @@ PLACES = {
 }
 
 
-def scene_of(point: str) -> Scene:
-    """Return the scene in which a process strikes at a point."""
-    call = point.rpartition(":")[0]
+#: What lies between a lost stop and the next one: struck there too while the position is naked.
+WHILE_NAKED = (
+    *("leases.acquire", "leases.renew", "records.load", "venue.holdings", "venue.orders", "records.save/learned"),
+    *("venue.permit", "records.save/announce PlaceStop", "venue.place_stop", "records.save/conclude PlaceStop"),
+)
+
+
+def scene_of(order: Order) -> Scene:
+    """Return the scene in which a process strikes."""
+    if order.scene:
+        return SCENES[order.scene]
+    call = order.point.rpartition(":")[0]
     found = (name for name, places in PLACES.items() if any(call.endswith(place) for place in places))
     return SCENES[next(found, "entry")]
 

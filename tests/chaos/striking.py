@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.chaos.points import methods
+from tests.chaos.points import LOCAL, methods
 
 KILLED = 137  # the exit code of a process that somebody killed
 _SAVERS = {"_turn": "learned", "perform": "found", "_tried": "correcting", "_book": "correcting"}
@@ -25,11 +25,12 @@ _SAVERS = {"_turn": "learned", "perform": "found", "_tried": "correcting", "_boo
 
 @dataclass(frozen=True)
 class Order:
-    """Where to strike, at which passing after it was armed, and how: die or freeze."""
+    """Where to strike, at which passing after it was armed, how (die or freeze), and in which scene if not its own."""
 
     point: str
     nth: int = 1
     how: str = "die"
+    scene: str = ""
 
 
 @dataclass
@@ -113,7 +114,9 @@ class Passing:
     def __init__(self, inner: Any, name: str, protocol: Any, striker: Striker) -> None:
         self._inner = inner
         for method in methods(protocol):
-            setattr(self, method, _passed(getattr(inner, method), f"{name}.{method}", striker))
+            full = f"{name}.{method}"
+            if full not in LOCAL:
+                setattr(self, method, _passed(getattr(inner, method), full, striker))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
