@@ -105,7 +105,7 @@ class Striker:
         fresh.replace(self.orders.struck)
         if how == "die":
             os._exit(KILLED)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # to the process it might stop this thread late
 
 
 class Passing:
