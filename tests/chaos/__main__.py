@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.chaos import play
@@ -43,13 +44,19 @@ def _points(given: argparse.Namespace) -> bool:
     done = strike_all(folder, orders, given.cells, seed=given.seed, tell=_tell)
     complete = not given.only and given.nth == 1
     missing = unpassed(done) if complete else []
-    if given.record and complete:
-        passed = passages(done)
-        PASSED.write_text(json.dumps({point: passed[point] for point in points()}, indent=1) + "\n")
+    if given.record:
+        _record(passages(done))
     wrong = [each for each in done if each.wrong or not (each.struck or given.nth > 1)]
     _say("\n".join([*missing, summary(done)]))
     _say(f"{time.monotonic() - began:.0f} s, {len(wrong)} strikes not as promised, {len(missing)} points not passed")
     return not wrong and not missing
+
+
+def _record(passed: Counter[str]) -> None:
+    """Write down how often each point was passed; what this run left out stands as an earlier one found it."""
+    before = json.loads(PASSED.read_text()) if PASSED.exists() else {}
+    counts = {point: passed[point] or before.get(point, 0) for point in points()}
+    PASSED.write_text(json.dumps(counts, indent=1) + "\n")
 
 
 def _load(given: argparse.Namespace) -> bool:

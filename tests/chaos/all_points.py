@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.chaos.cell import cell
 from tests.chaos.crash import Strike, strike
 from tests.chaos.nursery import Nursery
+from tests.chaos.places import WHILE_LEADING, WHILE_NAKED
 from tests.chaos.points import points
-from tests.chaos.scenes import WHILE_NAKED
 from tests.chaos.striking import Order
 
 HOW = ("die", "freeze")
@@ -67,10 +67,11 @@ def unpassed(done: Sequence[Strike]) -> list[str]:
 
 
 def orders_of(names: Sequence[str], how: Sequence[str], *, nth: int = 1, seed: int = 0) -> list[Order]:
-    """Return the orders for these points in every way, while naked too where that matters; the seed shuffles them."""
+    """Return the orders for these points in every way, while naked and by the feed too where that matters, shuffled."""
     orders = [Order(name, nth, way) for name in names for way in how]
-    bare = [name for name in names if name.rpartition(":")[0] in WHILE_NAKED]
-    orders += [Order(name, nth, way, "stripped") for name in bare for way in how]
+    for scene, calls in (("stripped", WHILE_NAKED), ("leader", WHILE_LEADING)):
+        there = [name for name in names if name.rpartition(":")[0] in calls]
+        orders += [Order(name, nth, way, scene) for name in there for way in how]
     random.Random(seed).shuffle(orders)
     return orders
 

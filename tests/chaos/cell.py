@@ -48,6 +48,7 @@ class Cell:
     system: System
     nursery: Nursery
     workers: list[Born] = field(default_factory=list)
+    feeds: list[Born] = field(default_factory=list)
     played: int = 0
 
     @property
@@ -62,18 +63,33 @@ class Cell:
     def worker(self, name: str, orders: Orders | None = None) -> Born:
         """Start a worker of all queues and wait until it has said that it lives; with orders it strikes."""
         words = ["worker", "--queues", ",".join(queues.QUEUES), "--concurrency", "8", "--name", name]
-        env = {VARIABLE: "" if orders is None else str(orders.folder)}
-        born = self.nursery.start(words, self.folder, self.folder / f"{name}.log", **env)
-        self.workers.append(born)
-        said = until(lambda: any(sign.pid == born.pid for sign in signs(self.system.store)), BORN_S)
-        assert said, f"{name} does not live: {self.folder / f'{name}.log'}"
-        return born
+        self.workers.append(self._start(name, words, orders))
+        return self.workers[-1]
+
+    def feed(self, orders: Orders | None = None) -> Born:
+        """Start a feed; with orders it is the only one, leads, and strikes."""
+        if orders is not None:
+            self.end_feeds()
+        self.feeds.append(self._start("feed", ["feed"], orders))
+        return self.feeds[-1]
 
     def end_workers(self) -> None:
-        """End every worker as a crash would."""
+        """End every worker as a crash would, and every feed but the last."""
         for each in self.workers:
             each.end()
         self.workers.clear()
+        self.end_feeds(1)
+
+    def end_feeds(self, left: int = 0) -> None:
+        while len(self.feeds) > left:
+            self.feeds.pop(0).end()
+
+    def _start(self, name: str, words: list[str], orders: Orders | None) -> Born:
+        env = {VARIABLE: "" if orders is None else str(orders.folder)}
+        born = self.nursery.start(words, self.folder, self.folder / f"{name}.log", **env)
+        said = until(lambda: any(sign.pid == born.pid for sign in signs(self.system.store)), BORN_S)
+        assert said, f"{name} does not live: {self.folder / f'{name}.log'}"
+        return born
 
     # what others do ---------------------------------------------------------------------------------------------------
     def publish(self, task: str, *arguments: str, **wish: Any) -> None:
@@ -140,15 +156,17 @@ def cell(folder: Path, nursery: Nursery, *, seed: int) -> Iterator[Cell]:
         redis.start()
         held.callback(redis.stop)
         with opened(load(folder / "stopkeeper.toml")) as system:
-            for words in (_paper(stack, seed), ["feed"], ["beat"]):
+            for words in (_paper(stack, seed), ["beat"]):
                 born = nursery.start(words, folder, folder / f"{words[0]}.log")
                 held.callback(born.end)
                 if words[0] == "paper":
                     assert until(lambda: _listens(stack), BORN_S), folder / "paper.log"
             made = Cell(stack, system, nursery)
+            held.callback(made.end_feeds)
             held.callback(made.end_workers)
             held.enter_context(stack.unmetered())
-            assert until(lambda: {"feed", "beat"} <= {sign.process for sign in signs(system.store)}, BORN_S), folder
+            made.feed()
+            assert until(lambda: any(sign.process == "beat" for sign in signs(system.store)), BORN_S), folder
             yield made
 
 

@@ -14,6 +14,7 @@ from tasks import queues
 from tests.chaos import scenes
 from tests.chaos.cell import Cell, until
 from tests.chaos.judge import BOUND_MS
+from tests.chaos.places import scene_of
 from tests.chaos.scenes import Scene, Stage
 from tests.chaos.stack import MAIN
 from tests.chaos.story import of_journal, told
@@ -55,7 +56,7 @@ HEAD = f"{'point':<46}{'how':<8}{'scene':<15}{'naked ms':>9}{'in':>4}  verdict"
 
 def strike(cell: Cell, order: Order) -> Strike:
     """Play the scene of a point, let the worker strike there, let another take over, and judge."""
-    scene = scenes.scene_of(order)
+    scene = scene_of(order)
     symbols = scenes.FOR_HAND if scene.by_hand else scenes.FOR_OURS
     cell.played += 1
     began = time.monotonic()
@@ -80,19 +81,24 @@ def strike(cell: Cell, order: Order) -> Strike:
 
 
 def _play(stage: Stage, scene: Scene, done: Strike) -> None:
-    """Let the doomed worker strike alone; start the healthy one as soon as it has, and thaw a frozen one in time."""
+    """Let the doomed one strike alone; start the healthy one as soon as it has, and thaw a frozen one in time."""
     cell, folder = stage.cell, stage.cell.folder / f"strike-{stage.cell.played}"
     folder.mkdir()
     orders = Orders(folder)
     scene.before(stage)
-    doomed = cell.worker("doomed", orders)
+    if scene.leads:
+        cell.worker("healthy")
+    doomed = cell.feed(orders) if scene.leads else cell.worker("doomed", orders)
     scene.prepare(stage)
     orders.arm(done.order)
     scene.act(stage)
     done.struck = until(lambda: orders.struck_ms() is not None, STRIKE_S)
     struck = time.monotonic()
     done.passed = orders.counts()
-    cell.worker("healthy")
+    if scene.leads:
+        cell.feed()
+    else:
+        cell.worker("healthy")
     scenes.calm(cell)
     stage.again()
     if done.struck and done.order.how == "freeze":

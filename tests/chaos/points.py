@@ -40,16 +40,14 @@ SIDES = ("before", "after")
 LOCAL = frozenset({"venue.now_ms", "venue.clock_age_ms", "leases.remaining_ms"})
 
 _COMMANDS = "only commands ask, and write nothing after it"
-_FEED = "only the feed calls it; the random load kills it at any moment"
-#: What no worker passes, each with the reason.
+#: What no worker and no feed passes, each with the reason.
 ELSEWHERE = {
     "leases.holders": _COMMANDS,
     "ledger.lines": _COMMANDS,
     "records.reserved": _COMMANDS,
     "wakes.overdue": _COMMANDS,
     "prices.counts": _COMMANDS,
-    "prices.hear": _FEED,
-    "journal.read": _FEED,
+    "journal.read": "commands read it, and alerts where a service is configured: neither acts at the venue",
 }
 
 
@@ -76,5 +74,5 @@ def calls() -> Iterator[str]:
 
 
 def points() -> list[str]:
-    """Return the points a worker passes, in the order of the Protocols."""
+    """Return the points workers and feeds pass, in the order of the Protocols."""
     return [f"{call}:{side}" for call in calls() if call not in ELSEWHERE for side in SIDES]

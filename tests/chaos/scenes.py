@@ -19,7 +19,6 @@ from stopkeeper.store import keys
 from tasks import queues
 from tests.chaos.cell import Cell, until
 from tests.chaos.stack import MAIN, SYMBOLS
-from tests.chaos.striking import Order
 from workers.wiring import redis_url
 
 SET_S = 25.0
@@ -80,7 +79,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Scene:
-    """What happens before the worker starts, before it is armed, and then; ``naked``: the scene takes a cover away."""
+    """What happens before the worker starts, before it is armed, and then.
+
+    ``naked``: the scene takes a cover away; ``leads``: not a worker strikes but the feed.
+    """
 
     name: str
     act: Callable[[Stage], object]
@@ -88,6 +90,7 @@ class Scene:
     before: Callable[[Stage], object] = lambda _stage: None
     naked: bool = False
     by_hand: bool = False
+    leads: bool = False
 
 
 def _enter(stage: Stage) -> None:
@@ -122,6 +125,14 @@ def _to_be_canceled(stage: Stage) -> None:
 def _cancel_silently(stage: Stage) -> None:
     until(lambda: stage.cell.naked(stage.symbol), 10)
     stage.cell.publish(queues.SWEEP_ACCOUNT, MAIN)
+
+
+def _led(stage: Stage) -> None:
+    """Hold a position, with the feed leading: it hears what happens at the venue."""
+    leader = f"|{stage.cell.feeds[-1].pid}|"
+    leads = until(lambda: any(leader in owner for _, owner, _, _ in stage.cell.ports.leases.holders()), SET_S)
+    assert leads, "the feed does not lead"
+    _held(stage)
 
 
 def _strip(stage: Stage) -> None:
@@ -231,6 +242,7 @@ SCENES = {
         Scene("booking", _fire, _held),
         Scene("silent cancel", _cancel_silently, _to_be_canceled, naked=True),
         Scene("stripped", _strip, _held, naked=True),
+        Scene("leader", _strip, _led, naked=True, leads=True),
         Scene("found", _find, naked=True, by_hand=True),
         Scene("refused", _refuse),
         Scene("resting", _rest),
@@ -246,46 +258,6 @@ SCENES = {
     )
 }
 FOR_OURS, FOR_HAND = SYMBOLS[:-2], SYMBOLS[-2:]
-
-#: Which scene passes a call. Whatever stands nowhere here is passed by an entry.
-PLACES = {
-    "move": ("announce PlaceStop", "conclude PlaceStop", "venue.place_stop"),
-    "trail": ("venue.candles",),
-    "close": (
-        *("announce Cancel", "conclude Cancel", "announce Flatten", "conclude Flatten", "records.request"),
-        *("venue.close", "venue.cancel"),
-    ),
-    "booking": ("booked",),
-    "silent cancel": ("wakes.wake",),
-    "found": ("records.save/found",),
-    "refused": ("records.save/refused",),
-    "resting": ("prices.heard_ms",),
-    "target": ("announce PlaceTarget", "conclude PlaceTarget", "venue.place_target"),
-    "barred": ("flags.change",),
-    "two prices": ("prices.count", "venue.mark"),
-    "crowd": ("wakes.mark_due",),
-    "stolen lease": ("leases.abandon",),
-    "clocks": ("venue.poll_limits",),
-    "deaf": ("prices.put",),
-    "funding": ("venue.funding",),
-    "correction": ("records.save/correcting",),
-}
-
-
-#: What lies between a lost stop and the next one: struck there too while the position is naked.
-WHILE_NAKED = (
-    *("leases.acquire", "leases.renew", "records.load", "venue.holdings", "venue.orders", "records.save/learned"),
-    *("venue.permit", "records.save/announce PlaceStop", "venue.place_stop", "records.save/conclude PlaceStop"),
-)
-
-
-def scene_of(order: Order) -> Scene:
-    """Return the scene in which a process strikes."""
-    if order.scene:
-        return SCENES[order.scene]
-    call = order.point.rpartition(":")[0]
-    found = (name for name, places in PLACES.items() if any(call.endswith(place) for place in places))
-    return SCENES[next(found, "entry")]
 
 
 def calm(cell: Cell) -> None:

@@ -15,8 +15,9 @@ from stopkeeper.engine import ports
 from tests.chaos import points as listed
 from tests.chaos.all_points import HOW, PASSED, orders_of, strike_all
 from tests.chaos.crash import HEAD
+from tests.chaos.places import PLACES, scene_of
 from tests.chaos.points import ELSEWHERE, LOCAL, calls, points
-from tests.chaos.scenes import PLACES, SCENES, scene_of
+from tests.chaos.scenes import SCENES
 
 DAY_S = 24 * 3600
 LONG = ("funding", "correction")  # they wait for a full hour and a minute: only a run of all points has the time
