@@ -43,6 +43,11 @@ class Held:
             self._until.pop(fence, None)
         _in_context.set(_in_context.get() - {(self._boot, fence)})
 
+    def holds(self, fence: int) -> bool:
+        """Return whether a lease was taken here and neither let go nor lost."""
+        with self._lock:
+            return fence in self._until
+
     def refuse_reentry(self, key: Key, holder_fence: int) -> None:
         """Raise Reentered if the holder met at the store is the running call context itself."""
         if (self._boot, holder_fence) in _in_context.get():

@@ -5,7 +5,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from stopkeeper.core.model import Key
 from stopkeeper.engine.ports import Lease, LeaseLost, StoreGone, Times
@@ -14,6 +15,7 @@ from stopkeeper.store.held import Held
 from stopkeeper.store.wire import Wire, time_ms
 
 log = logging.getLogger(__name__)
+UNHEARD = 0  # the fence of a lease that was asked for and not answered; those granted are larger
 
 
 def monotonic_ms() -> int:
@@ -21,10 +23,18 @@ def monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
+def nothing() -> None:
+    """Do nothing after a beat."""
+
+
 class Heartbeat:
-    """The sign of life of one process: a key that a daemon thread refreshes, started by the first lease taken."""
+    """The sign of life of one process: a key that a daemon thread refreshes, started by the first lease taken.
+
+    ``then`` is called after each beat that the server took; what it raises as StoreGone is a beat that failed.
+    """
 
     def __init__(self, wire: Wire, times: Times) -> None:
+        self.then: Callable[[], None] = nothing
         self.boot = uuid.uuid4().hex[:12]
         self._wire = wire
         self._times = times
@@ -53,6 +63,7 @@ class Heartbeat:
         while not self._stop.wait(self._times.heartbeat_ms / 1000):
             try:
                 self._wire.write("SET", keys.heartbeat(self.boot), self._pid, "PX", self._times.heartbeat_lost_ms)
+                self.then()
                 reached = True
             except StoreGone as gone:
                 if reached:
@@ -68,6 +79,8 @@ class RedisLeases:
         self._times = times
         self._heartbeat = heartbeat
         self._held = Held(heartbeat.boot, monotonic_ms)
+        self._owed: dict[Lease, int] = {}  # what is to be let go once the server is back -> ms until its key is due
+        heartbeat.then = self._make_up
 
     def acquire(self, key: Key) -> Lease | None:
         """Take the lease, or None while a live owner holds it. Raises Reentered, StoreGone."""
@@ -75,19 +88,23 @@ class RedisLeases:
         boot = self._heartbeat.boot
         owner = f"{boot}|{os.getpid()}|{threading.current_thread().name}"
         asked = self._held.now_ms()
-        reply = self._wire.script(
-            "lease_acquire",
-            [keys.lease(key), keys.leases(), keys.heartbeat(boot), keys.due(), keys.claimed()],
-            [
-                owner,
-                boot,
-                self._times.lease_ms,
-                self._times.heartbeat_lost_ms,
-                self._times.claim_ms,
-                keys.member(key),
-                keys.HEARTBEAT_PREFIX,
-            ],
-        )
+        try:
+            reply = self._wire.script(
+                "lease_acquire",
+                [keys.lease(key), keys.leases(), keys.heartbeat(boot), keys.due(), keys.claimed()],
+                [
+                    owner,
+                    boot,
+                    self._times.lease_ms,
+                    self._times.heartbeat_lost_ms,
+                    self._times.claim_ms,
+                    keys.member(key),
+                    keys.HEARTBEAT_PREFIX,
+                ],
+            )
+        except StoreGone:  # it may have been granted unheard, and this process beats for it
+            self._owed[Lease(key, owner, UNHEARD, 0)] = 0
+            raise
         fence = int(reply[1])
         if int(reply[0]) == 0:
             self._held.refuse_reentry(key, fence)
@@ -130,9 +147,16 @@ class RedisLeases:
         return True
 
     def abandon(self, lease: Lease, after_ms: int) -> None:
-        """Let go whatever the wake counter says; of a lease that was lost meanwhile, nothing. Raises StoreGone."""
+        """Let go whatever the wake counter says; of a lease that was lost meanwhile, nothing.
+
+        Raises StoreGone; it is then let go as soon as the server is back, or nobody could drive its key for its term.
+        """
         self._held.dropped(lease.fence)
-        self._let_go(lease, "", after_ms)
+        try:
+            self._let_go(lease, "", after_ms)
+        except StoreGone:
+            self._owed[lease] = after_ms
+            raise
 
     def holders(self) -> Sequence[tuple[Key, str, int, int]]:
         """Return (key, owner, fence, ms left) of every lease held, by Redis time."""
@@ -146,6 +170,20 @@ class RedisLeases:
             for key, (owner, fence, until) in zip(held, rows, strict=True)
             if owner
         ]
+
+    def _make_up(self) -> None:
+        """Let go of what nobody here drives: it could not be let go, or its grant was not heard. Raises StoreGone."""
+        for lease, after_ms in tuple(self._owed.items()):
+            mine: Lease | None = lease if lease.fence != UNHEARD else self._unheard(lease)
+            if mine is not None:
+                self._let_go(mine, "", after_ms)
+            self._owed.pop(lease, None)
+
+    def _unheard(self, lease: Lease) -> Lease | None:
+        """Return a lease with its fence if it was granted to this owner and is not driven here."""
+        owner, fence = self._wire.read("HMGET", keys.lease(lease.key), "owner", "fence")
+        granted = owner == lease.owner and not self._held.holds(int(fence))
+        return replace(lease, fence=int(fence)) if granted else None
 
     def _let_go(self, lease: Lease, counter: str, after_ms: int | None) -> int:
         after = "" if after_ms is None else max(0, after_ms)

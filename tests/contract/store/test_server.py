@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,15 +17,16 @@ from redis import Redis
 from stopkeeper.core.model import Amount, Distance, Key, Side, Signal
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.rules import Limits
-from stopkeeper.engine.ports import AdmitResult, StoreGone
+from stopkeeper.engine.ports import AdmitResult, StoreGone, Times
 from stopkeeper.store import keys
+from stopkeeper.store.bundle import Store
 from stopkeeper.store.connect import open_store
 from stopkeeper.store.durability import Durability, WaitAof
 from stopkeeper.store.embedded import EmbeddedError, EmbeddedServer, discover, find_binary
 from stopkeeper.store.journal import RedisJournal
 from stopkeeper.store.wire import Wire, connect
 
-BTC = Key("main", "BTC")
+BTC, ETH = Key("main", "BTC"), Key("main", "ETH")
 
 
 def trade(name: str = "t1") -> Trade:
@@ -221,6 +223,50 @@ def test_the_heartbeat_recovers_with_the_server(own: EmbeddedServer) -> None:
     store.close()
     other.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "stopkeeper-heartbeat"]
+
+
+def taken(store: Store) -> bool:
+    """Return whether the store's process gets the lease within a while that is much shorter than a lease."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if store.leases.acquire(BTC) is not None:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_lease_that_could_not_be_let_go_is_let_go_once_the_server_is_back(own: EmbeddedServer) -> None:
+    """Its owner drives no more and goes on beating: without this nobody could drive the key for a whole lease."""
+    times = Times(lease_ms=60_000, heartbeat_ms=100)
+    with (
+        closing(open_store(own.url, installation="a1b2c", times=times)) as owner,
+        closing(open_store(own.url, installation="a1b2c", times=times)) as other,
+    ):
+        lease = owner.leases.acquire(BTC)
+        assert lease is not None
+        own.kill()
+        with pytest.raises(StoreGone):
+            owner.leases.abandon(lease, 100)
+        own.start()
+        assert taken(other)
+        assert BTC in {key for key, _ in other.wakes.overdue()}
+
+
+def test_a_lease_whose_grant_was_not_heard_is_let_go(own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server gave it after the caller had given up: nobody knows that it is held, and its owner goes on beating."""
+    monkeypatch.setattr("stopkeeper.store.wire.TIMEOUT_S", 0.5)
+    times = Times(lease_ms=60_000, heartbeat_ms=100)
+    with (
+        closing(open_store(own.url, installation="a1b2c", times=times)) as owner,
+        closing(open_store(own.url, installation="a1b2c", times=times)) as other,
+    ):
+        assert owner.leases.acquire(ETH) is not None  # scripts are known, the heart beats
+        os.kill(own.pid, signal.SIGSTOP)
+        with pytest.raises(StoreGone):
+            owner.leases.acquire(BTC)
+        os.kill(own.pid, signal.SIGCONT)
+        assert taken(other)
+        assert [key for key, _, _, _ in other.leases.holders()] == [BTC, ETH]
 
 
 def test_a_fence_rises_though_the_servers_clock_fell_back(server: EmbeddedServer) -> None:
