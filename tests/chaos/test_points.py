@@ -54,6 +54,7 @@ def test_every_scene_is_for_a_call_there_is(scene: str) -> None:
         assert any(call.endswith(place) for call in calls()), place
 
 
+@pytest.mark.timeout(240)  # half a minute if all is well; what is not well is to be told, not cut off
 def test_a_few_points_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two die and two freeze, others every day; a worker takes over, and the witness and the ledger agree."""
     seed = int(os.environ.get("POINTS_SEED", time.time() // DAY_S))
