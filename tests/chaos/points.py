@@ -47,6 +47,7 @@ ELSEWHERE = {
     "records.reserved": _COMMANDS,
     "wakes.overdue": _COMMANDS,
     "prices.counts": _COMMANDS,
+    "flags.inherit": "one write of a command, of what must be two minutes old at the venue",
     "journal.read": "commands read it, and alerts where a service is configured: neither acts at the venue",
 }
 
