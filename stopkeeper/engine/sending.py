@@ -117,7 +117,8 @@ def closing_mark(give: Decimal, position: Position, venue: Venue, rules: Rules, 
     if row is not None and not refused and (told is None or agree(row, told, rules.marks_apart)):
         return row
     asked = venue.mark(position.symbol, Urgency.PROTECTIVE)
-    known = [mark for mark in (asked.value if asked else None, told, row) if mark is not None]
+    others = (told, row) if refused else (row, told)
+    known = [mark for mark in (asked.value if asked else None, *others) if mark is not None]
     return median(known) if len(known) > 2 else next(iter(known), position.entry_price)
 
 
