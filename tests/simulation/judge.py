@@ -63,9 +63,21 @@ class Judge:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, OrderEvent):
+            if event.cause == "trader" and event.order.status == "canceled":
+                self._cancel(event.order)
             self._order(event.order)
         elif isinstance(event, FillEvent):
             self._fill(event.fill)
+
+    def _cancel(self, order: Order) -> None:
+        """Judge a cancel of ours: what was covered whole before it must be so after it."""
+        held, before = self._town.account.positions.get(order.coin), self._orders.get(order.oid)
+        if held is None or before is None or not covers(before, is_buy=held.size < 0):
+            return
+        others = self._town.account.orders.values()
+        left = sum((o.size for o in others if o.coin == order.coin and covers(o, is_buy=held.size < 0)), Decimal(0))
+        if left < abs(held.size) <= left + before.size:
+            self.broke("stripped", f"our cancel of {order.oid} left {left:f} of {held.size:f} {order.coin} covered")
 
     def _order(self, order: Order) -> None:
         if order.oid not in self._orders and _ours(order.cloid):

@@ -46,7 +46,7 @@ def test_a_seed_replays_exactly(seed: int) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["unprotected", "not-reduce-only", "adopted-without-stop", "keeps-lease"])
+@pytest.mark.parametrize("name", ["old-stop-first", "not-reduce-only", "adopted-without-stop", "no-deadline"])
 def test_a_rule_broken_on_purpose_is_noticed(name: str) -> None:
     done = simulate("0:200", "--plant", name)
     assert done.returncode == 0, done.stdout
