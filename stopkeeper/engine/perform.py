@@ -68,8 +68,10 @@ def _effect(
     record = conclude(record, action, outcome, now, ports.venue.can.lag_ms)
     if isinstance(action, Prepare) and isinstance(outcome, Accepted):
         record, outcome = _read_back(action, record, ports)
-    record = ports.records.save(record, lease)
-    _tell(action, outcome, record, ports)
+    try:
+        record = ports.records.save(record, lease)
+    finally:
+        _tell(action, outcome, record, ports)  # also where the lease was lost meanwhile: it was done
     entry = outcome.entry if isinstance(outcome, EntryOutcome) else outcome
     if isinstance(entry, Barred):
         ports.flags.change(ports.account, barred=entry.text)

@@ -1,6 +1,8 @@
 """What goes wrong between two lines of a drive: a worker that freezes, a store that blinks, a look that is older."""
 
 import time
+from dataclasses import replace
+from decimal import Decimal
 from threading import Event, Thread
 
 import pytest
@@ -55,6 +57,28 @@ def test_a_store_that_blinks_after_a_send_does_not_keep_the_key_from_the_next_dr
     assert market.witness()["duplicates"] == 0
     assert len(market.witness()["entries_by_signal"]) == 1
     assert market.witness()["naked_intervals"] == []
+
+
+def test_what_was_sent_is_told_also_by_who_lost_the_lease_while_it_was_on_its_way(market, monkeypatch):
+    venue, leases = market.ports.venue, market.world.state.leases
+    market.submit()
+    market.until_phase("protected")
+    place, lost = venue.place_stop, []
+
+    def places(*args, **more):
+        outcome = place(*args, **more)
+        if not lost:
+            lost.append(outcome)
+            row = leases[market.key()]
+            leases[market.key()] = replace(row, fence=row.fence + 1, owner="another", until_ms=0)
+        return outcome
+
+    monkeypatch.setattr(venue, "place_stop", places)
+    asks.move_stop(market.key(), Decimal(94000), market.ports)
+    market.until(lambda: market.rows()["BTC"].stop_price == Decimal(94000) and market.phase() == "protected")
+    told = [line for line in market.story() if line.startswith("PlaceStop")]
+    assert f"accepted as {lost[0].order_id}" in told[0]
+    assert len(told) == 1
 
 
 def test_a_look_makes_nothing_younger_that_it_did_not_read(market):
