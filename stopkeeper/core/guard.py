@@ -6,6 +6,7 @@ from stopkeeper.core.actions import Action, Book, Cancel
 from stopkeeper.core.believe import CoverKind, Flat, Held, cover
 from stopkeeper.core.case import Case
 from stopkeeper.core.model import Order, Role
+from stopkeeper.core.outcomes import Unknown
 
 
 def never_lower(actions: Sequence[Action], case: Case) -> list[Action]:
@@ -43,10 +44,19 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
         case Held() as held if held.by == "venue":
             target = next((order for order in case.live if order.id == action.order_id), None)
             if target is not None and target not in case.cover.stops:
-                return True  # it is no cover, so its going lowers none
+                return action.role is not Role.STOP or _shows_by_now(target, case)  # it is no cover of what is held
             return cover(held, without, case.rules, case.frame.can).kind is CoverKind.WHOLE
         case _:
             return False
+
+
+def _shows_by_now(order: Order, case: Case) -> bool:
+    """Return whether the position was read later than one that a stop was placed for may be to show.
+
+    After a flip an older view may show the old side again: the stop of the new one is no litter because of it.
+    """
+    read = case.seen.position
+    return not isinstance(read, Unknown) and read.at_ms > order.placed_ms + case.frame.can.lag_ms
 
 
 def _may_book(action: Book, case: Case) -> bool:

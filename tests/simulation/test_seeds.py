@@ -1,9 +1,7 @@
 """Worlds in which all goes wrong: none breaks a rule, each replays exactly, and a rule broken on purpose is noticed."""
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,7 @@ from tests.simulation.planted import PLANTED
 from tests.simulation.world import live
 
 ROOT = Path(__file__).parents[2]
-FIXED, ROTATING = 600, 200
-DAY_S = 86_400
+SEEDS = "0:1000"
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:
@@ -22,19 +19,9 @@ def simulate(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(600)
-def test_no_world_of_the_fixed_seeds_breaks_a_rule() -> None:
-    done = simulate(f"0:{FIXED}")
+def test_no_world_breaks_a_rule() -> None:
+    done = simulate(SEEDS)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
-
-
-@pytest.mark.timeout(600)
-def test_no_world_of_the_seeds_of_the_day_breaks_a_rule() -> None:
-    start = int(os.environ.get("SIMULATION_START") or int(time.time()) // DAY_S * 1_000)
-    print(f"SIMULATION_START={start}")
-    done = simulate(f"{start}:{ROTATING}")
-    assert done.returncode == 0, (
-        f"make simulate SEEDS={start}:{ROTATING}\n{done.stdout[-20_000:]}{done.stderr[-2_000:]}"
-    )
 
 
 @pytest.mark.parametrize("seed", [3, 8])

@@ -619,6 +619,18 @@ TABLE = [
         seen(None, lookups=by_id(None)),
         "booking: Refuse",
     ),
+    Situation(
+        "flipped as read: a stop of the other side is cancelled once it is no young one",
+        record(held_trade(covered=True)),
+        seen(position(), (stop(), stop("105", n=3, order_id="s3", side=Side.LONG, placed_ms=NOW - LAG - 1))),
+        "hygiene: Cancel",
+    ),
+    Situation(
+        "flipped as an older view may read: the young stop of the side that is not shown stays",
+        record(held_trade(covered=True)),
+        seen(position(), (stop(), stop("105", n=3, order_id="s3", side=Side.LONG, placed_ms=NOW - 500))),
+        "rest: rest protected",
+    ),
 ]
 
 
