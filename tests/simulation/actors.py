@@ -44,9 +44,7 @@ def signals(town: Town, count: int, until_ms: int) -> None:
         town.time.sleep(rng.randint(1_000, max(1_001, (until_ms - town.time.now_ms()) // (count - number))))
         wish = _wish(town, f"s{number}")
         for _ in range(1 + (rng.random() < 0.2)):
-            if not town.desk.alive:
-                town.desk = town.begin("desk")
-            if town.within(town.desk, f"signal s{number}", _submitting(town, wish)):
+            if town.command(f"signal s{number}", _submitting(town, wish)):
                 town.accepted.add(str(wish["signal_id"]))
             town.time.sleep(rng.randint(10, 400))
 
@@ -132,9 +130,6 @@ def _by_hand(town: Town, hand: Hand, deed: str, symbol: str, held: Decimal | Non
 
 
 def _at_the_desk(town: Town, deed: str, key: Key) -> None:
-    if not town.desk.alive:
-        town.desk = town.begin("desk")
-
     def say(ports: Ports) -> None:
         town.trouble.note("person", f"says {deed} {key.symbol}")
         match deed:
@@ -157,7 +152,7 @@ def _at_the_desk(town: Town, deed: str, key: Key) -> None:
             case _:
                 pass
 
-    town.within(town.desk, f"says {deed}", say)
+    town.command(f"says {deed}", say)
 
 
 def breakage(town: Town) -> None:

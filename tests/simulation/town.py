@@ -77,7 +77,7 @@ class Town:
         self.swept_ms = self.time.now_ms()
         self._queue: list[tuple[str, Job]] = []
         self.workers = [self.begin(f"worker{number}") for number in range(WORKERS)]
-        self.beat, self.feed, self.desk = self.begin("beat"), self.begin("feed"), self.begin("desk")
+        self.beat, self.feed = self.begin("beat"), self.begin("feed")
         self.ears = Ears(self)
         self.guardian = self._guardian()
         for body in (self._beating, self._ticking, self._listening, self._guarding):
@@ -137,11 +137,15 @@ class Town:
         for what, job in waiting:
             self._take(what, job)
 
+    def command(self, what: str, job: Job) -> bool:
+        """Do something as a command that somebody types, which is a process of its own; return whether it was done."""
+        return self.within(self.begin("command"), what, job)
+
     def resume_after(self, after_ms: int) -> None:
         """Have a person resume the account after a while."""
 
         def resume() -> None:
-            self.within(self.desk, "resume", lambda ports: ports.flags.change(ACCOUNT, paused=False, halted=False))
+            self.command("resume", lambda ports: ports.flags.change(ACCOUNT, paused=False, halted=False))
 
         self.time.spawn(resume, after_ms)
 

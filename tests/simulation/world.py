@@ -88,13 +88,10 @@ def _settle(town: Town, judge: Judge) -> list[str]:
 
 
 def _close(town: Town, key: Key) -> None:
-    if not town.desk.alive:
-        town.desk = town.begin("desk")
-
     def close(ports: Ports) -> None:
         desk.ask_close(key, ports)
 
-    town.within(town.desk, f"closes {key.symbol}", close)
+    town.command(f"closes {key.symbol}", close)
 
 
 def _story(town: Town) -> list[str]:
