@@ -91,12 +91,18 @@ def _next_look(case: Case, held: Held) -> int | None:
     trade = case.trade
     if trade is None:
         return None
-    moments = [time_up_ms(trade), move_due_ms(case, held), orphan_due_ms(case)]
+    moments = [time_up_ms(trade), move_due_ms(case, held), orphan_due_ms(case), _other_side_ms(case, held)]
     if case.sure and wish_of(trade, held, case) is not None:
         moments.append(max(pause_ends_ms(trade, case) + 1, case.now + LOOK_AGAIN_MS))
     if case.entries and trade.signal is not None:
         moments.append(max(trade.signal.expires_ms + 1, case.now + LOOK_AGAIN_MS))
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _other_side_ms(case: Case, held: Held) -> int | None:
+    """Return when a stop of ours for the side that is not held is no young one any more, and litter; None without."""
+    placed = [o.placed_ms for o, k in case.ours if k.role is Role.STOP and o.reduce_only and o.side is held.side]
+    return max(max(placed) + case.frame.can.lag_ms + 1, case.now + LOOK_AGAIN_MS) if placed else None
 
 
 def _under_way(case: Case) -> bool:

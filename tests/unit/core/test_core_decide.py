@@ -896,3 +896,10 @@ def test_a_refused_move_does_not_spin() -> None:
         )
         tries += 1
     assert tries == 1
+
+
+def test_a_young_stop_of_the_side_that_is_not_shown_is_looked_at_again_once_it_is_old() -> None:
+    young = stop("105", n=3, order_id="s3", side=Side.LONG, placed_ms=NOW - 500)
+    made = plan(record(held_trade(covered=True)), seen(position(), (stop(), young)))
+    assert isinstance(made.ends, Rest)
+    assert made.ends.due_ms == NOW - 500 + LAG + 1
