@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from stopkeeper.core.actions import Action, Book, Cancel
 from stopkeeper.core.believe import CoverKind, Flat, Held, cover
 from stopkeeper.core.case import Case
-from stopkeeper.core.model import Order, Role
+from stopkeeper.core.model import Order, Resting, Role
 from stopkeeper.core.outcomes import Unknown
 
 
@@ -45,9 +45,19 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
             target = next((order for order in case.live if order.id == action.order_id), None)
             if target is not None and target not in case.cover.stops:
                 return action.role is not Role.STOP or _shows_by_now(target, case)  # it is no cover of what is held
+            if target is not None and target.size > held.size and _may_have_grown(case):
+                return False  # it covers what the entry may have filled since the position was read
             return cover(held, without, case.rules, case.frame.can).kind is CoverKind.WHOLE
         case _:
             return False
+
+
+def _may_have_grown(case: Case) -> bool:
+    """Return whether an entry that rests, or has just ended in the book, may have filled more than is shown."""
+    trade, read = case.trade, case.seen.position
+    rested = [s for s in trade.sent if s.terms.resting is not Resting.NO] if trade else []
+    quiet = not isinstance(read, Unknown) and read.at_ms > case.record.quiet_ms
+    return any(s.rests or s.unproven or not quiet for s in rested)
 
 
 def _shows_by_now(order: Order, case: Case) -> bool:

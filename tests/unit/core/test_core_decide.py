@@ -903,3 +903,14 @@ def test_a_young_stop_of_the_side_that_is_not_shown_is_looked_at_again_once_it_i
     made = plan(record(held_trade(covered=True)), seen(position(), (stop(), young)))
     assert isinstance(made.ends, Rest)
     assert made.ends.due_ms == NOW - 500 + LAG + 1
+
+
+@pytest.mark.parametrize(("quiet_ms", "expected"), [(NOW, "rest: rest protected"), (NOW - 1, "hygiene: Cancel")])
+def test_the_stop_of_an_entry_that_rested_stays_until_all_it_may_have_filled_can_show(
+    quiet_ms: int, expected: str
+) -> None:
+    """The entry is gone from the book, its stop for the whole is alive, and only the first part is held as read."""
+    part, whole = stop("95.5", "0.5", 3, "s3"), stop("95", "1", 2, "s2")
+    trade = held_trade(sent=(replace(RESTED, outcome=Accepted("e1", D("0.5"))),), held=D("0.5"), stop=D("95.5"))
+    rec = record(replace(trade, explained=D("0.5"), traded=D("0.5"), entry_filled=D("0.5")), quiet_ms=quiet_ms)
+    assert told(plan(rec, seen(position("0.5"), (part, whole)))) == expected
