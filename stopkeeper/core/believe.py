@@ -99,14 +99,14 @@ def absence(sent: Sent, client_id: str, seen: Seen, chain: Chain, lag_ms: int) -
     if chain.started:
         return NotYet("it has fills")
     denied = found.value.state in (OrderState.CANCELED, OrderState.REJECTED)
-    if not denied and not _told_by_fills(seen):
+    if not denied and not told_by_fills(seen):
         return NotYet("a position is held that it may have opened")
     return Proof(
         "look-up, fills, orders and position, all read after its deadline and the venue's lag, know nothing of it"
     )
 
 
-def _told_by_fills(seen: Seen) -> bool:
+def told_by_fills(seen: Seen) -> bool:
     """Return whether the position read is the one that the newest fill left: then whoever filled them opened it."""
     if isinstance(seen.position, Unknown) or isinstance(seen.fills, Unknown):
         return False

@@ -22,7 +22,7 @@ from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.model import Role, Seen
 from stopkeeper.core.moving import pause_ends_ms, wish_of
 from stopkeeper.core.orphans import orphan_due_ms
-from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.targets import targets
 
 ORDER: tuple[Concern, ...] = (ending, danger, protection, closing, entry, trailing, targets, hygiene, booking)
@@ -91,7 +91,8 @@ def _next_look(case: Case, held: Held) -> int | None:
     trade = case.trade
     if trade is None:
         return None
-    moments = [time_up_ms(trade), move_due_ms(case, held), orphan_due_ms(case), _other_side_ms(case, held)]
+    moments = [time_up_ms(trade), move_due_ms(case, held), orphan_due_ms(case)]
+    moments += [_other_side_ms(case, held), _stands_ms(case, trade)]
     if case.sure and wish_of(trade, held, case) is not None:
         moments.append(max(pause_ends_ms(trade, case) + 1, case.now + LOOK_AGAIN_MS))
     if case.entries and trade.signal is not None:
@@ -103,6 +104,13 @@ def _other_side_ms(case: Case, held: Held) -> int | None:
     """Return when a stop of ours for the side that is not held is no young one any more, and litter; None without."""
     placed = [o.placed_ms for o, k in case.ours if k.role is Role.STOP and o.reduce_only and o.side is held.side]
     return max(max(placed) + case.frame.can.lag_ms + 1, case.now + LOOK_AGAIN_MS) if placed else None
+
+
+def _stands_ms(case: Case, trade: Trade) -> int | None:
+    """Return when a size has stood for a lag and the stop that is too much may go; None where there is no such stop."""
+    stood = trade.sized_ms + case.frame.can.lag_ms
+    several = sum(k.role is Role.STOP for _, k in case.ours) > 1
+    return max(stood + 1, case.now + LOOK_AGAIN_MS) if several and case.now <= stood else None
 
 
 def _under_way(case: Case) -> bool:

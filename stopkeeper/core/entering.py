@@ -6,13 +6,15 @@ Wait for entries, never for stops: a second entry is a loss. The concern ``entry
 from decimal import Decimal
 
 from stopkeeper.core.actions import Cancel, Enter, Prepare, Refuse, RestKind, Verdict, Wait
-from stopkeeper.core.believe import Flat, Held
+from stopkeeper.core.believe import Flat, Held, told_by_fills
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
 from stopkeeper.core.model import Resting, Role
 from stopkeeper.core.orphans import found_trade
 from stopkeeper.core.outcomes import Accepted, Barred, Rejected, Throttled, Unknown
 from stopkeeper.core.record import Origin, Sent, Terms, Trade
 from stopkeeper.core.sizing import Refusal, leverage_of, work_out
+
+NOT_ITS_OWN = "a position that this signal did not open is held on the symbol"
 
 
 def entry(c: Case) -> Verdict:
@@ -78,6 +80,8 @@ def _not_wanted(c: Case, trade: Trade) -> str | None:
         why = "the entry rested until the signal expired"
     if why is None and any(fill.side is not trade.side for fill in c.chain.used):
         why = "the trade is being closed"
+    if why is None and isinstance(c.belief, Held) and not c.entered and told_by_fills(c.seen):
+        why = NOT_ITS_OWN  # whoever enters beside it would have two wishes for one stop
     if why is None and not c.frame.fed:
         why = "the account's streams are silent: a fill would not be seen at once"
     return why
@@ -126,7 +130,7 @@ def _no_longer(c: Case, trade: Trade) -> str | None:
     if len(trade.sent) >= len(trade.nonces):
         return f"{len(trade.sent)} attempts did not reach the venue"
     if isinstance(c.belief, Held):
-        return "a position that this signal did not open is held on the symbol"
+        return NOT_ITS_OWN
     return None
 
 

@@ -20,7 +20,7 @@ ROUNDING = Decimal("0.0002")
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A trade's own fills in order, from its first entry fill until the position crossed zero.
+    """A trade's own fills in order, from the first of the position that its entry opened or joined until zero.
 
     ``net`` is the signed position they add up to, ``closed`` whether they reached zero, ``remainder`` the signed rest
     of a fill that crossed it and ``remainder_fee`` its part of that fill's fee, ``whole`` whether no fill between them
@@ -112,11 +112,28 @@ def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: 
         return Chain(net=opening, started=found, whole=False, opening=opening)
     mine = [f for f in fills.value.fills if f.symbol == trade.key.symbol and f.time_ms >= trade.created_ms]
     if found:
-        mine = [f for f in mine if f.time_ms > trade.created_ms]
-    else:
-        first = min((f.time_ms for f in mine if reason_of(f, trade, installation) == "entry"), default=None)
-        mine = [] if first is None else [f for f in mine if f.time_ms >= first]
-    return _walk(in_order(mine, opening), opening, found=found)
+        return _walk(in_order((f for f in mine if f.time_ms > trade.created_ms), opening), opening, found=True)
+    return _walk(_joined(in_order(mine, ZERO), trade, installation), ZERO, found=False)
+
+
+def _joined(ordered: Sequence[Fill], trade: Trade, installation: str) -> list[Fill]:
+    """Return the fills from the beginning of the position that an entry opened, or joined: a hand was there before it.
+
+    Of a fill that turns a position round only the rest counts, for what it opened.
+    """
+    first = next((i for i, f in enumerate(ordered) if reason_of(f, trade, installation) == "entry"), None)
+    if first is None:
+        return []
+    begun = next((i for i in range(first, -1, -1) if _opens(ordered[i])), first)
+    opener, left = ordered[begun], (ordered[begun].start or ZERO) + ordered[begun].signed
+    if opener.start and _opens(opener):
+        opener = replace(opener, size=abs(left), fee=opener.fee * abs(left) / opener.size, start=ZERO)
+    return [opener, *ordered[begun + 1 :]]
+
+
+def _opens(fill: Fill) -> bool:
+    """Return whether a position began with a fill: with all of it, or with what it left of one it turned round."""
+    return not fill.start or fill.start * (fill.start + fill.signed) < 0
 
 
 def _walk(ordered: Sequence[Fill], opening: Decimal, *, found: bool) -> Chain:

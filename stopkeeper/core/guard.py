@@ -47,6 +47,8 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
                 return action.role is not Role.STOP or _shows_by_now(target, case)  # it is no cover of what is held
             if target is not None and target.size > held.size and _may_have_grown(case):
                 return False  # it covers what the entry may have filled since the position was read
+            if not _stands(case):
+                return False
             return cover(held, without, case.rules, case.frame.can).kind is CoverKind.WHOLE
         case _:
             return False
@@ -58,6 +60,15 @@ def _may_have_grown(case: Case) -> bool:
     rested = [s for s in trade.sent if s.terms.resting is not Resting.NO] if trade else []
     quiet = not isinstance(read, Unknown) and read.at_ms > case.record.quiet_ms
     return any(s.rests or s.unproven or not quiet for s in rested)
+
+
+def _stands(case: Case) -> bool:
+    """Return whether the position was read later than another size of it may still be shown: views go back and forth.
+
+    A stop that covers the smaller of two sizes shown within a lag is no whole cover yet.
+    """
+    read, sized_ms = case.seen.position, case.trade.sized_ms if case.trade else 0
+    return not isinstance(read, Unknown) and read.at_ms > sized_ms + case.frame.can.lag_ms
 
 
 def _shows_by_now(order: Order, case: Case) -> bool:

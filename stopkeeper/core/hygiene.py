@@ -19,10 +19,11 @@ def hygiene(c: Case) -> Verdict:
     if isinstance(c.belief, Flat):
         if c.trade and not c.entered and any(s.unproven or s.rests for s in c.trade.sent):
             return []
+        since = {client_of(o, c.frame.installation): o.seen_ms for o in c.record.outstanding}
         unneeded: list[Action] = [
             Cancel(o.id, k.role, "nothing is held that needs it")
             for o, k in c.ours
-            if o.id not in going and _outlived(o.placed_ms, c)
+            if o.id not in going and _outlived(max(o.placed_ms, since.get(k, 0)), c)
         ]
         return unneeded + _hanging(c)
     held = c.belief
@@ -53,7 +54,7 @@ def _hanging(c: Case) -> list[Action]:
         if isinstance(answer, Unknown) or answer.value.state not in (OrderState.LIVE, OrderState.FIRED):
             continue
         name, told = answer.value.order_id or order.order_id, answer.value.order
-        placed_ms = max(order.placed_ms, told.placed_ms if told else 0)  # its position may be as late to show as it is
+        placed_ms = max(order.seen_ms, told.placed_ms if told else 0)  # its position may be as late to show as it is
         if name is not None and name not in c.going and _outlived(placed_ms, c):
             found.append(Cancel(name, order.role, "it is shown nowhere and lives, and nothing is held that needs it"))
     return found

@@ -36,7 +36,7 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     """Fold an observation into a record, before anything is decided."""
     record = quiet_after_loss(_fold_pending(record, frame), frame.can.lag_ms)
     record = _fold_orders(record, seen, frame)
-    record = folded(record, seen, frame.installation)
+    record = folded(record, seen, frame.installation, frame.now_ms)
     record = _fold_sight(record, seen, frame)
     if record.trade is None:
         return record
@@ -177,8 +177,8 @@ def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
     trade = _proved_by_orders(trade, seen, frame)
     trade = _over(trade, seen, frame)
     if trade.entered_ms is None and has_entered(trade, chain):
-        first = min((f.time_ms for f in chain.used), default=frame.now_ms)
-        trade = replace(trade, entered_ms=first)
+        mine = (f.time_ms for f in chain.used if reason_of(f, trade, frame.installation) == "entry")
+        trade = replace(trade, entered_ms=min(mine, default=frame.now_ms))
     return trade
 
 
@@ -312,8 +312,9 @@ def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
     position = held.position
     assert position is not None
     fresh = not isinstance(case.seen.position, Unknown) and case.seen.position.at_ms > case.record.quiet_ms
-    if (fresh or held.size <= trade.held) and held.size != trade.held:
-        trade = replace(trade, held=held.size, sized_ms=case.now)
+    if held.size != trade.held:
+        believed = held.size if fresh or held.size < trade.held else trade.held
+        trade = replace(trade, held=believed, sized_ms=case.now)
     close = trade.close
     if close and close.keep_fraction > 0 and close.keep_size is None and fresh:
         keep = to_step(held.size * close.keep_fraction, case.frame.market.size_step, Toward.UP)

@@ -52,7 +52,7 @@ def concluded(record: KeyRecord, action: Action, answers: tuple[Outcome, ...]) -
     return record if tuple(kept) == record.outstanding else replace(record, outstanding=tuple(kept))
 
 
-def folded(record: KeyRecord, seen: Seen, installation: str) -> KeyRecord:
+def folded(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> KeyRecord:
     """Note the stops and targets of ours that are shown, also of a record that is lost, and drop what has ended.
 
     What was dropped for its cancel may still be shown for a while: it does not come back.
@@ -65,10 +65,14 @@ def folded(record: KeyRecord, seen: Seen, installation: str) -> KeyRecord:
         if client and client.installation == installation and client.role in (Role.STOP, Role.TARGET):
             name = (client.trade, client.role, client.n)
             if name in by_name or order.id not in going:
-                by_name[name] = Outstanding(*name, order.id, order.placed_ms)
+                by_name[name] = Outstanding(*name, order.id, _since_ms(by_name.get(name), now_ms))
                 live.add(name)
     kept = [o for name, o in by_name.items() if name in live or not has_ended(o, record, seen, installation)]
     return record if (found := tuple(kept[-KEPT:])) == record.outstanding else replace(record, outstanding=found)
+
+
+def _since_ms(known: Outstanding | None, now_ms: int) -> int:
+    return known.seen_ms if known and known.seen_ms else now_ms
 
 
 def client_of(order: Outstanding, installation: str) -> ClientId:

@@ -226,14 +226,15 @@ class Prepared:
 class Outstanding:
     """A stop or target of ours that may live though no list of open orders shows it: its name, and its venue id.
 
-    ``placed_ms`` is when it was placed as the venue shows it; 0 = only this record says so, whose ``quiet_ms`` knows.
+    ``seen_ms`` is since when this record has seen it live: what is placed with an entry lives only once that filled.
+    0 = no look has shown it, and the record's ``quiet_ms`` knows.
     """
 
     trade: str
     role: Role
     n: int
     order_id: str | None = None
-    placed_ms: int = 0
+    seen_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ def differences(cases: Iterable[tuple[KeyRecord, Seen, Frame]]) -> tuple[Wake, .
             # an unproven entry has a due time of its own, which a store that went back may have forgotten
             if not _told_lately(record, frame):
                 wakes.append(Wake(record.key, plan.ends.why))
+        elif plan.concern == "rest" and plan.ends and plan.ends.kind is RestKind.FLAT and plan.ends.due_ms:
+            wakes.append(Wake(record.key, "an order of ours lives and nothing is held"))
         elif doubtful(record, seen, frame.rules):
             wakes.append(Wake(record.key, "its mark is at a stop or target and must be confirmed"))
     return tuple(wakes)

@@ -11,11 +11,13 @@ from exchange.paper.model import Event, Fill, FillEvent, Order, OrderEvent
 from exchange.paper.witness import covers
 from stopkeeper.core.record import Origin
 from tests.simulation.town import ACCOUNT, ADDRESS, SYMBOLS, Town
+from tests.simulation.trouble import LAG_MS
 
 MAGIC, ENTRY = "57b", "1"
 CALM_NAKED_MS = 1_000
 BASE_NAKED_MS = 20_000  # one lease, one look, five seconds, one close
 BEFORE_MS = 15_000  # a disturbance that ended so long before may still cost time
+UNSEEN_MS = LAG_MS + 1_200  # a view that late, a look and a cancel
 CENT = Decimal("0.01")
 LATE_MS = 9_000  # an entry that was sent at the last moment lands within its deadline; clocks differ, one is set back
 
@@ -52,6 +54,7 @@ class Judge:
         self._orders: dict[int, Order] = {}
         self._entries: dict[str, set[int]] = {}  # trade -> its entry orders that filled
         self._opened: dict[str, str] = {}  # coin -> the trade whose entry opened what is held
+        self._gone: list[tuple[int, Order]] = []  # stops that ended by nobody's wish or a stranger's, and when
         town.paper.market.listeners.append(self._hear)
 
     def broke(self, rule: str, what: str) -> None:
@@ -63,19 +66,28 @@ class Judge:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, OrderEvent):
-            if event.cause == "trader" and event.order.status == "canceled":
-                self._cancel(event.order)
+            if event.order.status == "canceled":
+                if event.cause == "trader":
+                    self._cancel(event.order)
+                elif event.order.oid in self._orders:
+                    self._gone.append((self._town.time.now_ms(), self._orders[event.order.oid]))
             self._order(event.order)
         elif isinstance(event, FillEvent):
             self._fill(event.fill)
 
     def _cancel(self, order: Order) -> None:
-        """Judge a cancel of ours: what was covered whole before it must be so after it."""
+        """Judge a cancel of ours: what was covered whole before it must be so after it.
+
+        A stop that ended a moment before and not by us is counted as it was: no look can show that yet.
+        """
         held, before = self._town.account.positions.get(order.coin), self._orders.get(order.oid)
         if held is None or before is None or not covers(before, is_buy=held.size < 0):
             return
         others = self._town.account.orders.values()
-        left = sum((o.size for o in others if o.coin == order.coin and covers(o, is_buy=held.size < 0)), Decimal(0))
+        young = self._town.time.now_ms() - UNSEEN_MS
+        lately = [each for ms, each in self._gone if ms > young]
+        staying = [o for o in (*others, *lately) if o.coin == order.coin and covers(o, is_buy=held.size < 0)]
+        left = sum((o.size for o in staying), Decimal(0))
         if left < abs(held.size) <= left + before.size:
             self.broke("stripped", f"our cancel of {order.oid} left {left:f} of {held.size:f} {order.coin} covered")
 
@@ -203,10 +215,11 @@ class Judge:
                 going.gross += fill.closed_pnl
                 going.fees += closing
                 order = self._orders[fill.oid]
-                going.ours |= _ours(order.cloid) and not order.reduce_only
+                entry = _ours(order.cloid) and not order.reduce_only
+                going.ours |= entry and not crossing  # what it turned round was a hand's, the rest is its own
                 if after == 0 or crossing:
                     found = found + going if going.ours else found
-                    going = Episode(fees=fill.fee - closing)
+                    going = Episode(fees=fill.fee - closing, ours=entry)
         return found
 
     def _naked(self, symbol: str, from_ms: float, to_ms: float | None) -> None:

@@ -206,7 +206,7 @@ def test_what_was_left_of_an_exit_is_gone_before_the_next_entry_leaves(held):
     old = {order.id for order in orders(held)}
     again = reborn(held)
     again.submit()
-    again.until_phase("protected")
+    again.until_phase("protected", seconds=20)
     story = [line.partition(" ")[0] for line in again.story() if line.startswith(("Cancel", "Enter"))]
     assert story.count("Enter:") == 1
     assert story[-1] == "Enter:", "nothing of before was left to cancel once it had left"

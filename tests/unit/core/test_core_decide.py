@@ -20,6 +20,7 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.case import Frame
 from stopkeeper.core.decide import ORDER
 from stopkeeper.core.effects import announce, conclude
+from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Distance, Lookup, MarginMode, OrderState, Resting, Role, Seen, Side, TargetWish
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, Placed, Prepared, Sighting, TargetTerms
@@ -54,6 +55,7 @@ DOWN = Unknown("down")
 HALTED, PAUSED = frame(switches=Switches(halted=True)), frame(switches=Switches(paused=True))
 STOP_FILL = fill("c", "-1", "94.9", NOW - 5_000, "1", "s1")
 HAND_FILL = fill("c", "-1", "94.9", NOW - 5_000, "1", "hand")
+OLD = (Outstanding(TRADE, Role.STOP, 1, "s1", ENTERED_MS),)  # shown for long
 FIRED = Outstanding(TRADE, Role.STOP, 1, "s1")  # a stop that is in no list, and may be so because it has fired
 RESTED = sent(
     Accepted("e1", live=True), over=True, terms=replace(TERMS, resting=Resting.GTC), sent_ms=NOW - 60_000, deadline_ms=0
@@ -138,7 +140,13 @@ TABLE = [
         "something may still appear", record(new_trade(), quiet_ms=NOW - 1), seen(at_ms=NOW - 2), "entry: rest blind"
     ),
     Situation("its id not looked up", record(new_trade(created_ms=NOW - 4_000)), seen(), "entry: rest blind"),
-    Situation("litter first", record(new_trade()), seen(orders=(stop(placed_ms=NOW - 9_000),)), "hygiene: Cancel"),
+    Situation("litter first", record(new_trade(), outstanding=OLD), seen(orders=(stop(),)), "hygiene: Cancel"),
+    Situation(
+        "litter that is seen for the first time: its position may be as late to show, and the record be what is lost",
+        record(new_trade()),
+        seen(orders=(stop(),)),
+        "booking: again",
+    ),
     Situation(
         "litter whose cancel is under way",
         record(new_trade(), canceled=(("s1", NOW - 100),)),
@@ -168,7 +176,7 @@ TABLE = [
     ),
     Situation(
         "refused, and its stop rests",
-        record(new_trade(sent=(sent(refused(Reason.MARGIN)),))),
+        record(new_trade(sent=(sent(refused(Reason.MARGIN)),)), outstanding=OLD),
         seen(orders=(stop(placed_ms=NOW - 9_000),)),
         "hygiene: Cancel",
     ),
@@ -541,7 +549,7 @@ TABLE = [
     Situation("stopped out", record(held_trade()), seen(None, (), (ENTRY_FILL, STOP_FILL)), "booking: Book"),
     Situation(
         "stopped out, target left",
-        record(held_trade()),
+        record(held_trade(), outstanding=(Outstanding(TRADE, Role.TARGET, 2, "t1", ENTERED_MS),)),
         seen(None, (target(),), (ENTRY_FILL, STOP_FILL)),
         "hygiene: Cancel",
     ),
@@ -567,7 +575,7 @@ TABLE = [
     Situation("nothing at all", record(), seen(), "rest: rest flat"),
     Situation(
         "a fired order of ours that nobody needs goes like any other",
-        record(),
+        record(outstanding=OLD),
         seen(None, (stop(fired=True),)),
         "hygiene: Cancel",
     ),
@@ -585,7 +593,7 @@ TABLE = [
     ),
     Situation(
         "flat as read, and younger is what would hang: the position may not show yet",
-        record(None, outstanding=(replace(FIRED, placed_ms=NOW - LAG),)),
+        record(None, outstanding=(replace(FIRED, seen_ms=NOW - LAG),)),
         seen(None, lookups=by_id(OrderState.LIVE)),
         "rest: rest flat",
     ),
@@ -833,13 +841,33 @@ def test_targets_name_size_and_worst() -> None:
     )
 
 
+def test_a_size_that_was_shown_larger_a_moment_ago_keeps_the_stops_of_the_larger() -> None:
+    two = (stop(), stop("96", n=2, order_id="s2"))
+    rec = learn(record(held_trade(covered=True)), seen(position("2"), two, at_ms=NOW - 500), frame(NOW - 500))
+    older = seen(position("1"), two)  # a view from before a hand enlarged it
+    rec = learn(rec, older, frame())
+    assert plan(rec, older).actions == ()
+    assert [a.order_id for a in plan(rec, seen(position("1"), two, at_ms=NOW + LAG + 1), frame(NOW + LAG + 1)).actions
+            if isinstance(a, Cancel)] == ["s1"]  # fmt: skip
+    ends = plan(rec, older).ends
+    assert ends is not None
+    assert ends.due_ms == NOW + LAG + 1
+
+
+def test_a_larger_size_counts_also_while_something_of_ours_may_still_appear() -> None:
+    two = (stop(), stop("96", n=2, order_id="s2"))
+    rec = learn(record(held_trade(), quiet_ms=NOW + LAG), seen(position("2"), two, at_ms=NOW - 500), frame(NOW - 500))
+    assert rec.trade is not None
+    assert (rec.trade.held, rec.trade.sized_ms) == (D(1), NOW - 500)
+
+
 def test_only_our_own_litter_is_cancelled() -> None:
     litter = (
         stop(),
         stop(order_id="s2", client_id=None),
         stop(order_id="s3", client_id=cid(Role.STOP, 1, TRADE, "fffff")),
     )
-    made = plan(record(), seen(None, litter))
+    made = plan(record(outstanding=OLD), seen(None, litter))
     assert [a.order_id for a in made.actions if isinstance(a, Cancel)] == ["s1"]
 
 

@@ -44,6 +44,42 @@ def close(name: str, size: str, price: str, at: int, start: str | None = None, o
     return fill(name, f"-{size}", price, at, start, order)
 
 
+HAND = fill("h0", "0.5", "99", T - 900, "0")
+JOINS = replace(ENTRY_FILL, start=D("0.5"))
+
+
+@pytest.mark.parametrize(
+    ("what", "fills", "used", "net"),
+    [
+        ("a hand was there before", (HAND, JOINS), ["h0", ENTRY_FILL.id], "1.5"),
+        ("what the hand did earlier is its own", (fill("a", "1", "99", T - 990, "0"),
+         fill("b", "-1", "98", T - 950, "1"), HAND, JOINS), ["h0", ENTRY_FILL.id], "1.5"),
+        ("a hand turned its position round, and the entry joins the rest",
+         (fill("h", "0.7", "99", T - 900, "-0.2"), JOINS), ["h", ENTRY_FILL.id], "1.5"),
+        ("the entry reduces what a hand holds", (fill("h", "-3", "99", T - 900, "0"), replace(ENTRY_FILL, start=D(-3))),
+         ["h", ENTRY_FILL.id], "-2"),
+        ("the entry turns round what a hand holds", (fill("h", "-0.4", "99", T - 900, "0"),
+         replace(ENTRY_FILL, start=D("-0.4"))), [ENTRY_FILL.id], "0.6"),
+    ],
+)  # fmt: skip
+def test_an_entry_that_joins_a_position_takes_it_in(
+    what: str, fills: tuple[Fill, ...], used: list[str], net: str
+) -> None:
+    chain = chain_of(*fills)
+    assert ([f.id for f in chain.used], chain.net, chain.whole) == (used, D(net), True), what
+
+
+def test_of_a_fill_that_turned_a_position_round_only_the_rest_is_counted() -> None:
+    whole = replace(ENTRY_FILL, start=D("-0.4"), fee=D(1))
+    chain = chain_of(fill("h", "-0.4", "99", T - 900, "0"), whole, close("c", "0.6", "110", T + 9, "0.6"))
+    out = exit_of(held_trade(), chain, RULES, INST)
+    assert (out.size, out.gross_pnl, out.fees) == (D("0.6"), D(6), D("0.65"))
+
+
+def test_an_entry_beside_which_a_fill_is_missing_is_not_whole() -> None:
+    assert not chain_of(JOINS).whole
+
+
 @pytest.mark.parametrize(
     ("what", "fills", "net", "closed", "whole", "remainder"),
     [

@@ -23,7 +23,6 @@ from stopkeeper.core.outcomes import (
 from stopkeeper.core.outstanding import KEPT
 from stopkeeper.core.record import KeyRecord, Outstanding, TargetTerms
 from tests.unit.core.scene import (
-    ENTERED_MS,
     ENTRY_FILL,
     INST,
     LAG,
@@ -50,7 +49,7 @@ ENTER = Enter(0, replace(TERMS, targets=(TargetTerms(D(1), D(110), D(99)),)), "g
 STOP = PlaceStop(D(1), D(95), D("85.5"), "entry", "naked")
 TARGET = PlaceTarget(D(1), D(110), D(99), "none")
 FIRST, SECOND = Outstanding(TRADE, Role.STOP, 1, "s1"), Outstanding(TRADE, Role.STOP, 2)
-SHOWN = replace(FIRST, placed_ms=ENTERED_MS)
+SHOWN = replace(FIRST, seen_ms=NOW)
 CLOSED = (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 5_000, "1", "hand"))
 NAME = cid(Role.STOP, 1)
 
@@ -110,8 +109,14 @@ def test_what_is_shown_is_noted_also_where_the_record_had_forgotten_it() -> None
     theirs = stop(order_id="x", client_id=cid(Role.STOP, 99, installation="fffff"))
     entry = stop(order_id="e", client_id=cid(Role.ENTRY, 0))
     rec = learn(record(held_trade()), seen(position(), (stop(), target(), theirs, entry)), frame())
-    assert rec.outstanding == (SHOWN, Outstanding(TRADE, Role.TARGET, 2, "t1", ENTERED_MS))
+    assert rec.outstanding == (SHOWN, Outstanding(TRADE, Role.TARGET, 2, "t1", NOW))
     assert learn(rec, seen(position(), DOWN), frame()).outstanding == rec.outstanding
+
+
+def test_since_when_it_is_seen_stays_with_it() -> None:
+    rec = learn(record(held_trade()), seen(position(), (stop(),)), frame())
+    later = learn(rec, seen(position(), (stop(),)), frame(NOW + 9_000))
+    assert later.outstanding == (SHOWN,)
 
 
 def test_what_was_cancelled_does_not_come_back_with_a_view_that_is_late() -> None:

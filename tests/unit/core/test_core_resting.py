@@ -22,7 +22,7 @@ from stopkeeper.core.model import (
     TargetWish,
 )
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Reason, Rejected, Throttled, Unknown
-from stopkeeper.core.record import CloseAsk, KeyRecord, Sent, Trade
+from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, Sent, Trade
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
     AIM,
@@ -89,6 +89,7 @@ def answered(state: OrderState | None, size: str = "0", order_id: str | None = "
 
 
 PART = filled("0.4")
+BY_HAND = fill("h", "0.3", "100", NOW - 5_000, "0")
 OUT = fill("c", "-0.4", "94.9", NOW - 4_000, "0.4", "s1")
 ENTERED: dict[str, Any] = {"entered_ms": NOW - 5_000, "held": D("0.4"), "explained": D("0.4"), "covered": True}
 COVERED = (stop(size="0.4"), book("0.6"))
@@ -130,6 +131,30 @@ TABLE = [
         record(resting()),
         seen(orders=(book(),), mark="80"),
         "entry: rest entry_resting",
+    ),
+    Situation(
+        "a hand opened beside it, as the fills tell: covered first",
+        record(resting()),
+        seen(position("0.3"), (book(),), (BY_HAND,)),
+        "protection: PlaceStop",
+    ),
+    Situation(
+        "a hand opened beside it and is covered",
+        record(resting()),
+        seen(position("0.3"), (book(), stop(size="0.3")), (BY_HAND,)),
+        "entry: Cancel",
+    ),
+    Situation(
+        "a position is shown, and no fill tells whose it is",
+        record(resting()),
+        seen(position("0.3"), (book(), stop(size="0.3"))),
+        "entry: rest entry_resting",
+    ),
+    Situation(
+        "a hand opened beside it, its cancel is done",
+        record(resting(over=True)),
+        seen(position("0.3"), (stop(size="0.3"),), (BY_HAND,), lookups=answered(OrderState.CANCELED)),
+        "entry: Refuse",
     ),
     # --- it is not wanted any more
     Situation(
@@ -224,7 +249,7 @@ TABLE = [
     Situation("over a while ago", record(resting(over=True)), seen(), "booking: Refuse"),
     Situation(
         "over, and its children stand",
-        record(resting(over=True)),
+        record(resting(over=True), outstanding=(Outstanding(TRADE, Role.STOP, 1, "s1", ROUND_MS),)),
         seen(orders=(stop(placed_ms=ROUND_MS),)),
         "hygiene: Cancel",
     ),

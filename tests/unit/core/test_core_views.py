@@ -12,7 +12,7 @@ from stopkeeper.core.ledger import LedgerLine, tally
 from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, MarginMode, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
 from stopkeeper.core.prices import Price, Source
-from stopkeeper.core.record import CloseAsk, KeyRecord, StopSeen
+from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, StopSeen
 from stopkeeper.core.report import Phase, phase_of, position_row, trade_row
 from stopkeeper.core.rules import OrphanPolicy
 from stopkeeper.core.sweep import differences, project
@@ -22,6 +22,7 @@ from tests.unit.core.scene import (
     ENTRY_FILL,
     LOST,
     NOW,
+    TRADE,
     D,
     cid,
     found_trade,
@@ -37,6 +38,7 @@ from tests.unit.core.scene import (
 )
 
 DOWN = Unknown("down")
+SHOWN = (Outstanding(TRADE, Role.STOP, 1, "s1", ENTERED_MS),)
 
 
 def exit_(pnl: str, fees: str = "1", **more: Any) -> Exit:
@@ -199,7 +201,8 @@ def test_an_account_is_cut_to_a_symbol() -> None:
             seen(position()),
             "protection: a position is held that no trade owns, protected by the policy",
         ),
-        ("litter", record(), seen(None, (stop(),)), "hygiene: nothing is held that needs it"),
+        ("litter", record(outstanding=SHOWN), seen(None, (stop(),)), "hygiene: nothing is held that needs it"),
+        ("litter nobody knew", record(), seen(None, (stop(),)), "an order of ours lives and nothing is held"),
         (
             "fired",
             record(held_trade()),
