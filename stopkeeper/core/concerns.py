@@ -23,7 +23,7 @@ from stopkeeper.core.danger import flatten, surely_naked
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
 from stopkeeper.core.model import Order, Role
-from stopkeeper.core.orphans import closed_by_policy, covered_at, found_trade, said_of
+from stopkeeper.core.orphans import closed_by_policy, covered_at, found_trade, said_of, taken_in
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk, Trade
 from stopkeeper.core.sizing import worst_of_stop
@@ -98,7 +98,7 @@ def _take_in(c: Case, held: Held) -> Verdict:
     """A position no trade owns becomes a trade of origin found, so that it is driven like any other."""
     if held.by != "venue" or held.position is None or isinstance(c.seen.position, Unknown):
         return []
-    trade = found_trade(c, held, c.seen.position.at_ms, held.size, held.position.entry_price)
+    trade = taken_in(c, held, held.position, c.seen.position.at_ms)
     return [Found(trade, f"a position is held that no trade owns, {said_of(trade)}")]
 
 

@@ -9,7 +9,7 @@ from stopkeeper.core.actions import Cancel, Enter, Prepare, Refuse, RestKind, Ve
 from stopkeeper.core.believe import Flat, Held, told_by_fills
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
 from stopkeeper.core.model import Resting, Role
-from stopkeeper.core.orphans import found_trade
+from stopkeeper.core.orphans import taken_in
 from stopkeeper.core.outcomes import Accepted, Barred, Rejected, Throttled, Unknown
 from stopkeeper.core.record import Origin, Sent, Terms, Trade
 from stopkeeper.core.sizing import Refusal, leverage_of, work_out
@@ -106,12 +106,12 @@ def _displaced(c: Case, trade: Trade, why: str) -> Verdict:
     read, fills = c.seen.position, c.seen.fills
     if not isinstance(c.belief, Held) or c.belief.position is None or isinstance(read, Unknown):
         return []
-    if isinstance(fills, Unknown) or min(read.at_ms, fills.at_ms) <= c.record.quiet_ms:
+    told_ms = max(c.record.quiet_ms, c.record.cursor.time_ms + c.frame.can.lag_ms)
+    if isinstance(fills, Unknown) or min(read.at_ms, fills.at_ms) <= told_ms:
         return []
     if any(s.unproven for s in trade.sent):
         return []
-    position = c.belief.position
-    return [Refuse(why, found_trade(c, c.belief, read.at_ms, position.size, position.entry_price))]
+    return [Refuse(why, taken_in(c, c.belief, c.belief.position, read.at_ms))]
 
 
 def _no_longer(c: Case, trade: Trade) -> str | None:

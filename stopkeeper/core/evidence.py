@@ -112,7 +112,8 @@ def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: 
         return Chain(net=opening, started=found, whole=False, opening=opening)
     mine = [f for f in fills.value.fills if f.symbol == trade.key.symbol and f.time_ms >= trade.created_ms]
     if found:
-        return _walk(in_order((f for f in mine if f.time_ms > trade.created_ms), opening), opening, found=True)
+        after = in_order((f for f in mine if f.time_ms > trade.created_ms), opening)
+        return _walk(_turned(after, opening, trade), opening, found=True)
     return _walk(_joined(in_order(mine, ZERO), trade, installation), ZERO, found=False)
 
 
@@ -125,10 +126,25 @@ def _joined(ordered: Sequence[Fill], trade: Trade, installation: str) -> list[Fi
     if first is None:
         return []
     begun = next((i for i in range(first, -1, -1) if _opens(ordered[i])), first)
-    opener, left = ordered[begun], (ordered[begun].start or ZERO) + ordered[begun].signed
-    if opener.start and _opens(opener):
-        opener = replace(opener, size=abs(left), fee=opener.fee * abs(left) / opener.size, start=ZERO)
-    return [opener, *ordered[begun + 1 :]]
+    opener = ordered[begun]
+    turned = bool(opener.start) and _opens(opener)
+    return [_rest_of(opener) if turned else opener, *ordered[begun + 1 :]]
+
+
+def _turned(ordered: Sequence[Fill], opening: Decimal, trade: Trade) -> list[Fill]:
+    """Return the fills of a found position from where it was of its side: it was read late, and seen once it was."""
+    for index, fill in enumerate(ordered):
+        if (fill.start or ZERO) * opening >= 0 or fill.time_ms > (trade.entered_ms or 0):
+            return list(ordered[index:])
+        if _opens(fill):
+            return [_rest_of(fill), *ordered[index + 1 :]]
+    return []
+
+
+def _rest_of(fill: Fill) -> Fill:
+    """Return what a fill opened, without what it closed."""
+    left = (fill.start or ZERO) + fill.signed
+    return replace(fill, size=abs(left), fee=fill.fee * abs(left) / fill.size, start=ZERO)
 
 
 def _opens(fill: Fill) -> bool:

@@ -51,7 +51,7 @@ def _of_key(account: str, case: Case, symbols: Sequence[str]) -> Iterator[Orphan
         how = "no trade has taken it in yet" if trade is None else said_of(trade)
         kind = OrphanKind.STRANGER_POSITION if trade is None and symbol not in symbols else OrphanKind.POSITION
         what = f"{held.side} {held.size:f}, {how}"
-        yield Orphan(account, symbol, kind, what, trade.created_ms if trade else None)
+        yield Orphan(account, symbol, kind, what, trade.entered_ms if trade else None)
     ours = {order.id: client for order, client in case.ours}
     for order in case.live:
         client = ours.get(order.id)

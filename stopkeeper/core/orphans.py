@@ -12,7 +12,7 @@ from stopkeeper.core.believe import Held, covers_alone
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, LOOK_AGAIN_MS, Case
 from stopkeeper.core.evidence import in_order
 from stopkeeper.core.ids import FOUND, ClientId, decode, found_id
-from stopkeeper.core.model import ZERO, Order, OrderKind, Role, Side
+from stopkeeper.core.model import ZERO, Order, OrderKind, Position, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import FIXED
 from stopkeeper.core.record import CloseAsk, Goal, KeyRecord, Origin, Trade
@@ -119,7 +119,7 @@ def quiet_after_loss(record: KeyRecord, lag_ms: int) -> KeyRecord:
     trade = record.trade
     if trade is None or trade.origin is not Origin.FOUND or trade.before:
         return record
-    return replace(record, quiet_ms=max(record.quiet_ms, trade.created_ms + ADMISSION_MARGIN_MS + lag_ms))
+    return replace(record, quiet_ms=max(record.quiet_ms, _seen_ms(trade) + ADMISSION_MARGIN_MS + lag_ms))
 
 
 def taken_over(trade: Trade, order: Order, client: ClientId) -> bool:
@@ -136,7 +136,11 @@ def closed_by_policy(trade: Trade) -> bool:
 
 def told_from_ms(trade: Trade, lag_ms: int) -> int:
     """Return the venue time from which on a look shows whatever of ours had to do with a found position."""
-    return trade.created_ms + lag_ms + 1
+    return _seen_ms(trade) + lag_ms + 1
+
+
+def _seen_ms(trade: Trade) -> int:
+    return trade.entered_ms or trade.created_ms
 
 
 def _ids_would_show(trade: Trade, c: Case) -> bool:
@@ -157,6 +161,16 @@ def orphan_due_ms(c: Case) -> int | None:
 
 
 # --- its trade -------------------------------------------------------------------------------------------------
+
+
+def taken_in(c: Case, held: Held, position: Position, read_ms: int) -> Trade:
+    """Return the trade of a position that is held and is no trade's; ``read_ms`` is when it was read so.
+
+    The read may be as late as the venue's views are, so that fills which changed the position since are its own. None
+    of them is booked already: so soon after a booking no position is believed.
+    """
+    trade = found_trade(c, held, read_ms, position.size, position.entry_price)
+    return replace(trade, created_ms=read_ms - c.frame.can.lag_ms)
 
 
 def found_trade(

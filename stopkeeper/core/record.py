@@ -138,7 +138,8 @@ class Trade:
     four, minted at admission. ``held`` is the size our acks and the last read say. ``placed`` are the youngest acks,
     ``lost_ms`` when cover was lost and not by us, ``order_roles`` what each order of ours was for, by venue id or by
     "n" and number, ``*_tried_ms`` when such an effect was last sent, ``refusal`` why it will never enter. A found trade
-    begins with ``opening_size`` at ``opening_price``; ``opening_fee`` is what it paid of a fill that ended another.
+    was seen at ``entered_ms`` and begins with ``opening_size`` at ``opening_price``, or with its fills after
+    ``created_ms`` where these tell of another size; ``opening_fee`` is what it paid of a fill that ended another.
     ``orphan`` is the policy by which it is kept while it is nobody's; None = it is the account's own. ``before`` is the
     trade whose place it took, whose ids claim nothing of it.
 

@@ -54,6 +54,7 @@ class Judge:
         self._orders: dict[int, Order] = {}
         self._entries: dict[str, set[int]] = {}  # trade -> its entry orders that filled
         self._opened: dict[str, str] = {}  # coin -> the trade whose entry opened what is held
+        self._foreign: list[tuple[int, str, Decimal]] = []  # fills of strangers: when, coin, signed size
         self._gone: list[tuple[int, Order]] = []  # stops that ended by nobody's wish or a stranger's, and when
         town.paper.market.listeners.append(self._hear)
 
@@ -78,7 +79,8 @@ class Judge:
     def _cancel(self, order: Order) -> None:
         """Judge a cancel of ours: what was covered whole before it must be so after it.
 
-        A stop that ended a moment before and not by us is counted as it was: no look can show that yet.
+        What happened a moment before and not by us is left out, since no look can show it yet: a stop that ended is
+        counted as it was, and so is a position that somebody enlarged.
         """
         held, before = self._town.account.positions.get(order.coin), self._orders.get(order.oid)
         if held is None or before is None or not covers(before, is_buy=held.size < 0):
@@ -88,7 +90,10 @@ class Judge:
         lately = [each for ms, each in self._gone if ms > young]
         staying = [o for o in (*others, *lately) if o.coin == order.coin and covers(o, is_buy=held.size < 0)]
         left = sum((o.size for o in staying), Decimal(0))
-        if left < abs(held.size) <= left + before.size:
+        sign = 1 if held.size > 0 else -1
+        grown = sum((max(signed * sign, Decimal(0)) for ms, coin, signed in self._foreign if coin == order.coin
+                     and ms > young), Decimal(0))  # fmt: skip
+        if left < abs(held.size) - grown and abs(held.size) <= left + before.size:
             self.broke("stripped", f"our cancel of {order.oid} left {left:f} of {held.size:f} {order.coin} covered")
 
     def _order(self, order: Order) -> None:
@@ -111,6 +116,7 @@ class Judge:
         if fill.start_position == 0 or fill.start_position * after < 0:
             self._opened[fill.coin] = trade
         if not trade:
+            self._foreign.append((self._town.time.now_ms(), fill.coin, signed))
             return
         if order.reduce_only:
             opened = self._opened.get(fill.coin, "")

@@ -23,7 +23,7 @@ from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Distance, Lookup, MarginMode, OrderState, Resting, Role, Seen, Side, TargetWish
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
-from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, Placed, Prepared, Sighting, TargetTerms
+from stopkeeper.core.record import CloseAsk, Cursor, KeyRecord, Outstanding, Placed, Prepared, Sighting, TargetTerms
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
     AIM,
@@ -812,7 +812,15 @@ def test_reasons_of_a_close(what: str, rec: KeyRecord, look: Seen, reason: str) 
 def test_a_position_is_taken_in_with_the_stop_that_stands(what: str, orders: tuple[object, ...], stop_at: str) -> None:
     action = only(record(), seen(position(), orders))  # type: ignore[arg-type]
     assert isinstance(action, Found), what
-    assert (action.trade.stop, action.trade.opening_price, action.trade.created_ms) == (D(stop_at), D(100), NOW)
+    assert (action.trade.stop, action.trade.opening_price, action.trade.entered_ms) == (D(stop_at), D(100), NOW)
+    assert action.trade.created_ms == NOW - LAG, "the read may be that late: what happened since is the trade's"
+
+
+def test_what_was_booked_a_moment_ago_is_not_taken_in_beside_a_refused_entry() -> None:
+    gone = record(new_trade(sent=(sent(refused(Reason.MARGIN)),)), cursor=Cursor(NOW - 1_000))
+    look = seen(position(), (stop(),))  # a view from before the close
+    assert plan(gone, look).actions == ()
+    assert isinstance(only(replace(gone, cursor=Cursor(NOW - LAG - 1)), look), Refuse)
 
 
 def test_a_flip_makes_a_successor_of_the_remainder() -> None:

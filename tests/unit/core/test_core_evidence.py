@@ -76,6 +76,32 @@ def test_of_a_fill_that_turned_a_position_round_only_the_rest_is_counted() -> No
     assert (out.size, out.gross_pnl, out.fees) == (D("0.6"), D(6), D("0.65"))
 
 
+LATE = found_trade(created_ms=T - 3_000)  # read at T, by a view that may be that late
+
+
+@pytest.mark.parametrize(
+    ("what", "fills", "used", "net", "closed"),
+    [
+        ("nothing since", (), [], "1", False),
+        ("closed while the read was on its way", (close("c", "1", "95", T - 300, "1"),), ["c"], "0", True),
+        ("opened and closed within it", (fill("o", "1", "99", T - 900, "0"), close("c", "1", "95", T - 300, "1")),
+         ["o", "c"], "0", True),
+        ("what was held before of the other side is nobody's", (fill("a", "0.5", "99", T - 990, "-0.5"),
+         fill("o", "1", "99", T - 900, "0")), ["o"], "1", False),
+        ("turned round", (fill("o", "1.5", "99", T - 900, "-0.5"), close("c", "0.4", "95", T + 9, "1")), ["o", "c"],
+         "0.6", False),
+        ("what opened it is not shown yet", (fill("a", "0.5", "99", T - 990, "-1"),), [], "1", False),
+    ],
+)  # fmt: skip
+def test_what_is_found_begins_before_it_was_read(
+    what: str, fills: tuple[Fill, ...], used: list[str], net: str, closed: bool
+) -> None:
+    chain = chain_of(*fills, trade=LATE)
+    assert ([f.id for f in chain.used], chain.net if not closed else D(0), chain.closed, chain.whole) == (
+        used, D(net), closed, True
+    ), what  # fmt: skip
+
+
 def test_an_entry_beside_which_a_fill_is_missing_is_not_whole() -> None:
     assert not chain_of(JOINS).whole
 
