@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 ROUNDS ?= 20
+TESTERS ?= 3
 SEEDS  ?= 0:1000
 MINUTES ?= 10
 SEED   ?= 1
@@ -30,6 +31,7 @@ help:
 	@echo "variables (make NAME=value target):"
 	@echo "  PYTHON=$(PYTHON)   the interpreter the environment is made with, 3.11 or newer"
 	@echo "  VENV=$(VENV)        where the environment is"
+	@echo "  TESTERS=$(TESTERS)         processes that make test runs its tests in; 0 = in one, in their order"
 	@echo "  ROUNDS=$(ROUNDS)         entries of each kind that make bench times"
 	@echo "  SEEDS=$(SEEDS)      START:COUNT of make simulate; a seed replays exactly"
 	@echo "  MINUTES=$(MINUTES)        of random load in make chaos, after the quarter of an hour that its points take"
@@ -50,7 +52,7 @@ demo: install
 	$(BIN)/stopkeeper demo $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadgroup $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

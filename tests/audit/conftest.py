@@ -13,13 +13,12 @@ import pytest
 
 from exchange.paper.inprocess import start_in_thread
 from tests.audit.promise import set_lag
-from tests.audit.runner import Broken, Fault, Verdict, copies, faults, judge, table
+from tests.audit.runner import Broken, Fault, Verdict, copies, faults, judge
 from tests.audit.side_by_side import SideBySide
 from tests.integration.engine.conftest import Desk, open_desk
 
 ROTATING = "test_two_faults_of_the_nine_are_caught_and_fixed"
 AT_A_TIME = 2
-told = pytest.StashKey[list[str]]()
 beside = pytest.StashKey[SideBySide]()
 
 
@@ -74,6 +73,7 @@ class Rotation:
     """The faults of this run, and what is coming of them."""
 
     chosen: tuple[Fault, ...]
+    again: str
     verdicts: Future[list[Verdict | Broken]]
 
 
@@ -91,19 +91,6 @@ def rotation(request: pytest.FixtureRequest) -> Iterator[Rotation | None]:
     seed = int(os.environ.get("AUDIT_SEED") or time.time())
     chosen = tuple(sorted(random.Random(seed).sample(faults(), AT_A_TIME), key=lambda fault: fault.number))
     names = " and ".join(str(fault.number) for fault in chosen)
-    lines = [f"faults {names} put back; AUDIT_SEED={seed} chooses them again, make audit puts back all"]
-    request.config.stash[told] = lines
+    again = f"faults {names} put back; AUDIT_SEED={seed} chooses them again, make audit puts back all"
     with ThreadPoolExecutor(1) as pool:
-        verdicts = pool.submit(_judged, chosen)
-        yield Rotation(chosen, verdicts)
-        for verdict in verdicts.result():
-            lines += table(verdict) if isinstance(verdict, Verdict) else [f"error: {verdict}"]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which faults were put back in this run, and what came of them."""
-    lines = config.stash.get(told, [])
-    if lines:
-        terminalreporter.section("audit")
-        for line in lines:
-            terminalreporter.write_line(line)
+        yield Rotation(chosen, again, pool.submit(_judged, chosen))

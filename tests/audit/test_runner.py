@@ -75,8 +75,10 @@ def verdict(tree: Path) -> Verdict | Broken:
 
 
 @pytest.mark.timeout(300)
-def test_two_faults_of_the_nine_are_caught_and_fixed(rotation: Rotation):
+def test_two_faults_of_the_nine_are_caught_and_fixed(rotation: Rotation, record_property):
     came = rotation.verdicts.result()
+    tables = [table(each) if isinstance(each, Verdict) else [f"error: {each}"] for each in came]
+    record_property("told", "\n".join([rotation.again, *(line for lines in tables for line in lines)]))
     assert [each.fault if isinstance(each, Verdict) else each for each in came] == list(rotation.chosen)
     for each in came:
         assert isinstance(each, Verdict)

@@ -6,6 +6,7 @@ Other points: POINTS_SEED=7 pytest tests/chaos/test_points.py. All of them: pyth
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,14 +56,13 @@ def test_every_scene_is_for_a_call_there_is(scene: str) -> None:
 
 
 @pytest.mark.timeout(240)  # half a minute if all is well; what is not well is to be told, not cut off
-def test_a_few_points_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_few_points_in_turn(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Two die and two freeze, others every day; a worker takes over, and the witness and the ledger agree."""
     seed = int(os.environ.get("POINTS_SEED", time.time() // DAY_S))
     brief = [each for each in orders_of(points(), HOW, seed=seed) if scene_of(each).name not in LONG]
     orders = [each for how in ("freeze", "die") for each in [b for b in brief if b.how == how][:2]]
     done = strike_all(tmp_path, orders, len(orders), seed=seed)
     table = "\n".join([f"POINTS_SEED={seed}", HEAD, *(each.row for each in done)])
-    with capsys.disabled():
-        print(f"\n{table}")
+    record_property("told", table)
     kept: list[Any] = [each for each in done if each.struck and not each.wrong]
     assert len(kept) == len(orders), table
