@@ -16,7 +16,7 @@ from stopkeeper.core.concerns import (
     trailing,
 )
 from stopkeeper.core.danger import danger
-from stopkeeper.core.entering import entry
+from stopkeeper.core.entering import displaced_due_ms, entry
 from stopkeeper.core.guard import never_lower
 from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.model import Role, Seen
@@ -92,7 +92,7 @@ def _next_look(case: Case, held: Held) -> int | None:
     if trade is None:
         return None
     moments = [time_up_ms(trade), move_due_ms(case, held), orphan_due_ms(case)]
-    moments += [_other_side_ms(case, held), _stands_ms(case, trade)]
+    moments += [_other_side_ms(case, held), _stands_ms(case, trade), displaced_due_ms(case)]
     if case.sure and wish_of(trade, held, case) is not None:
         moments.append(max(pause_ends_ms(trade, case) + 1, case.now + LOOK_AGAIN_MS))
     if case.entries and trade.signal is not None:

@@ -106,12 +106,24 @@ def _displaced(c: Case, trade: Trade, why: str) -> Verdict:
     read, fills = c.seen.position, c.seen.fills
     if not isinstance(c.belief, Held) or c.belief.position is None or isinstance(read, Unknown):
         return []
-    told_ms = max(c.record.quiet_ms, c.record.cursor.time_ms + c.frame.can.lag_ms)
-    if isinstance(fills, Unknown) or min(read.at_ms, fills.at_ms) <= told_ms:
+    if isinstance(fills, Unknown) or min(read.at_ms, fills.at_ms) <= _told_ms(c):
         return []
     if any(s.unproven for s in trade.sent):
         return []
     return [Refuse(why, taken_in(c, c.belief, c.belief.position, read.at_ms))]
+
+
+def _told_ms(c: Case) -> int:
+    """Return the venue time after which what is read shows all that was sent, and no position that was booked."""
+    return max(c.record.quiet_ms, c.record.cursor.time_ms + c.frame.can.lag_ms)
+
+
+def displaced_due_ms(c: Case) -> int | None:
+    """Return when a signal that surely did not enter leaves the position held to a trade of its own; None = never."""
+    trade = c.trade
+    if trade is None or c.entered or not trade.sent or any(s.unproven or s.rests for s in trade.sent):
+        return None
+    return max(_told_ms(c) + 1, c.now + LOOK_AGAIN_MS)
 
 
 def _no_longer(c: Case, trade: Trade) -> str | None:

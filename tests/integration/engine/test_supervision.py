@@ -353,6 +353,36 @@ def test_a_resting_entry_goes_when_it_is_not_wanted_any_more(market, how):
     assert market.ports.records.signal(next(iter_trades(market))).state == "refused"
 
 
+def test_a_position_opened_by_hand_beside_a_resting_entry_has_the_entry_cancelled(market):
+    resting(market)
+    market.hand(side="short", size="0.02")
+    market.ports.wakes.wake(market.key(), "told")
+    market.until(lambda: (feed(market), "found" in [line.partition(":")[0] for line in market.story()])[1], 15)
+    row = market.until_phase("protected")
+    assert (row.side, row.size) == ("short", D("0.02"))
+    assert market.ports.records.signal(next(iter_trades(market))).why.startswith("a position that this signal did not")
+    at(market, "93900")
+    market.hand(close=True)
+    market.until(lambda: (market.ports.wakes.wake(market.key(), "told"), market.phase() == "none")[1])
+    assert market.witness()["entries_by_signal"] == {"by hand": 1}
+    audited(market)
+
+
+def test_an_entry_that_fills_beside_a_position_opened_by_hand_is_one_with_it(market):
+    resting(market)
+    market.hand(side="long", size="0.02")
+    at(market, "93900")  # before anybody has looked
+    feed(market)
+    market.ports.wakes.wake(market.key(), "told")
+    market.until(lambda: (row := market.rows().get("BTC")) is not None and row.size == D("0.03"))
+    market.until_phase("protected")
+    assert {order.size for order in market.ports.venue.orders(Urgency.PROTECTIVE).value} >= {D("0.03")}
+    asks.ask_close(market.key(), market.ports)
+    line = market.until_booked(seconds=15)
+    assert (line.exit.complete, line.exit.size, line.exit.reason) == (True, D("0.03"), "manual_close")
+    assert abs(line.exit.gross_pnl - D(str(market.witness()["realized_pnl"]))) < D("0.01")
+
+
 def iter_trades(market: Desk):
     return iter([f["trade"] for _, f in market.ports.journal.read("main", "0", 100) if f["kind"] == "admitted"])
 
