@@ -25,6 +25,7 @@ from benchmarks.setting import PaperProcess, login
 from stopkeeper.core.model import Key
 from stopkeeper.core.record import Trade
 from stopkeeper.engine import desk
+from stopkeeper.engine.ports import StoreGone
 from workers.settings_load import load
 from workers.wiring import System, opened, redis_url
 
@@ -70,8 +71,8 @@ class Account:
 class Installation:
     """The running processes and the store behind them."""
 
-    def __init__(self, folder: Path, accounts: Mapping[str, Account], system: System) -> None:
-        self.folder, self.accounts, self.system = folder, dict(accounts), system
+    def __init__(self, folder: Path, accounts: Mapping[str, Account], system: System, pid: int) -> None:
+        self.folder, self.accounts, self.system, self.pid = folder, dict(accounts), system, pid
         self._redis = redis_url(system.settings)
 
     def open(self, account: str, symbol: str, **wish: Any) -> None:
@@ -97,9 +98,12 @@ class Installation:
         return record.trade is None and record.quiet_ms < time.time() * 1000
 
     def until(self, done: Callable[[], object], what: str, seconds: float = 60.0, pause_s: float = LOOK_S) -> None:
-        """Wait until something is so. Raises Unmet with the end of the journal."""
+        """Wait until something is so; what a store that is away cannot tell is not so yet.
+
+        Raises Unmet with the end of the journal.
+        """
         end = time.monotonic() + seconds
-        while not done():
+        while not _so(done):
             if time.monotonic() > end:
                 raise Unmet(f"not within {seconds:.0f} s: {what}\n{self.story(60)}")
             time.sleep(pause_s)
@@ -159,8 +163,8 @@ def installed(
     folder.mkdir(parents=True)
     accounts = {name: _account(name, venue) for name, venue in venues.items()}
     config = _configure(folder, {name: (at, key) for name, (at, key) in accounts.items()}, symbols, stops)
-    with _up(config), opened(load(config)) as system:
-        made = Installation(folder, {name: at for name, (at, _) in accounts.items()}, system)
+    with _up(config) as pid, opened(load(config)) as system:
+        made = Installation(folder, {name: at for name, (at, _) in accounts.items()}, system, pid)
         try:
             yield made
         finally:
@@ -190,8 +194,15 @@ def _configure(
     return config
 
 
+def _so(done: Callable[[], object]) -> bool:
+    try:
+        return bool(done())
+    except StoreGone:
+        return False
+
+
 @contextmanager
-def _up(config: Path) -> Iterator[None]:
+def _up(config: Path) -> Iterator[int]:
     path = config.parent / "up.log"
     with path.open("w") as log:
         process = subprocess.Popen(
@@ -209,7 +220,7 @@ def _up(config: Path) -> Iterator[None]:
             if process.poll() is not None or time.monotonic() > end:
                 raise Unmet(f"the installation did not start within {START_S:.0f} s:\n{path.read_text()}")
             time.sleep(0.1)
-        yield
+        yield process.pid
     finally:
         process.send_signal(signal.SIGINT)
         try:

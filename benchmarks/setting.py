@@ -4,6 +4,7 @@ import json
 import secrets
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -71,6 +72,17 @@ def paper(latency_ms: int, prices: str = "still", symbols: Sequence[str] = ()) -
         process.wait(10)
         if process.stdout is not None:
             process.stdout.close()
+
+
+@contextmanager
+def folder_for(keep: Path | None) -> Iterator[Path]:
+    """Yield a new directory to keep, or one that is gone afterwards."""
+    if keep is not None:
+        keep.mkdir(parents=True)
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def login() -> tuple[str, str]:

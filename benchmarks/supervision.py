@@ -7,12 +7,10 @@ an installation of one account: several share one address, and look less often e
 """
 
 import argparse
-import contextlib
 import json
 import statistics
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from rich.table import Table
 
 from benchmarks import breached, cover_lost, replacing, steady_state
 from benchmarks.overhead import p99
+from benchmarks.setting import folder_for
 
 LATENCY_MS = 50
 ROUNDS = 30
@@ -110,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _arguments(argv)
     document: dict[str, Any] = {"latency_ms": LATENCY_MS}
     console = Console(width=150)
-    with _folder(asked.keep) as folder:
+    with folder_for(asked.keep) as folder:
         for name in [asked.only] if asked.only else MEASURES:
             document[name], tables = MEASURES[name](folder / name, asked.rounds)
             for table in () if asked.json else tables:
@@ -127,16 +126,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="stops taken away each way; breached a third of it")
     parser.add_argument("--keep", type=Path, help="a new directory for configuration, logs and journals, to look into")
     return parser.parse_args(argv)
-
-
-@contextlib.contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
-    if keep is not None:
-        keep.mkdir(parents=True)
-        yield keep.resolve()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def _spread(times: Sequence[float]) -> tuple[str, ...]:
