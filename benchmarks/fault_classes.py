@@ -241,8 +241,10 @@ def _figures(price: Decimal) -> Decimal:
 
 
 NONE = "none: entry and stop leave as one action"
-TAKEN_OVER = "the dead one's lease (3 s without a heartbeat, 10 s at most) + one claim of 5 s + one look + one order"
-REVIVED = "Redis started again (1 s) + a new connection (2 s) or a claim of 5 s + one look + one order"
+TAKEN_OVER = (
+    "the dead one's claim of the key (5 s; its lease ends after 3 s without a heartbeat) + one look + one order"
+)
+REVIVED = "Redis back (1 s) and workers connected (2 s), or the next list of open orders (5 s) + one look + one order"
 KILLED, RESTARTED = "killed", "restarted"
 
 CLASSES = (
