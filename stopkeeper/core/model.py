@@ -188,7 +188,10 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class FillPage:
-    """The fills from ``since_ms`` on, oldest first, complete for every symbol."""
+    """The fills from ``since_ms`` on, oldest first, complete for every symbol since its own oldest trade.
+
+    Of a symbol without one the last minutes are there.
+    """
 
     since_ms: int
     fills: tuple[Fill, ...]

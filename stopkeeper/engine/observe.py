@@ -12,6 +12,7 @@ from stopkeeper.core.case import Frame, doubtful, questions, stop_id
 from stopkeeper.core.model import AccountSeen, FillPage, Known, Lookup, Order, Position, Resting, Seen
 from stopkeeper.core.moving import needs_candles
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.pages import fills_since, still_asked_for
 from stopkeeper.core.prices import Price
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Trade
 from stopkeeper.core.rules import OrphanPolicy, Rules
@@ -19,7 +20,6 @@ from stopkeeper.core.sweep import project
 from stopkeeper.core.trailing import average_true_range
 from stopkeeper.engine.ports import Ports, Urgency, Venue
 
-FILLS_BEFORE_MS = 60_000  # how far back fills are read when no trade is open
 FILLS_AGAIN_MS = 60_000  # how much of a page that was read before is read again: more than any view may lag
 
 
@@ -106,7 +106,7 @@ def read_account(
         read = replace(read, orders=venue.orders(urgency))
     if Field.FILLS in fields:
         between()
-        read = replace(read, fills=_fills(venue, fills_since(records(), venue.now_ms()), known, urgency))
+        read = replace(read, fills=_fills(venue, records(), known, urgency))
     return read
 
 
@@ -116,21 +116,19 @@ def merged(known: AccountSeen, read: AccountSeen | Unknown, fields: frozenset[Fi
     return replace(known, **new)
 
 
-def _fills(venue: Venue, since: int, known: Known[FillPage] | Unknown, urgency: Urgency) -> Known[FillPage] | Unknown:
+def _fills(
+    venue: Venue, records: Sequence[KeyRecord], known: Known[FillPage] | Unknown, urgency: Urgency
+) -> Known[FillPage] | Unknown:
     """Read the fills of all open trades; of a page known from before only its newest part is read again."""
-    if isinstance(known, Unknown) or known.value.since_ms > since:
-        return venue.fills(since, urgency)
-    newest = venue.fills(max(since, known.at_ms - FILLS_AGAIN_MS), urgency)
+    now = venue.now_ms()
+    since = fills_since(records, now)
+    again = None if isinstance(known, Unknown) or known.value.since_ms > since else known
+    newest = venue.fills(since if again is None else max(since, again.at_ms - FILLS_AGAIN_MS), urgency)
     if isinstance(newest, Unknown):
         return newest
-    both = {f.id: f for f in (*known.value.fills, *newest.value.fills) if f.time_ms >= since}
-    return Known(FillPage(since, tuple(sorted(both.values(), key=lambda f: f.time_ms))), newest.at_ms)
-
-
-def fills_since(records: Sequence[KeyRecord], now_ms: int) -> int:
-    """Return from when on fills are read: since the oldest trade that is open or settles."""
-    trades = [t for r in records for t in (r.trade, *r.settling) if t is not None]
-    return min((t.created_ms for t in trades), default=now_ms - FILLS_BEFORE_MS)
+    before = () if again is None else again.value.fills
+    both = {f.id: f for f in (*before, *newest.value.fills) if f.time_ms >= since}
+    return Known(FillPage(since, still_asked_for(both.values(), records, now)), newest.at_ms)
 
 
 def cached(ports: Ports, max_age_ms: Mapping[Field, int]) -> tuple[AccountSeen, frozenset[Field]]:
