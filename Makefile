@@ -7,6 +7,7 @@ ROUNDS ?= 20
 TESTERS ?= 3
 SEEDS  ?= 0:1000
 MINUTES ?= 10
+TRADES ?= 3000
 SEED   ?= 1
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -26,7 +27,8 @@ help:
 	@echo "make chaos     real workers die and freeze at every named point, then MINUTES of random kills and faults"
 	@echo "make audit     the nine faults put back one by one: each must be caught, and fixed without it (ARGS='4 9': those)"
 	@echo "make simulate  the engine in worlds where all goes wrong, by seeds; ARGS='--plant all' breaks rules on purpose"
-	@echo "later releases: mutate, soak"
+	@echo "make soak      TRADES trades of all kinds on real processes: nothing in Redis grows with them but the ledger"
+	@echo "later releases: mutate"
 	@echo
 	@echo "variables (make NAME=value target):"
 	@echo "  PYTHON=$(PYTHON)   the interpreter the environment is made with, 3.11 or newer"
@@ -36,6 +38,7 @@ help:
 	@echo "  SEEDS=$(SEEDS)      START:COUNT of make simulate; a seed replays exactly"
 	@echo "  MINUTES=$(MINUTES)        of random load in make chaos, after the quarter of an hour that its points take"
 	@echo "  SEED=$(SEED)            what make chaos draws its order by"
+	@echo "  TRADES=$(TRADES)      of make soak (half an hour)"
 	@echo "  ARGS=            further arguments: make test ARGS='-k console -x', make demo ARGS='--seed 3'"
 
 install: $(STAMP)
@@ -83,7 +86,10 @@ simulate: install
 audit: install
 	$(BIN)/python -m tests.audit $(ARGS)
 
-mutate soak:
+soak: install
+	$(BIN)/python -m benchmarks.soak --trades $(TRADES) $(ARGS)
+
+mutate:
 	@echo "make $@: not there yet in this release; make test runs everything there is" >&2
 	@exit 1
 

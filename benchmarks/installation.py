@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -156,53 +156,8 @@ class Installation:
 
 
 @contextmanager
-def installed(
-    folder: Path, venues: Mapping[str, PaperProcess], symbols: Mapping[str, Sequence[str]], stops: str = ""
-) -> Iterator[Installation]:
-    """Run an installation with an account at each venue until the block ends; ``stops`` are lines of ``[stops]``."""
-    folder.mkdir(parents=True)
-    accounts = {name: _account(name, venue) for name, venue in venues.items()}
-    config = _configure(folder, {name: (at, key) for name, (at, key) in accounts.items()}, symbols, stops)
-    with _up(config) as pid, opened(load(config)) as system:
-        made = Installation(folder, {name: at for name, (at, _) in accounts.items()}, system, pid)
-        try:
-            yield made
-        finally:
-            made.keep()
-
-
-def _account(name: str, venue: PaperProcess) -> tuple[Account, str]:
-    address, secret = login()
-    venue.post("/accounts", address=address, balance="1000000")
-    return Account(name, address.lower(), venue), secret
-
-
-def _configure(
-    folder: Path, accounts: Mapping[str, tuple[Account, str]], symbols: Mapping[str, Sequence[str]], stops: str
-) -> Path:
-    lines = [f'installation = "{INSTALLATION}"', "[redis]", 'url = "embedded"', f'data_dir = "{folder / "data"}"']
-    for name, (at, secret) in accounts.items():
-        key = folder / f"{name}.key"
-        key.touch(mode=0o600)
-        key.write_text(secret)
-        lines += [f"[accounts.{name}]", 'venue = "hyperliquid"', 'mode = "live"', f'wallet_address = "{at.address}"']
-        lines += [f'private_key_file = "{key}"', f'base_url = "{at.venue.url}"', "leverage = 5"]
-        lines += [f"symbols = {json.dumps(list(symbols[name]))}"]
-    lines += ["[stops]", stops, "[flower]", "enabled = false"]
-    config = folder / "stopkeeper.toml"
-    config.write_text("\n".join(lines) + "\n")
-    return config
-
-
-def _so(done: Callable[[], object]) -> bool:
-    try:
-        return bool(done())
-    except StoreGone:
-        return False
-
-
-@contextmanager
-def _up(config: Path) -> Iterator[int]:
+def up(config: Path) -> Iterator[int]:
+    """Run all processes of a configuration until the block ends, and yield their supervisor's id. Raises Unmet."""
     path = config.parent / "up.log"
     with path.open("w") as log:
         process = subprocess.Popen(
@@ -228,3 +183,59 @@ def _up(config: Path) -> Iterator[int]:
         except subprocess.TimeoutExpired:
             process.kill()  # its children are tied to it and end too
             process.wait()
+
+
+@contextmanager
+def installed(
+    folder: Path,
+    venues: Mapping[str, PaperProcess],
+    symbols: Mapping[str, Sequence[str]],
+    stops: str = "",
+    *,
+    more: str = "[flower]\nenabled = false",
+    processes: Callable[[Path], AbstractContextManager[int]] = up,
+) -> Iterator[Installation]:
+    """Run an installation with an account at each venue until the block ends.
+
+    ``stops`` are lines of ``[stops]``, ``more`` further sections; ``processes`` runs what belongs to a configuration.
+    """
+    folder.mkdir(parents=True)
+    accounts = {name: _account(name, venue) for name, venue in venues.items()}
+    lines = f"[stops]\n{stops}\n{more}"
+    config = _configure(folder, {name: (at, key) for name, (at, key) in accounts.items()}, symbols, lines)
+    with processes(config) as pid, opened(load(config)) as system:
+        made = Installation(folder, {name: at for name, (at, _) in accounts.items()}, system, pid)
+        try:
+            yield made
+        finally:
+            made.keep()
+
+
+def _account(name: str, venue: PaperProcess) -> tuple[Account, str]:
+    address, secret = login()
+    venue.post("/accounts", address=address, balance="1000000")
+    return Account(name, address.lower(), venue), secret
+
+
+def _configure(
+    folder: Path, accounts: Mapping[str, tuple[Account, str]], symbols: Mapping[str, Sequence[str]], more: str
+) -> Path:
+    lines = [f'installation = "{INSTALLATION}"', "[redis]", 'url = "embedded"', f'data_dir = "{folder / "data"}"']
+    for name, (at, secret) in accounts.items():
+        key = folder / f"{name}.key"
+        key.touch(mode=0o600)
+        key.write_text(secret)
+        lines += [f"[accounts.{name}]", 'venue = "hyperliquid"', 'mode = "live"', f'wallet_address = "{at.address}"']
+        lines += [f'private_key_file = "{key}"', f'base_url = "{at.venue.url}"', "leverage = 5"]
+        lines += [f"symbols = {json.dumps(list(symbols[name]))}"]
+    lines += [more]
+    config = folder / "stopkeeper.toml"
+    config.write_text("\n".join(lines) + "\n")
+    return config
+
+
+def _so(done: Callable[[], object]) -> bool:
+    try:
+        return bool(done())
+    except StoreGone:
+        return False

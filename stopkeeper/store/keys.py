@@ -5,6 +5,7 @@ Key names are never hash-tagged: Celery's Redis transport has no cluster mode, s
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from stopkeeper.core.model import Key
 
@@ -15,73 +16,118 @@ HEARTBEAT_PREFIX = "sk:hb:"
 SIGNAL_PREFIX = "sk:signal:"
 
 
+class Bound(StrEnum):
+    """Why a kind of key cannot grow without end. Only what is appended grows; docs/operations.md says it for each."""
+
+    NAMED = "as many as there are names: installation, accounts, symbols, signers, kinds of flaws"
+    OPEN = "by what is open, driven or asked now: nothing of it is left once all is closed"
+    TIME = "each has a time to live, but a signal's only once its trade has left the key"
+    CAPPED = "cut to a length"
+    APPENDED = "grows: one entry a booked trade and correction"
+
+
 @dataclass(frozen=True, slots=True)
 class KeyKind:
-    """One row of the table: how the key is spelled, what it is in Redis, how long it lives, what it means."""
+    """One row of the table: how the key is spelled, what it is in Redis, how long it lives, its bound, its meaning."""
 
     pattern: str
     type: str
     ttl: str
+    bound: Bound
     meaning: str
 
 
 TABLE = (
-    KeyKind("sk:installation", "string", "for ever", "id of the one installation that may use this Redis"),
-    KeyKind("sk:probe", "string", "1 s", "written by doctor to see a write confirmed on disk"),
-    KeyKind("sk:hb:<boot>", "string", "heartbeat_lost_ms", "a process is alive: without it its leases are free"),
+    KeyKind("sk:installation", "string", "for ever", Bound.NAMED, "id of the one installation that may use this Redis"),
+    KeyKind("sk:probe", "string", "1 s", Bound.TIME, "written by doctor to see a write confirmed on disk"),
+    KeyKind(
+        "sk:hb:<boot>", "string", "heartbeat_lost_ms", Bound.TIME, "a process is alive: without it its leases are free"
+    ),
     KeyKind(
         "sk:lease:<account>:<symbol>",
         "hash",
         "for ever, one a key",
+        Bound.NAMED,
         "owner, boot, fence (survives release), until (Redis ms), noted and inherited (latest deadlines, venue ms)",
     ),
-    KeyKind("sk:leases", "set", "for ever", "the keys that have a holder"),
+    KeyKind("sk:leases", "set", "for ever", Bound.OPEN, "the keys that have a holder"),
     KeyKind(
         "sk:record:<account>:<symbol>",
         "hash",
         "for ever, one a key",
+        Bound.NAMED,
         "doc (KeyRecord), version, base (the version doc was saved as), trade (its id in doc), "
         "admitted and admitted_at (a trade admitted but in no doc yet, and the version that did it)",
     ),
-    KeyKind("sk:asks:<account>:<symbol>", "hash", "until a save saw them", "version -> Ask, merged into doc at load"),
-    KeyKind("sk:active:<account>", "set", "for ever", "symbols whose record holds, settles or awaits a trade"),
-    KeyKind("sk:open:<account>", "hash", "for ever", "trade id -> notional reserved, in millionths of a USD"),
+    KeyKind(
+        "sk:asks:<account>:<symbol>",
+        "hash",
+        "until a save saw them",
+        Bound.OPEN,
+        "version -> Ask, merged into doc at load",
+    ),
+    KeyKind(
+        "sk:active:<account>", "set", "for ever", Bound.OPEN, "symbols whose record holds, settles or awaits a trade"
+    ),
+    KeyKind(
+        "sk:open:<account>", "hash", "for ever", Bound.OPEN, "trade id -> notional reserved, in millionths of a USD"
+    ),
     KeyKind(
         "sk:signal:<trade id>",
         "hash",
         "30 days after its trade left the key",
+        Bound.TIME,
         "signal_id, account, symbol, body (digest), state, why, asked (Redis ms)",
     ),
-    KeyKind("sk:ledger:<account>", "hash", "for ever, append-only", "<trade id>:<revision> -> LedgerLine"),
+    KeyKind(
+        "sk:ledger:<account>", "hash", "for ever, append-only", Bound.APPENDED, "<trade id>:<revision> -> LedgerLine"
+    ),
     KeyKind(
         "sk:results:<account>",
         "hash",
         "for ever, written with the ledger",
+        Bound.APPENDED,
         "<trade id>:<revision> -> trade id, revision, closed (venue ms) and realized P&L: the ledger as limits read it",
     ),
-    KeyKind("sk:wakes", "hash", "for ever", "<account>:<symbol> -> wake counter"),
-    KeyKind("sk:due", "sorted set", "for ever", "<account>:<symbol>, score = Redis ms when it must be driven"),
-    KeyKind("sk:claimed", "sorted set", "for ever", "what is being driven, score = Redis ms when it comes due again"),
-    KeyKind("sk:journal:<account>", "stream", "~100,000 lines", "symbol, kind, text and fields of an event"),
+    KeyKind("sk:wakes", "hash", "for ever", Bound.NAMED, "<account>:<symbol> -> wake counter"),
+    KeyKind(
+        "sk:due", "sorted set", "for ever", Bound.OPEN, "<account>:<symbol>, score = Redis ms when it must be driven"
+    ),
+    KeyKind(
+        "sk:claimed",
+        "sorted set",
+        "for ever",
+        Bound.OPEN,
+        "what is being driven, score = Redis ms when it comes due again",
+    ),
+    KeyKind(
+        "sk:journal:<account>", "stream", "~100,000 lines", Bound.CAPPED, "symbol, kind, text and fields of an event"
+    ),
     KeyKind(
         "sk:look:<account>",
         "hash",
         "for ever, one an account",
+        Bound.NAMED,
         "per field f: f (reading), f:at (venue ms), f:seen (Redis ms), f:older (readings > 10 s older in a row)",
     ),
-    KeyKind("sk:marks:<account>", "hash", "for ever", "symbol -> price|Redis ms when it came|venue ms, if told"),
-    KeyKind("sk:flaws:<account>", "hash", "for ever", "flaw -> how often a price had it"),
-    KeyKind("sk:heard", "hash", "for ever", "account -> 1|Redis ms when the feed last found its streams alive|"),
+    KeyKind(
+        "sk:marks:<account>", "hash", "for ever", Bound.NAMED, "symbol -> price|Redis ms when it came|venue ms, if told"
+    ),
+    KeyKind("sk:flaws:<account>", "hash", "for ever", Bound.NAMED, "flaw -> how often a price had it"),
+    KeyKind(
+        "sk:heard", "hash", "for ever", Bound.NAMED, "account -> 1|Redis ms when the feed last found its streams alive|"
+    ),
     KeyKind(
         "sk:switches:<account>",
         "hash",
         "for ever",
+        Bound.NAMED,
         "paused, halted: 1 or empty; barred: the venue's words; "
         "inherited:<installation>: venue ms until which its orders are ours",
     ),
-    KeyKind("sk:nonce:<signer>", "string", "for ever", "the last nonce minted for a signer address"),
-    KeyKind("sk:budget:<limit>", "hash", "twice its period", "tokens left, at (Redis ms)"),
-    KeyKind("sk:text:<name>", "string", "as the writer says", "a cached text, like a venue's market list"),
+    KeyKind("sk:nonce:<signer>", "string", "for ever", Bound.NAMED, "the last nonce minted for a signer address"),
+    KeyKind("sk:budget:<limit>", "hash", "twice its period", Bound.TIME, "tokens left, at (Redis ms)"),
+    KeyKind("sk:text:<name>", "string", "as the writer says", Bound.TIME, "a cached text, like a venue's market list"),
 )
 
 
