@@ -19,11 +19,12 @@ import click
 from tests.simulation.judge import Verdict
 from tests.simulation.planted import KINDS as WHERE
 from tests.simulation.planted import PLANTED, planted
-from tests.simulation.trouble import KINDS
+from tests.simulation.trouble import KINDS, SCENES
 from tests.simulation.world import live
 
 CHUNK = 50
 SHOWN = 20
+SCENE_SHARE = 50  # of so many seeds that take turns one more is lived through in each scene
 
 
 def main() -> None:
@@ -36,7 +37,11 @@ def main() -> None:
 
 @click.command()
 @click.argument("seeds", default="0:1000")
-@click.option("--kind", type=click.Choice(KINDS), help="Only this kind of world; they take turns otherwise.")
+@click.option(
+    "--kind",
+    type=click.Choice((*KINDS, *SCENES)),
+    help=f"Only this kind of world; {KINDS[0]} to {KINDS[-1]} take turns otherwise, and each scene has its share.",
+)
 @click.option("--plant", help="Break a rule of the engine by name, or all of them one by one.")
 @click.option("--story", is_flag=True, help="Print the story of every world, not only of the first broken one.")
 @click.option("--results", type=click.Path(path_type=Path), help="Append a line of figures to this file.")
@@ -68,11 +73,12 @@ def _live(span: range, kind: str | None, jobs: int, results: Path | None, *, sto
         if ordered
         else "never naked"
     )
-    pace = 1000 * seconds * jobs / max(1, len(span))
+    worlds = len(span) + (len(span) // SCENE_SHARE * len(SCENES) if kind is None else 0)
+    pace = 1000 * seconds * jobs / max(1, worlds)
     line = (
-        f"seeds {span.start}:{len(span)}: {len(broken)} broken; {counts['entries']} entries, {counts['exits']} exits, "
-        f"{counts['our orders']} orders, {counts['drives']} drives, {counts['virtual seconds'] / 3600:.0f} virtual "
-        f"hours; {worst}; {seconds:.0f} s, {pace:.0f} ms a seed and process"
+        f"seeds {span.start}:{len(span)}: {worlds} worlds, {len(broken)} broken; {counts['entries']} entries, "
+        f"{counts['exits']} exits, {counts['our orders']} orders, {counts['drives']} drives, "
+        f"{counts['virtual seconds'] / 3600:.0f} virtual hours; {worst}; {seconds:.0f} s, {pace:.0f} ms a world"
     )
     print(line)
     if results is not None:
@@ -81,20 +87,28 @@ def _live(span: range, kind: str | None, jobs: int, results: Path | None, *, sto
     for verdict in broken[:SHOWN]:
         print(f"seed {verdict.seed} ({verdict.kind}): " + "; ".join(f"{rule}: {what}" for rule, what in verdict.broken))
     if broken and not stories:
-        print(f"\nthe story of seed {broken[0].seed}; again: make simulate SEEDS={broken[0].seed}:1")
+        first = broken[0]
+        said = f" ARGS='--kind {first.kind}'" if kind is not None or first.kind in SCENES else ""
+        print(f"\nthe story of seed {first.seed}; again: make simulate SEEDS={first.seed}:1{said}")
         print("\n".join(broken[0].story))
     return int(bool(broken))
 
 
 def _verdicts(span: range, kind: str | None, jobs: int, *, told: bool) -> Iterator[Verdict]:
-    chunks = [range(at, min(at + CHUNK, span.stop)) for at in range(span.start, span.stop, CHUNK)]
+    chunks = [(chunk, kind) for chunk in _chunks(span)]
+    scenes = range(span.start, span.start + len(span) // SCENE_SHARE) if kind is None else range(0)
+    chunks += [(chunk, scene) for scene in SCENES for chunk in _chunks(scenes)]
     if jobs == 1 or len(chunks) == 1:
-        for chunk in chunks:
-            yield from _chunk((chunk, kind, None, told))
+        for chunk, each in chunks:
+            yield from _chunk((chunk, each, None, told))
         return
     with ProcessPoolExecutor(jobs) as pool:
-        for found in pool.map(_chunk, [(chunk, kind, None, told) for chunk in chunks]):
+        for found in pool.map(_chunk, [(chunk, each, None, told) for chunk, each in chunks]):
             yield from found
+
+
+def _chunks(span: range) -> list[range]:
+    return [range(at, min(at + CHUNK, span.stop)) for at in range(span.start, span.stop, CHUNK)]
 
 
 def _chunk(what: tuple[range, str | None, str | None, bool]) -> Sequence[Verdict]:
@@ -125,9 +139,8 @@ def _plant(name: str, span: range, kind: str | None, jobs: int) -> int:
 
 
 def _caught(name: str, span: range, kind: str | None, jobs: int) -> Verdict | None:
-    chunks = [range(at, min(at + CHUNK, span.stop)) for at in range(span.start, span.stop, CHUNK)]
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(_chunk, (chunk, kind, name, False)) for chunk in chunks]
+        waiting = [pool.submit(_chunk, (chunk, kind, name, False)) for chunk in _chunks(span)]
         for each in waiting:
             broken = next((verdict for verdict in each.result() if verdict.broken), None)
             if broken is not None:

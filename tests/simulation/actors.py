@@ -44,12 +44,14 @@ def signals(town: Town, count: int, until_ms: int) -> None:
         town.time.sleep(rng.randint(1_000, max(1_001, (until_ms - town.time.now_ms()) // (count - number))))
         wish = _wish(town, f"s{number}")
         for _ in range(1 + (rng.random() < 0.2)):
-            if town.command(f"signal s{number}", _submitting(town, wish)):
+            if town.command(f"signal s{number}", submitting(town, wish)):
                 town.accepted.add(str(wish["signal_id"]))
             town.time.sleep(rng.randint(10, 400))
 
 
-def _submitting(town: Town, wish: dict[str, object]) -> Callable[[Ports], object]:
+def submitting(town: Town, wish: dict[str, object]) -> Callable[[Ports], object]:
+    """Return what a client does that sends a signal."""
+
     def submit(ports: Ports) -> None:
         signal = parse_signal(account=ACCOUNT, now_ms=ports.venue.now_ms(), **wish)  # type: ignore[arg-type]
         trade = trade_id(INSTALLATION, ACCOUNT, signal.id)
@@ -136,6 +138,7 @@ def _at_the_desk(town: Town, deed: str, key: Key) -> None:
             case "ask":
                 desk.ask_close(key, ports)
             case "part":
+                town.parted.add(key.symbol)
                 desk.ask_close(key, ports, keep_fraction=Decimal("0.5"))
             case "move":
                 row = next((row for row in desk.positions(ports) if row.symbol == key.symbol), None)

@@ -10,16 +10,14 @@ from decimal import Decimal
 from exchange.paper.model import Event, Fill, FillEvent, Order, OrderEvent
 from exchange.paper.witness import covers
 from stopkeeper.core.record import Origin
+from tests.simulation.conduct import LATE_MS, Conduct, is_ours, role_of, trade_of
+from tests.simulation.scenes import SCENES, Scene
 from tests.simulation.town import ACCOUNT, ADDRESS, SYMBOLS, Town
-from tests.simulation.trouble import LAG_MS
 
-MAGIC, ENTRY = "57b", "1"
 CALM_NAKED_MS = 1_000
 BASE_NAKED_MS = 20_000  # one lease, one look, five seconds, one close
 BEFORE_MS = 15_000  # a disturbance that ended so long before may still cost time
-UNSEEN_MS = LAG_MS + 1_200  # a view that late, a look and a cancel
 CENT = Decimal("0.01")
-LATE_MS = 9_000  # an entry that was sent at the last moment lands within its deadline; clocks differ, one is set back
 
 
 @dataclass
@@ -53,9 +51,8 @@ class Judge:
         self._town, self._verdict = town, verdict
         self._orders: dict[int, Order] = {}
         self._entries: dict[str, set[int]] = {}  # trade -> its entry orders that filled
-        self._opened: dict[str, str] = {}  # coin -> the trade whose entry opened what is held
-        self._foreign: list[tuple[int, str, Decimal]] = []  # fills of strangers: when, coin, signed size
-        self._gone: list[tuple[int, Order]] = []  # stops that ended by nobody's wish or a stranger's, and when
+        self._owed = SCENES.get(verdict.kind, Scene(()))
+        self._conduct = Conduct(town, self.broke, self._owed)
         town.paper.market.listeners.append(self._hear)
 
     def broke(self, rule: str, what: str) -> None:
@@ -66,44 +63,15 @@ class Judge:
     # --- after every event ----------------------------------------------------------------------------------------
 
     def _hear(self, event: Event) -> None:
+        self._conduct.hear(event)
         if isinstance(event, OrderEvent):
-            if event.order.status == "canceled":
-                if event.cause == "trader":
-                    self._cancel(event.order)
-                elif event.order.oid in self._orders:
-                    self._gone.append((self._town.time.now_ms(), self._orders[event.order.oid]))
             self._order(event.order)
         elif isinstance(event, FillEvent):
             self._fill(event.fill)
 
-    def _cancel(self, order: Order) -> None:
-        """Judge a cancel of ours: what was covered whole before it must be so after it.
-
-        What happened a moment before and not by us is left out, since no look can show it yet: a stop that ended is
-        counted as it was, and so is a position that somebody enlarged.
-        """
-        held, before = self._town.account.positions.get(order.coin), self._orders.get(order.oid)
-        if held is None or before is None or not covers(before, is_buy=held.size < 0):
-            return
-        others = self._town.account.orders.values()
-        young = self._town.time.now_ms() - UNSEEN_MS
-        lately = [each for ms, each in self._gone if ms > young]
-        staying = [o for o in (*others, *lately) if o.coin == order.coin and covers(o, is_buy=held.size < 0)]
-        left = sum((o.size for o in staying), Decimal(0))
-        sign = 1 if held.size > 0 else -1
-        grown = sum((max(signed * sign, Decimal(0)) for ms, coin, signed in self._foreign if coin == order.coin
-                     and ms > young), Decimal(0))  # fmt: skip
-        if left < abs(held.size) - grown and abs(held.size) <= left + before.size:
-            self.broke("stripped", f"our cancel of {order.oid} left {left:f} of {held.size:f} {order.coin} covered")
-
     def _order(self, order: Order) -> None:
-        if order.oid not in self._orders and _ours(order.cloid):
+        if order.oid not in self._orders and is_ours(order.cloid):
             self._verdict.counts["our orders"] += 1
-            trade = _trade(order.cloid)
-            if not order.reduce_only and _role(order.cloid) != ENTRY:
-                self.broke("reduce-only", f"order {order.oid} of trade {trade} could open a position and is no entry")
-            if not order.reduce_only and trade not in self._town.sent:
-                self.broke("no signal", f"entry {order.oid} of trade {trade}, of which no signal was ever sent")
         self._orders[order.oid] = order
         self._town.trouble.note("order", _told(order))
 
@@ -112,18 +80,8 @@ class Judge:
         signed = fill.size if fill.is_buy else -fill.size
         after = fill.start_position + signed
         self._town.trouble.note("fill", f"{fill.oid} {signed:f} {fill.coin} at {fill.px:f}: {after:f} is held")
-        trade = _trade(order.cloid) if _ours(order.cloid) else ""
-        if fill.start_position == 0 or fill.start_position * after < 0:
-            self._opened[fill.coin] = trade
-        if not trade:
-            self._foreign.append((self._town.time.now_ms(), fill.coin, signed))
-            return
-        if order.reduce_only:
-            opened = self._opened.get(fill.coin, "")
-            if opened in self._town.sent and trade in self._town.sent and opened != trade:
-                self.broke("hits the next", f"order {fill.oid} of trade {trade} closed the position of trade {opened}")
-            if fill.start_position * signed >= 0 or abs(after) > abs(fill.start_position) or after * signed > 0:
-                self.broke("reduces", f"order {fill.oid} took {fill.start_position:f} to {after:f}")
+        trade = trade_of(order.cloid) if is_ours(order.cloid) else ""
+        if not trade or order.reduce_only:
             return
         names = self._entries.setdefault(trade, set())
         names.add(fill.oid)
@@ -152,14 +110,14 @@ class Judge:
             live = [o for o in town.account.orders.values() if o.coin == symbol]
             if held is None:
                 found += [f"{symbol}: trade {trade.id} is on record and nothing is held"] if trade else []
-                found += [f"{symbol}: order {o.oid} of ours is left" for o in live if _ours(o.cloid)]
+                found += [f"{symbol}: order {o.oid} of ours is left" for o in live if is_ours(o.cloid)]
                 continue
             cover = sum((o.size for o in live if covers(o, is_buy=held.size < 0)), Decimal(0))
             if cover < abs(held.size):
                 found.append(f"{symbol}: {held.size:f} is held and {cover:f} covered")
             if trade is None:
                 found.append(f"{symbol}: {held.size:f} is held by no trade")
-            elif any(not o.reduce_only for o in live if _ours(o.cloid)):
+            elif any(not o.reduce_only for o in live if is_ours(o.cloid)):
                 found.append(f"{symbol}: an entry rests beside a position")
         if any(records[symbol].settling for symbol in records):
             found.append("a trade settles still")
@@ -174,6 +132,7 @@ class Judge:
                 self._naked(symbol, naked["from_ms"], naked["to_ms"])
             if seen["loosened"]:
                 self.broke("loosened", f"{symbol}: {seen['loosened']}")
+        self._conduct.end()
         self._books()
 
     def _books(self) -> None:
@@ -201,12 +160,17 @@ class Judge:
             return
         if town.trouble.profile.people:
             lines = [line for line in lines if line.trade.origin is Origin.SIGNAL]
-        must = self._episodes()
+        must = self._all() if self._owed.exact else self._episodes()
         own, paid = sum((x.exit.gross_pnl for x in lines), Decimal(0)), sum((x.exit.fees for x in lines), Decimal(0))
         if abs(must.gross - own) > CENT:
             self.broke("ledger", f"it says {own:.4f} USD before fees and the venue {must.gross:.4f}")
         if abs(must.fees - paid) > CENT:
             self.broke("fees", f"the ledger says {paid:.4f} USD of fees and the venue {must.fees:.4f}")
+
+    def _all(self) -> "Episode":
+        """Return what was earned and paid by all fills of the account."""
+        fills = self._town.account.fills
+        return Episode(sum((f.closed_pnl for f in fills), Decimal(0)), sum((f.fee for f in fills), Decimal(0)))
 
     def _episodes(self) -> "Episode":
         """Return what was earned from flat to flat wherever an entry of ours took part."""
@@ -221,7 +185,7 @@ class Judge:
                 going.gross += fill.closed_pnl
                 going.fees += closing
                 order = self._orders[fill.oid]
-                entry = _ours(order.cloid) and not order.reduce_only
+                entry = is_ours(order.cloid) and not order.reduce_only
                 going.ours |= entry and not crossing  # what it turned round was a hand's, the rest is its own
                 if after == 0 or crossing:
                     found = found + going if going.ours else found
@@ -236,23 +200,13 @@ class Judge:
         allowed = (
             CALM_NAKED_MS if self._town.trouble.profile.quiet else BASE_NAKED_MS + 2 * sum(b - a for a, b in spans)
         )
+        if self._owed.naked_ms is not None:
+            allowed = self._owed.naked_ms
         if lasted > allowed:
             self.broke("naked", f"{symbol}: for {lasted:.0f} ms from {from_ms:.0f}, at most {allowed} were due")
 
 
-def _ours(cloid: str | None) -> bool:
-    return cloid is not None and cloid[2:5] == MAGIC
-
-
-def _role(cloid: str | None) -> str:
-    return cloid[10] if cloid else ""
-
-
-def _trade(cloid: str | None) -> str:
-    return cloid[16:28] if cloid else ""
-
-
 def _told(order: Order) -> str:
     side, trigger = "buy" if order.is_buy else "sell", f" at {order.trigger.px:f}" if order.trigger else ""
-    whose = f"ours {_role(order.cloid)}/{_trade(order.cloid)}" if _ours(order.cloid) else "a stranger's"
+    whose = f"ours {role_of(order.cloid)}/{trade_of(order.cloid)}" if is_ours(order.cloid) else "a stranger's"
     return f"{order.oid} {order.status}: {side} {order.size:f} {order.coin}{trigger}, {whose}"

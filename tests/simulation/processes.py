@@ -67,6 +67,10 @@ class LateVenue(SimulatedVenue):
     ) -> tuple[Outcome, ...]:
         late_ms, again_ms = self._process.trouble.landing()
         arrive = partial(super()._at_the_venue, kind, permit, count, what)
+        torn_ms = self._process.trouble.tears()
+        if torn_ms:
+            self.paper.later(torn_ms, arrive)
+            return (Unknown("the connection was reset"),) * count
         if late_ms:
             self.paper.later(late_ms, arrive)
             self._process.timeline.sleep(HTTP_MS)

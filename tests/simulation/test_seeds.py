@@ -59,6 +59,6 @@ def test_a_world_without_trouble_is_never_naked() -> None:
     assert verdict.counts["entries"] > 0
 
 
-def test_every_rule_that_can_be_broken_says_which_it_is() -> None:
-    assert len(PLANTED) >= 20
-    assert all(made.__doc__ for made in PLANTED.values())
+def test_each_rule_of_the_design_can_be_broken_in_some_way() -> None:
+    rules = {(made.__doc__ or "").partition(":")[0] for made in PLANTED.values()}
+    assert rules == {f"3.{number}" for number in range(1, 13)}

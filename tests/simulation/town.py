@@ -72,6 +72,9 @@ class Town:
         self.sent: dict[str, str] = {}  # trade -> the signal that somebody tried to submit
         self.expires_ms: dict[str, int] = {}  # trade -> when its signal expires
         self.accepted: set[str] = set()  # signals of which it is known that they are on disk
+        self.parted: set[str] = set()  # symbols of which somebody asked for a part to be closed
+        self.asked: list[tuple[str, int, Decimal]] = []  # symbol, when its close was asked for, the price of its entry
+        self.unheard = False  # the private streams say nothing, while marks come
         self.went_back = False
         self.drives = self._lives = 0
         self.swept_ms = self.time.now_ms()
@@ -217,6 +220,8 @@ class Town:
 
     def _publish(self, events: list[Event]) -> None:
         """Push what happened to the account, as the venue's private channels say it."""
+        if self.unheard:
+            return
         for kind in ("orderUpdates", "userFills"):
             for message in channels.happened((kind, ADDRESS), events):
                 self.ears.push(message)

@@ -45,6 +45,7 @@ class Profile:
     store_gone: float = 0.0  # the store is away for a while, a minute
     store_back: float = 0.0  # the store loses its last seconds, a minute
     stream: float = 0.0  # the streams fall silent for a while, a minute
+    torn: float = 0.0  # an action whose connection breaks at once, and which lands within its deadline all the same
 
     @property
     def quiet(self) -> bool:
@@ -68,11 +69,23 @@ _KINDS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 KINDS = tuple(_KINDS)
+_SCENES: dict[str, dict[str, Any]] = {
+    "relay": {"torn": 0.25},
+    "hanging": {"slow": 0.02},
+    "wiped": {"slow": 0.02},
+    "turned": {},
+    "refusing": {"slow": 0.02},
+    "asked": {"slow": 0.02},
+    "strangers": {"slow": 0.02},
+    "prices": {"slow": 0.02},
+}
+SCENES = tuple(_SCENES)
+"""Kinds in which little goes wrong by dice and one thing by a script (scenes.py): dice alone do not show it."""
 
 
 def profile(kind: str) -> Profile:
     """Return the profile of a kind of world."""
-    return Profile(**_KINDS[kind])
+    return Profile(**(_KINDS | _SCENES)[kind])
 
 
 def knobs(rng: Random, made: Profile) -> Knobs:
@@ -149,6 +162,15 @@ class Trouble:
         self.note("line", f"{name} {symbol}: {what}")
         self.disturb(4_000)
         return what
+
+    def tears(self) -> int:
+        """Return after how many ms an action lands whose connection breaks at once; 0 = it does not."""
+        if not self.hit(self.profile.torn):
+            return 0
+        late_ms = self.rng.choice((900, 1_800, 2_600, 3_400, 3_800))
+        self.note("line", f"the connection breaks, and what was sent lands {late_ms} ms late")
+        self.disturb(HTTP_AND_DEADLINE_MS)
+        return late_ms
 
     def landing(self) -> tuple[int, int]:
         """Return after how many ms an action lands (0 = in time), and after how many it lands again (0 = never)."""

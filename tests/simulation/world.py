@@ -8,6 +8,7 @@ from stopkeeper.engine import desk
 from stopkeeper.engine.ports import Ports
 from tests.simulation import actors
 from tests.simulation.judge import Judge, Verdict
+from tests.simulation.scenes import SCENES, Act, Scene
 from tests.simulation.town import ACCOUNT, START_MS, Town
 from tests.simulation.trouble import KINDS
 
@@ -28,7 +29,7 @@ def live(seed: int, kind: str | None = None, *, told: bool = False) -> Verdict:
     verdict = Verdict(seed, kind or kind_of(seed))
     judge = Judge(town, verdict)
     try:
-        _live(town, judge, Random(seed))
+        _live(town, judge, SCENES.get(verdict.kind) or _usual(town, Random(seed)))
     except Exception as bug:
         judge.broke("bug", f"{type(bug).__name__}: {bug}")
     verdict.counts["drives"] += town.drives
@@ -39,16 +40,23 @@ def live(seed: int, kind: str | None = None, *, told: bool = False) -> Verdict:
     return verdict
 
 
-def _live(town: Town, judge: Judge, rng: Random) -> None:
+def _usual(town: Town, rng: Random) -> Scene:
+    """Return who acts in a world that dice make."""
     made, until_ms = town.trouble.profile, START_MS + ACTIVE_MS
-    town.time.spawn(lambda: actors.market(town))
-    town.time.spawn(lambda: actors.signals(town, rng.randint(4, 8), until_ms - 10_000))
-    town.time.spawn(lambda: actors.breakage(town))
-    if made.people:
-        town.time.spawn(lambda: actors.people(town))
-    if made.store_back:
-        town.time.spawn(lambda: actors.backsliding(town))
-    town.time.run(until_ms)
+    acts: list[Act] = [
+        actors.market,
+        lambda town: actors.signals(town, rng.randint(4, 8), until_ms - 10_000),
+        actors.breakage,
+    ]
+    acts += [actors.people] if made.people else []
+    acts += [actors.backsliding] if made.store_back else []
+    return Scene(tuple(acts), ACTIVE_MS)
+
+
+def _live(town: Town, judge: Judge, scene: Scene) -> None:
+    for act in scene.acts:
+        town.time.spawn(partial(act, town))
+    town.time.run(START_MS + scene.for_ms)
     _calm(town)
     left = _settle(town, judge)
     if left:

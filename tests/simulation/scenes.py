@@ -1,0 +1,243 @@
+"""Scripted worlds: what a rule is for and dice do not show within thousands of seeds, made to happen in each.
+
+A scene is the people and the venue of one minute; the seed still decides when, in which order, and what the venue's
+unsettled rules are. What is owed in a scene beyond what is owed in every world stands beside it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from exchange.paper.errors import PaperError
+from exchange.paper.hand import Hand
+from exchange.paper.model import Order
+from exchange.paper.symbols import on_tick
+from stopkeeper.core.model import Key
+from stopkeeper.engine import desk
+from stopkeeper.engine.ports import Ports
+from stopkeeper.store.memory.world import State
+from tests.simulation import actors
+from tests.simulation.town import ACCOUNT, ADDRESS, Town
+
+BUSY = ("BTC", "ETH")  # the symbols on which something is always going on
+Act = Callable[[Town], None]
+SLOW_MS = 5_000  # a wish of a person must be done by then where nothing goes wrong
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who acts in a world, and what is owed there.
+
+    ``for_ms`` = how long they act, ``naked_ms`` = the longest a position may be naked, ``exact`` = each fill is in the
+    ledger, ``unasked`` = neither price nor person wants anything closed, ``outlived_ms`` = how long after a trade has
+    ended an order of it may still be sent.
+    """
+
+    acts: tuple[Act, ...]
+    for_ms: int = 25_000
+    naked_ms: int | None = None
+    exact: bool = False
+    unasked: bool = False
+    outlived_ms: int | None = None
+
+
+# --- signals that follow each other at once ---------------------------------------------------------------------
+
+
+def relay(town: Town) -> None:
+    """Trade in turns of seconds, the next signal at the moment the last trade has left its key."""
+    _hasty(town, lambda: {"stop": "1%", "time_limit": town.rng.choice(("1s", "2s"))})
+
+
+def steady(town: Town) -> None:
+    """Hold what is entered until something ends it, then enter again at once."""
+    _hasty(town, lambda: {"stop": town.rng.choice(("0.5%", "1%"))})
+
+
+def patient(town: Town) -> None:
+    """Hold for ten seconds, then enter again at once."""
+    _hasty(town, lambda: {"stop": "2%", "time_limit": "10s"})
+
+
+def _hasty(town: Town, rest_of: Callable[[], dict[str, object]]) -> None:
+    """Be a client that sends the next signal of a symbol as soon as no trade is on record there; one side a world."""
+    rng, number = town.rng, 0
+    side = rng.choice(("long", "short"))
+    while town.trouble.on:
+        town.time.sleep(rng.randint(30, 120))
+        if town.world.gone or not town.trouble.on:
+            continue
+        for symbol in BUSY:
+            if town.ports.records.load(Key(ACCOUNT, symbol)).trade is not None or symbol in town.account.positions:
+                continue
+            wish = {"symbol": symbol, "side": side, "notional": str(rng.choice((200, 700, 2_500)))} | rest_of()
+            wish |= {"signal_id": f"h{number}", "expires": "30s"}
+            number += 1
+            if not town.command(f"signal {wish['signal_id']}", actors.submitting(town, wish)):
+                town.time.sleep(200)
+
+
+# --- what the venue does to a stop ------------------------------------------------------------------------------
+
+
+def _stop_of(town: Town, symbol: str) -> Order | None:
+    """Return a live stop on a symbol where a position is held."""
+    orders = town.account.orders.values() if symbol in town.account.positions else ()
+    stops = (o for o in orders if o.coin == symbol and o.trigger and o.trigger.tpsl == "sl" and o.status == "open")
+    return next(stops, None)
+
+
+def hanging(town: Town) -> None:
+    """Let the price pass a stop, and the stop hang for long before it trades."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(3_000, 9_000))
+        symbol = rng.choice(BUSY)
+        stop = _stop_of(town, symbol)
+        if stop is None or stop.trigger is None or not town.trouble.on:
+            continue
+        hangs_ms = rng.choice((6_000, 9_000, 12_000, 20_000))
+        match = {"account": ADDRESS, "symbol": symbol}
+        rule = {"kind": "stop_no_fill", "match": match, "times": 1, "delay_ms": hangs_ms, "then": "fill"}
+        town.paper.faults.add(rule, town.paper.now_ms())
+        town.trouble.note("venue", f"the price passes {stop.oid} {symbol}, which hangs for {hangs_ms} ms")
+        town.trouble.disturb(8_000)
+        beyond = Decimal("1.002") if stop.is_buy else Decimal("0.998")
+        town.paper.push_mark(symbol, on_tick(town.paper.listing[symbol], stop.trigger.px * beyond), 0)
+
+
+def refusing(town: Town) -> None:
+    """Refuse the stops of a symbol for a while, as if the price had passed them."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(2_000, 6_000))
+        if not town.trouble.on:
+            return
+        match = {"account": ADDRESS, "symbol": rng.choice(BUSY)}
+        town.trouble.note("venue", f"refuses the stops of {match['symbol']}")
+        rule = town.paper.faults.add({"kind": "refuse_stop", "match": match, "times": None}, town.paper.now_ms())
+        if rng.random() < 0.5:
+            Hand(town.paper).move({"account": ADDRESS, "symbol": match["symbol"], "cancel": "stops"})
+        town.time.sleep(rng.randint(1_000, 6_000))
+        town.paper.faults.drop(rule.id)
+
+
+def lying(town: Town) -> None:
+    """Show a price in the position's row that is none, or far off, for a while."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(1_000, 4_000))
+        if not town.trouble.on:
+            return
+        name, value = rng.choice((("text", "0"), ("text", "0.0"), ("factor", "0.9"), ("factor", "1.1")))
+        match = {"symbol": rng.choice(BUSY), "action": "position"}
+        rule = {"kind": "bad_price", "match": match, "times": None, "delay_ms": rng.choice((500, 2_000, 5_000))}
+        what = f"shows the mark of {match['symbol']} by the {name} {value} for {rule['delay_ms']} ms"
+        town.trouble.note("venue", what)
+        town.paper.faults.add(rule | {name: value}, town.paper.now_ms())
+        for symbol in BUSY:
+            town.ports.wakes.wake(Key(ACCOUNT, symbol), "a person looks")
+
+
+# --- what people do ---------------------------------------------------------------------------------------------
+
+
+def turning(town: Town) -> None:
+    """Turn positions over by hand while nobody hears of it, and close them by hand some seconds after."""
+    rng, hand = town.rng, Hand(town.paper)
+    turned: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    while town.trouble.on:
+        town.time.sleep(rng.randint(200, 600))
+        now = town.time.now_ms()
+        for symbol in BUSY:
+            held = town.account.positions.get(symbol)
+            if held is None:
+                seen.pop(symbol, None)
+                turned.pop(symbol, None)
+                continue
+            since = now - seen.setdefault(symbol, now)
+            body: dict[str, object] = {"account": ADDRESS, "symbol": symbol}
+            if symbol in turned:
+                if now - turned[symbol] > 14_000:
+                    town.trouble.note("person", f"closes {symbol}")
+                    hand.move(body | {"close": True})
+            elif since > 4_000 and rng.random() < 0.2 and not _driven(town, symbol):
+                turned[symbol] = now
+                town.trouble.note("person", f"turns {symbol} over")
+                town.trouble.disturb(town.times.sweep_ms)
+                town.unheard = True
+                hand.move(body | {"side": "short" if held.size > 0 else "long", "size": f"{2 * abs(held.size):f}"})
+                town.unheard = False
+
+
+def _driven(town: Town, symbol: str) -> bool:
+    return any(key.symbol == symbol and left for key, _, _, left in town.ports.leases.holders())
+
+
+def asking(town: Town) -> None:
+    """Ask for a position to be closed at the very moment in which somebody drives its key."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(10, 40))
+        for symbol in BUSY:
+            if symbol not in town.account.positions or not _driven(town, symbol) or rng.random() > 0.3:
+                continue
+            held, key = town.account.positions[symbol], Key(ACCOUNT, symbol)
+
+            def ask(ports: Ports, key: Key = key) -> None:
+                desk.ask_close(key, ports)
+
+            if town.command(f"closes {symbol}", ask):
+                town.trouble.note("person", f"asks for {symbol} to be closed")
+                town.asked.append((symbol, town.time.now_ms(), held.entry_px))
+                town.time.sleep(2_000)
+
+
+def wiping(town: Town) -> None:
+    """Take everything from the store at the moment a person closes a position: what is left of it is at the venue."""
+    rng, hand = town.rng, Hand(town.paper)
+    while town.trouble.on:
+        town.time.sleep(rng.randint(4_000, 9_000))
+        symbol = rng.choice(BUSY)
+        if symbol not in town.account.positions or not town.trouble.on:
+            continue
+        town.trouble.note("person", f"closes {symbol}, and the store is empty")
+        town.trouble.disturb(2 * town.times.sweep_ms)
+        town.world.go_back(State())
+        town.went_back = True
+        hand.move({"account": ADDRESS, "symbol": symbol, "close": True})
+
+
+def stranger(town: Town) -> None:
+    """Place orders of one's own beside ours, by hand."""
+    rng, hand = town.rng, Hand(town.paper)
+    while town.trouble.on:
+        town.time.sleep(rng.randint(2_000, 6_000))
+        symbol = rng.choice(BUSY)
+        held, item = town.account.positions.get(symbol), town.paper.listing[symbol]
+        if held is None or not town.trouble.on:
+            continue
+        sign = 1 if held.size > 0 else -1
+        kind = rng.choice(("stop", "target", "limit"))
+        away = Decimal(repr(rng.uniform(0.01, 0.04))) * (-sign if kind == "stop" else sign)
+        price = on_tick(item, town.paper.market.marks[symbol] * (1 + away))
+        place: dict[str, object] = {"kind": kind, "price": f"{price:f}", "size": f"{abs(held.size):f}"}
+        place |= {"side": "short" if sign > 0 else "long", "reduce_only": True}
+        town.trouble.note("person", f"places {place} {symbol}")
+        try:
+            hand.move({"account": ADDRESS, "symbol": symbol, "place": place})
+        except PaperError as refused:
+            town.trouble.note("person", f"is refused: {refused}")
+
+
+SCENES: dict[str, Scene] = {
+    "relay": Scene((actors.market, relay)),
+    "hanging": Scene((actors.market, steady, hanging)),
+    "wiped": Scene((actors.market, steady, wiping)),
+    "turned": Scene((actors.market, patient, turning), 60_000, naked_ms=8_000, exact=True, outlived_ms=1_000),
+    "refusing": Scene((actors.market, steady, refusing), naked_ms=3_000),
+    "asked": Scene((actors.market, steady, asking)),
+    "strangers": Scene((actors.market, patient, stranger)),
+    "prices": Scene((actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), lying), unasked=True),
+}
