@@ -70,6 +70,7 @@ class LateVenue(SimulatedVenue):
         torn_ms = self._process.trouble.tears()
         if torn_ms:
             self.paper.later(torn_ms, arrive)
+            self._process.die_of(self._process.trouble.profile.dies)
             return (Unknown("the connection was reset"),) * count
         if late_ms:
             self.paper.later(late_ms, arrive)
@@ -126,6 +127,12 @@ class Process:
             self.timeline.sleep(self._frozen_until_ms - self.timeline.now_ms())
         if not self.alive:
             raise Crashed(self.boot)
+
+    def die_of(self, chance: float) -> None:
+        """End by a chance. Raises Crashed."""
+        if self.trouble.hit(chance):
+            self.crash()
+            self._stand()
 
     def crash(self) -> None:
         """End, whatever is under way: its heartbeat stays until it runs out."""

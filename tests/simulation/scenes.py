@@ -49,6 +49,11 @@ def relay(town: Town) -> None:
     _hasty(town, lambda: {"stop": "1%", "time_limit": town.rng.choice(("1s", "2s"))})
 
 
+def brief(town: Town) -> None:
+    """Send signals that expire before anybody can take over from a process that dies over them."""
+    _hasty(town, lambda: {"stop": "1%", "time_limit": "2s", "expires": "2s"})
+
+
 def steady(town: Town) -> None:
     """Hold what is entered until something ends it, then enter again at once."""
     _hasty(town, lambda: {"stop": town.rng.choice(("0.5%", "1%"))})
@@ -70,8 +75,8 @@ def _hasty(town: Town, rest_of: Callable[[], dict[str, object]]) -> None:
         for symbol in BUSY:
             if town.ports.records.load(Key(ACCOUNT, symbol)).trade is not None or symbol in town.account.positions:
                 continue
-            wish = {"symbol": symbol, "side": side, "notional": str(rng.choice((200, 700, 2_500)))} | rest_of()
-            wish |= {"signal_id": f"h{number}", "expires": "30s"}
+            wish = {"symbol": symbol, "side": side, "notional": str(rng.choice((200, 700, 2_500)))}
+            wish |= {"signal_id": f"h{number}", "expires": "30s"} | rest_of()
             number += 1
             if not town.command(f"signal {wish['signal_id']}", actors.submitting(town, wish)):
                 town.time.sleep(200)
@@ -233,6 +238,7 @@ def stranger(town: Town) -> None:
 
 SCENES: dict[str, Scene] = {
     "relay": Scene((actors.market, relay)),
+    "dying": Scene((actors.market, brief)),
     "hanging": Scene((actors.market, steady, hanging)),
     "wiped": Scene((actors.market, steady, wiping)),
     "turned": Scene((actors.market, patient, turning), 60_000, naked_ms=8_000, exact=True, outlived_ms=1_000),

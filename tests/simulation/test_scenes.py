@@ -13,6 +13,7 @@ FEW = 3
 MORE = 12  # seeds in which a rule that is broken shows: the scene makes it likely in each
 CAUGHT = {
     "no-quiet": {"into the next", "hits the next"},
+    "writes-after": {"over litter", "booked once", "into the next"},
     "hanging-forgotten": {"over litter", "hits the next"},
     "ending-last": {"outlived"},
     "no-successor": {"fees"},

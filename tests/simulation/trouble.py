@@ -46,6 +46,7 @@ class Profile:
     store_back: float = 0.0  # the store loses its last seconds, a minute
     stream: float = 0.0  # the streams fall silent for a while, a minute
     torn: float = 0.0  # an action whose connection breaks at once, and which lands within its deadline all the same
+    dies: float = 0.0  # a process that ends of such a connection
 
     @property
     def quiet(self) -> bool:
@@ -71,6 +72,7 @@ _KINDS: dict[str, dict[str, Any]] = {
 KINDS = tuple(_KINDS)
 _SCENES: dict[str, dict[str, Any]] = {
     "relay": {"torn": 0.25},
+    "dying": {"torn": 0.3, "dies": 0.5},
     "hanging": {"slow": 0.02},
     "wiped": {"slow": 0.02},
     "turned": {},
