@@ -23,6 +23,7 @@ from tests.simulation.trouble import KINDS, SCENES
 from tests.simulation.world import live
 
 CHUNK = 50
+FEW = 10  # seeds a process takes at a time where the first that shows something ends the search
 SHOWN = 20
 SCENE_SHARE = 50  # of so many seeds that take turns one more is lived through in each scene
 
@@ -107,8 +108,8 @@ def _verdicts(span: range, kind: str | None, jobs: int, *, told: bool) -> Iterat
             yield from found
 
 
-def _chunks(span: range) -> list[range]:
-    return [range(at, min(at + CHUNK, span.stop)) for at in range(span.start, span.stop, CHUNK)]
+def _chunks(span: range, size: int = CHUNK) -> list[range]:
+    return [range(at, min(at + size, span.stop)) for at in range(span.start, span.stop, size)]
 
 
 def _chunk(what: tuple[range, str | None, str | None, bool]) -> Sequence[Verdict]:
@@ -140,7 +141,7 @@ def _plant(name: str, span: range, kind: str | None, jobs: int) -> int:
 
 def _caught(name: str, span: range, kind: str | None, jobs: int) -> Verdict | None:
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(_chunk, (chunk, kind, name, False)) for chunk in _chunks(span)]
+        waiting = [pool.submit(_chunk, (chunk, kind, name, False)) for chunk in _chunks(span, FEW)]
         for each in waiting:
             broken = next((verdict for verdict in each.result() if verdict.broken), None)
             if broken is not None:

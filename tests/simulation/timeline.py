@@ -18,6 +18,7 @@ class Timeline:
         self._rng = rng
         self._later: list[tuple[int, float, int, Callable[[], object]]] = []
         self._number = 0
+        self._tasks: list[greenlet] = []
         self._hub = getcurrent()
 
     def now_ms(self) -> int:
@@ -32,6 +33,7 @@ class Timeline:
     def spawn(self, body: Callable[[], None], after_ms: float = 0) -> None:
         """Begin a task; what it raises ends the run."""
         task = greenlet(body, self._hub)
+        self._tasks.append(task)
         self.at(after_ms, task.switch)
 
     def sleep(self, for_ms: float) -> None:
@@ -46,3 +48,13 @@ class Timeline:
             self.now_us, _, _, act = heapq.heappop(self._later)
             act()
         self.now_us = max(self.now_us, until_ms * 1000)
+
+    def end(self) -> None:
+        """End every task wherever it sleeps: who sleeps for ever keeps its whole world in memory."""
+        self._hub = getcurrent()
+        for task in self._tasks:
+            task.parent = self._hub
+            while not task.dead:  # what it does on its way out may sleep again
+                task.throw()
+        self._tasks.clear()
+        self._later.clear()

@@ -37,6 +37,7 @@ def live(seed: int, kind: str | None = None, *, told: bool = False) -> Verdict:
     if verdict.broken or told:
         town.world.gone = False
         verdict.story = _story(town)
+    town.time.end()
     return verdict
 
 
