@@ -20,6 +20,7 @@ from tasks import queues
 QUEUE_FAMILIES: Mapping[str, tuple[str, Bound]] = {
     "_kombu.binding.<exchange>": ("set", Bound.NAMED),  # one entry a queue; of remote control one a process
     "_kombu.binding_permanent.<exchange>": ("set", Bound.NAMED),
+    "_kombu.binding_deadlines": ("zset", Bound.NAMED),
     "unacked": ("hash", Bound.OPEN),
     "unacked_index": ("zset", Bound.OPEN),
     "unacked_mutex": ("string", Bound.TIME),
@@ -32,7 +33,10 @@ TYPES = {"sorted set": "zset"}
 COUNT = {"hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "list": "LLEN", "stream": "XLEN", "string": "STRLEN"}
 LEADER = ":~feed"  # whoever leads an account holds its lease, and has it claimed, as long as it lives
 SIGNALS = "sk:signal:<trade id>"
-KEY_BY_KEY = (SIGNALS, "sk:budget:<limit>")  # each must expire; budgets are emptied all the time while it soaks
+WAITING = 50  # messages in a queue, of clocks and of keys that just came due
+MESSAGES = frozenset((*queues.QUEUES, "unacked", "unacked_index"))
+#: Judged by what is left or lives for ever: their number comes and goes, and budgets are emptied while it soaks.
+KEY_BY_KEY = MESSAGES | {SIGNALS, "sk:budget:<limit>"}
 SPARE_ITEMS = 2  # a family of fixed names may learn one or two late: a flaw of a price, a symbol's first order
 SPARE_PART, SPARE_BYTES = 1.15, 4_096  # records differ in length with what was last done
 WINDOWS_S = {"sk:look:<account>": 1.2 * FILLS_KEPT_MS / 1000}  # a family that holds what is younger than this
@@ -145,7 +149,7 @@ def _of_key(key: Key, family: str) -> Iterable[str]:
 
 
 def left(redis: "Redis", held: Collection[StoredKey] = ()) -> list[str]:
-    """Name what is left of trades that are over: leases, due and claimed keys, reservations, asks."""
+    """Name what is left of trades that are over: leases, due and claimed keys, reservations, asks, messages."""
     members, wrong = {keys.member(key) for key in held}, []
     client: Any = redis
     for name, said in (
@@ -156,6 +160,8 @@ def left(redis: "Redis", held: Collection[StoredKey] = ()) -> list[str]:
         ("sk:active", [f"{n.split(':')[2]}:{s}" for n in client.scan_iter("sk:active:*") for s in client.smembers(n)]),
     ):
         wrong += [f"{name}: {each} is left" for each in said if each not in members and not each.endswith(LEADER)]
+    waiting = {queue: client.llen(queue) for queue in queues.QUEUES}
+    wrong += [f"{queue}: {count} messages wait" for queue, count in waiting.items() if count > WAITING]
     for name in client.scan_iter("sk:open:*"):
         open_now, allowed = client.hlen(name), sum(1 for key in held if keys.open_trades(key.account) == name)
         wrong += [f"{name}: {open_now} trades are reserved for, {allowed} are open"] if open_now > allowed else []

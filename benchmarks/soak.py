@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -39,7 +39,7 @@ TRADES = 3_000
 SAMPLES = 10
 ACCOUNTS = 4
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP", "DOGE", "AVAX", "LINK", "LTC", "ARB", "SUI", "HYPE")
-HELD = "BTC"  # each account's first position, held all the time: what others leave behind must not pile up beside it
+HELD = "BTC"  # held all the time, by turns a trade's and an orphan's: what others leave must not pile up beside it
 LIMITS = "[risk]\nmax_open_trades = {trades}\nmax_notional = 100000\nmax_leverage = 20\nmax_daily_loss = 1000000"
 THREADS = 16
 TICK_S = 0.05
@@ -50,7 +50,7 @@ SWEEP_S = 0.5
 class Soaked:
     """What was played, how long it took, what stood in Redis on the way, and what was wrong."""
 
-    kinds: Counter[str] = field(default_factory=Counter)
+    kinds: dict[str, int] = field(default_factory=dict)
     refused: int = 0
     seconds: float = 0.0
     samples: list[Sample] = field(default_factory=list)
@@ -67,8 +67,12 @@ def soak(
     kinds: Collection[str] = tuple(KINDS),
     here: bool = False,
     flower: bool = False,
+    tell: Callable[[Sample], object] = lambda _: None,
 ) -> Soaked:
-    """Play at least so many trades of these kinds, counting Redis ``samples`` times on the way, and judge."""
+    """Play at least so many trades of these kinds, counting Redis ``samples`` times on the way, and judge.
+
+    ``tell`` is given each count as it is made.
+    """
     found, names = Soaked(), [f"a{number}" for number in range(accounts)]
     more = f"{LIMITS.format(trades=len(symbols) - 1)}\n[flower]\nenabled = {str(flower).lower()}"
     with ExitStack() as stack:
@@ -79,24 +83,35 @@ def soak(
         stack.enter_context(run.unmetered())
         stack.enter_context(_driven(run) if here else nullcontext())
         client = stack.enter_context(Redis.from_url(redis_url(run.system.settings), decode_responses=True))
-        _soak(run, client, trades, samples, kinds, found)
+        _soak(run, client, [trades * n // samples for n in range(1, samples + 1)], kinds, found, tell)
     return found
 
 
-def _soak(run: Installation, client: "Redis", trades: int, samples: int, kinds: Collection[str], found: Soaked) -> None:
+def _soak(
+    run: Installation,
+    client: "Redis",
+    counts: Sequence[int],
+    kinds: Collection[str],
+    found: Soaked,
+    tell: Callable[[Sample], object],
+) -> None:
+    """Play until so many trades are booked, and count Redis, for each of ``counts``; then judge."""
     lanes = [Lane(run, at, symbol, random.Random(f"{name} {symbol}"), kinds) for name, at in run.accounts.items()
              for symbol in at.venue.marks() if symbol in run.system.settings.accounts[name].symbols]  # fmt: skip
     held = [lane.key for lane in lanes if lane.symbol == HELD]
-    for lane in lanes:
-        if lane.key in held:
+    for number, lane in enumerate(each for each in lanes if each.key in held):
+        if number % 2:
+            lane.found()
+        else:
             lane.hold(stop="10%")
     playing = [lane for lane in lanes if lane.key not in held]
     began = time.monotonic()
-    for number in range(1, samples + 1):
-        _play(run, playing, trades * number // samples)
+    for count in counts:
+        _play(run, playing, count)
         found.samples.append(_sampled(run, playing, client, held))
         found.seconds = found.samples[-1].at_s = time.monotonic() - began
-    found.kinds = sum((lane.done for lane in lanes), Counter())
+        tell(found.samples[-1])
+    found.kinds = dict(sum((lane.done for lane in lanes), Counter()).most_common())
     found.refused = sum(lane.refused for lane in lanes)
     found.wrong = [f"after {each.trades} trades: {what}" for each in found.samples for what in each.wrong]
     found.wrong += grown(found.samples) + _witnessed(run)
@@ -211,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Soak and print; with ``--json`` as one document."""
     asked = _arguments(argv)
     with folder_for(asked.keep) as folder:
-        found = soak(folder / "soak", asked.trades, here=asked.here, flower=asked.flower)
+        found = soak(folder / "soak", asked.trades, here=asked.here, flower=asked.flower, tell=_tell)
     if asked.json:
         print(json.dumps(asdict(found)))
     else:
@@ -225,10 +240,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if found.wrong else 0
 
 
+def _tell(taken: Sample) -> None:
+    keys, size = (sum(getattr(each, what) for each in taken.families.values()) for what in ("keys", "bytes"))
+    text = f"{taken.trades} trades, {taken.at_s:.0f} s: {keys} keys, {size} bytes"
+    print(f"{text}, {len(taken.wrong)} wrong" if taken.wrong else text, file=sys.stderr, flush=True)
+
+
 def _kinds(found: Soaked) -> Table:
     title = f"{found.samples[-1].trades} trades in {found.seconds:.0f} s, {found.refused} signals refused at the door"
     table = Table("what became of them", "times", title=title)
-    for kind, count in found.kinds.most_common():
+    for kind, count in found.kinds.items():
         table.add_row(kind, str(count))
     return table
 

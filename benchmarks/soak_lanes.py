@@ -103,6 +103,12 @@ class Lane:
         self.covered()
         return self.trade() is not None
 
+    def found(self) -> None:
+        """Open a position by hand, nobody's, and wait until it was found and covered."""
+        if self.hand(side=self.dice.choice(("buy", "sell")), size=self.size()):
+            self.until(self.trade, "found")
+            self.covered()
+
     def covered(self) -> None:
         self.until(lambda: self.run.protected(*self.names) or self.trade() is None, "covered")
 
@@ -242,13 +248,6 @@ def _flipped(at: Lane) -> None:
         at.covered()
 
 
-def _found(at: Lane) -> None:
-    """Open by hand: nobody's position, until it is found."""
-    if at.hand(side=at.dice.choice(("buy", "sell")), size=at.size()):
-        at.until(at.trade, "found")
-        at.covered()
-
-
 def _strangers(at: Lane) -> None:
     """Let a stranger's order rest meanwhile."""
     px = at.mark() * FAR * FAR
@@ -280,6 +279,6 @@ KINDS: dict[str, tuple[int, Callable[[Lane], None]]] = {
     "closed by hand": (2, _closed_by_hand),
     "enlarged by hand": (1, _enlarged),
     "flipped by hand": (1, _flipped),
-    "opened by hand": (2, _found),
+    "opened by hand": (2, Lane.found),
     "a stranger's order": (1, _strangers),
 }

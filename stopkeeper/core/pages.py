@@ -6,7 +6,7 @@ from stopkeeper.core.model import Fill
 from stopkeeper.core.record import KeyRecord, Trade
 
 FILLS_BEFORE_MS = 60_000  # how far back fills are read when no trade is open
-FILLS_KEPT_MS = 300_000  # how long those of a symbol without a trade stay: far longer than any view may lag
+FILLS_KEPT_MS = 120_000  # how long those of a symbol without a trade stay: far longer than any view may lag
 
 
 def fills_since(records: Sequence[KeyRecord], now_ms: int) -> int:

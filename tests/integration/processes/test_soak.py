@@ -1,6 +1,8 @@
 """A small soak, and its judge held against servers in which something was planted that grows or stays."""
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from benchmarks.soak import soak
 from stopkeeper.core.model import Key
 from stopkeeper.store import keys
 from stopkeeper.store.embedded import EmbeddedServer
+from tasks import queues
 
 QUICK = (
     "closed by command",
@@ -20,7 +23,7 @@ QUICK = (
     "sent again",
     "the entry's answer is lost",
     "closed by hand",
-    "opened by hand",
+    "enlarged by hand",
     "a stranger's order",
 )
 DAY_MS = 24 * 3600 * 1000
@@ -33,6 +36,7 @@ def test_sixty_trades_leave_nothing_behind_but_the_ledger(tmp_path: Path) -> Non
     assert found.samples[-1].trades >= 60
     assert found.samples[-1].families["sk:ledger:<account>"].items == found.samples[-1].trades
     assert found.refused > 0
+    assert json.loads(json.dumps(asdict(found)))["seconds"] == found.samples[-1].at_s
     assert set(found.kinds) == set(QUICK)
 
 
@@ -104,6 +108,7 @@ def test_what_grows_is_named(client: Redis) -> None:
         (lambda c: c.sadd(keys.active("main"), "BTC"), "sk:active: main:BTC is left"),
         (lambda c: c.hset(keys.open_trades("main"), "t", 1), "sk:open:main: 1 trades are reserved for, 0 are open"),
         (lambda c: c.hset(keys.ledger("main"), "t:0", ""), "sk:results:<account>: 0 entries beside 1 lines"),
+        (lambda c: c.rpush(queues.URGENT, *range(60)), "urgent: 60 messages wait"),
         (lambda c: c.set(keys.wakes(), "1"), "sk:wakes: sk:wakes is a string, not a hash"),
     ],
 )
