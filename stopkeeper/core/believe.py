@@ -1,13 +1,13 @@
 """What may be concluded from a record and an observation. Flat is a conclusion, not a reading."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
 from stopkeeper.core.evidence import Chain, side_of
-from stopkeeper.core.model import ZERO, Order, OrderKind, OrderState, Position, Seen, Side
+from stopkeeper.core.model import ZERO, Fill, Order, OrderKind, OrderState, Position, Seen, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import KeyRecord, Origin, Sent, Trade
 from stopkeeper.core.rules import Ability, Rules
@@ -58,8 +58,7 @@ def believe(record: KeyRecord, seen: Seen, chain: Chain, lag_ms: int) -> Belief:
         return Unknown("the fills tell of a position that was opened after the close and is not shown yet")
     if chain.used and chain.net and read.at_ms <= chain.last_ms + lag_ms:
         return Held(side_of(chain.net), abs(chain.net), "ack")  # its fills say so, and are newer than the read may be
-    quiet = max(record.quiet_ms, record.pending_ms + lag_ms if record.pending_ms else 0)
-    if read.at_ms > quiet:
+    if read.at_ms > max(record.quiet_ms, record.pending_ms + lag_ms):
         return Flat("nothing is held on a read later than all we sent can appear")
     if trade and trade.held > 0:
         return Held(trade.side, trade.held, "ack")
@@ -93,24 +92,26 @@ def absence(sent: Sent, client_id: str, seen: Seen, chain: Chain, lag_ms: int) -
         return NotYet("it was not looked up late enough")
     if found.value.filled > 0 or found.value.state in (OrderState.LIVE, OrderState.FIRED, OrderState.FILLED):
         return NotYet("the venue knows it")
-    for field in (seen.position, seen.orders, seen.fills):
-        if isinstance(field, Unknown) or field.at_ms <= late:
-            return NotYet("positions, orders and fills were not all read late enough")
+    position, orders, fills = seen.position, seen.orders, seen.fills
+    if (
+        isinstance(position, Unknown)
+        or isinstance(orders, Unknown)
+        or isinstance(fills, Unknown)
+        or min(position.at_ms, orders.at_ms, fills.at_ms) <= late
+    ):
+        return NotYet("positions, orders and fills were not all read late enough")
     if chain.started:
         return NotYet("it has fills")
     denied = found.value.state in (OrderState.CANCELED, OrderState.REJECTED)
-    if not denied and not told_by_fills(seen):
+    if not denied and not told_by_fills(position.value, fills.value.fills):
         return NotYet("a position is held that it may have opened")
     return Proof(
         "look-up, fills, orders and position, all read after its deadline and the venue's lag, know nothing of it"
     )
 
 
-def told_by_fills(seen: Seen) -> bool:
+def told_by_fills(position: Position | None, fills: Sequence[Fill]) -> bool:
     """Return whether the position read is the one that the newest fill left: then whoever filled them opened it."""
-    if isinstance(seen.position, Unknown) or isinstance(seen.fills, Unknown):
-        return False
-    position, fills = seen.position.value, seen.fills.value.fills
     if position is None:
         return True
     signed, newest = position.size * position.side.sign, max((f.time_ms for f in fills), default=0)

@@ -96,8 +96,8 @@ def _stop(c: Case, held: Held, size: Decimal, trigger: Decimal, moved_by: Mover,
 
 def _take_in(c: Case, held: Held) -> Verdict:
     """A position no trade owns becomes a trade of origin found, so that it is driven like any other."""
-    if held.by != "venue" or held.position is None or isinstance(c.seen.position, Unknown):
-        return []
+    assert held.position is not None  # without a trade no ack speaks of it
+    assert not isinstance(c.seen.position, Unknown)
     trade = taken_in(c, held, held.position, c.seen.position.at_ms)
     return [Found(trade, f"a position is held that no trade owns, {said_of(trade)}")]
 

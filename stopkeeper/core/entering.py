@@ -80,11 +80,17 @@ def _not_wanted(c: Case, trade: Trade) -> str | None:
         why = "the entry rested until the signal expired"
     if why is None and any(fill.side is not trade.side for fill in c.chain.used):
         why = "the trade is being closed"
-    if why is None and isinstance(c.belief, Held) and not c.entered and told_by_fills(c.seen):
+    if why is None and not c.entered and _anothers(c):
         why = NOT_ITS_OWN  # whoever enters beside it would have two wishes for one stop
     if why is None and not c.frame.fed:
         why = "the account's streams are silent: a fill would not be seen at once"
     return why
+
+
+def _anothers(c: Case) -> bool:
+    """Return whether fills that are none of the trade's tell how the position held came to be."""
+    held, fills = c.belief, c.seen.fills
+    return isinstance(held, Held) and not isinstance(fills, Unknown) and told_by_fills(held.position, fills.value.fills)
 
 
 def _unprepared(c: Case, trade: Trade) -> Verdict:

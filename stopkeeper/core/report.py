@@ -219,8 +219,7 @@ def _targets(case: Case, held: Held | None) -> tuple[Goal, ...]:
 
 def _ack_price(case: Case) -> Decimal | None:
     trade = case.trade
-    if trade is None:
-        return None
+    assert trade is not None  # without one only a position that is shown makes a row
     if trade.origin is Origin.FOUND:
         return trade.opening_price
     return next((s.outcome.average for s in reversed(trade.sent) if isinstance(s.outcome, Accepted)), None)

@@ -102,8 +102,7 @@ def _trail(trail: Trail, course: Course) -> tuple[Decimal, str] | None:
                 return None
             why = f"{said(trail.distance)} ATR of {course.atr:f} behind the best price {peak:f}"
             return peak - sign * trail.distance * course.atr, why
-        case TrailKind.STEP:
-            return _ratchet(trail, course)
+    return _ratchet(trail, course)
 
 
 def _ratchet(trail: Trail, course: Course) -> tuple[Decimal, str] | None:

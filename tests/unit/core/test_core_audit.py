@@ -167,6 +167,7 @@ WELL = [
     Breached("closed a moment ago", [], HELD, seen(None, (stop(),), (ENTRY_FILL, fill("c", "-1", "95", NOW - 9, "1")))),
     Breached("a signal that waits", [], record(new_trade()), seen()),
     Breached("flat", [], record(), seen()),
+    Breached("positions that cannot be read are a breach of the account, not of the key", [], record(), seen(DOWN)),
 ]
 
 
@@ -237,6 +238,13 @@ def test_what_stands_on_symbols_that_are_not_the_accounts_is_listed_and_not_clai
         ("PEPE", OrphanKind.OTHER_INSTALLATION),
     ]
     assert "buy 1 at 90" in found[1].what
+    blind = replace(look, holdings=DOWN)
+    assert [each.symbol for each in orphans_of("main", blind, [], ("BTC",))] == ["DOGE", "PEPE", "SOL"]
+    assert [each.symbol for each in orphans_of("main", replace(look, orders=DOWN), [], ("BTC",))] == ["DOGE"]
+    own = account({"BTC": position()})
+    assert [
+        each.kind for each in orphans_of("main", own, [(HELD, seen(position(), (stop(),)), frame())], ("BTC",))
+    ] == []
     assert claimed_symbols(look, INST, Switches()) == {"SOL"}
     assert claimed_symbols(look, INST, Switches(inherited=(("fffff", NOW),))) == {"SOL", "PEPE"}
     assert claimed_symbols(AccountSeen(), INST, Switches()) == frozenset()

@@ -294,6 +294,14 @@ def test_a_fill_that_comes_late_is_a_correction_of_what_was_booked_without_it() 
     assert [f.id for f in book.used] == ["f1", "a", "b", "c"]
 
 
+def test_the_missing_fills_are_asked_for_once_in_a_while() -> None:
+    old = held_trade(revision=1, settle_tried_ms=NOW - RULES.incomplete_after_ms + 1)
+    rec, look = record(settling=(old,)), seen(fills=THREE)
+    assert plan(rec, look).actions == ()
+    again = plan(record(settling=(old, replace(old, settle_tried_ms=NOW - RULES.incomplete_after_ms))), look)
+    assert [type(action) for action in again.actions] == [Book]
+
+
 def test_the_venues_words_for_what_nobody_knows_stand_in_the_evidence() -> None:
     settlement = replace(out("a", "1", "95", 5, "1", "z"), words="Settlement")
     done = settle(held_trade(), [ENTRY_FILL, settlement])

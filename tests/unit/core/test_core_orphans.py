@@ -408,6 +408,19 @@ def test_the_guardian_takes_in_and_ends_by_the_policy(policy: OrphanPolicy) -> N
         assert placed == ([] if policy is P.ALERT else [PlaceStop])
 
 
+@pytest.mark.parametrize(("by_person", "mover", "moved_ms"), [(True, "person", NOW), (False, "entry", 0)])
+def test_an_adopted_position_is_the_accounts_own_and_a_persons_stop_is_a_persons(
+    by_person: bool, mover: str, moved_ms: int
+) -> None:
+    rec = record(replace(kept(P.ALERT).trade, loosened=True, stop_why="x"))  # type: ignore[type-var]
+    trade = effects.adopt(rec, trigger=D(97), policy=TRAIL, now_ms=NOW, by_person=by_person).trade
+    assert trade is not None
+    assert (trade.orphan, trade.policy, trade.stop) == (None, TRAIL, D(97))
+    assert (trade.stop_moved_by, trade.stop_moved_ms) == (mover, moved_ms)
+    assert (trade.loosened, trade.stop_why) == ((False, "") if by_person else (True, "x"))
+    assert effects.adopt(EMPTY, trigger=D(97), policy=TRAIL, now_ms=NOW, by_person=by_person) == EMPTY
+
+
 def test_a_policy_changed_later_changes_nothing_of_what_was_found() -> None:
     assert told(plan(kept(P.PROTECT), seen(position(), (COVER,)), by(P.CLOSE))) == "rest: rest protected"
     assert told(plan(kept(P.ALERT), seen(position()), by(P.PROTECT))) == "rest: again"

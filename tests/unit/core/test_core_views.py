@@ -115,6 +115,12 @@ def test_a_row_of_a_protected_position() -> None:
     assert (row.target_price, row.naked_ms, row.unrealized_pnl, row.stop_verified_at_ms) == (D(110), 40, D(3), NOW)
 
 
+def test_a_found_position_that_cannot_be_read_is_shown_as_it_was_found() -> None:
+    row = position_row(record(found_trade(opening_price=D(97))), seen(DOWN), frame())
+    assert row is not None
+    assert (row.size, row.entry_price, row.unrealized_pnl) == (D(1), D(97), None)
+
+
 def test_a_row_of_an_acked_entry_and_of_a_waiting_signal() -> None:
     acked = position_row(record(held_trade(naked_since_ms=NOW - 5), quiet_ms=NOW), seen(), frame())
     assert acked is not None

@@ -6,16 +6,19 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.model import Key, Side
+from stopkeeper.core.outcomes import Accepted, Throttled
 from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.record import Goal, KeyRecord, StopSeen
 from stopkeeper.core.watching import Watch, why_look
-from tests.unit.core.scene import KEY, NOW, RULES, D, held_trade, new_trade, record
+from tests.unit.core.scene import KEY, NOW, RULES, D, found_trade, held_trade, new_trade, record, sent
 
 PAUSE = 1_000
 STOP, TARGET, BEST = "the price is at the stop", "the price is at a target", "a new best price: the stop may follow"
 BEYOND = "the price is beyond the stop"
 TRAILS = Policy(Trail(TrailKind.PERCENT, D("0.02")))
 AIMS = (Goal(D(110), D("0.5")), Goal(D(120), D("0.5")))
+
+TRIED = (sent(Throttled("busy")), sent(Accepted("e1", D(1), D(100))))
 
 
 def standing(wanted: str, seen: str) -> KeyRecord:
@@ -49,6 +52,9 @@ def short(**more: Any) -> KeyRecord:
         ("no best price yet", record(held_trade(policy=TRAILS)), "150", None),
         ("a new best price beyond a target", record(held_trade(policy=TRAILS, peak=D(100), targets=AIMS)), "111", BEST),
         ("a stop that does not move", record(held_trade(peak=D(100))), "150", None),
+        ("refused first, then entered", record(held_trade(policy=TRAILS, peak=D(100), sent=TRIED)), "100.26", BEST),
+        ("entered by a lost record", record(found_trade(policy=TRAILS, peak=D(100))), "100.26", BEST),
+        ("entered nobody knows where", record(held_trade(policy=TRAILS, peak=D(100), sent=())), "150", None),
         ("short, in between", short(), "100", None),
         ("short, at the stop", short(), "105", STOP),
         ("short, beyond the target", short(), "89.99", TARGET),
