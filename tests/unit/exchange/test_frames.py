@@ -459,7 +459,7 @@ LIKELY = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.one_of(channels, values), values, st.booleans()), min_size=1, max_size=6))
 def test_no_message_raises(messages: list[tuple[Any, Any, bool]]) -> None:
     stream = frames()

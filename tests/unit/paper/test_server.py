@@ -76,33 +76,33 @@ def test_a_replay_walks_open_low_high_close_and_stays(tmp_path: Path) -> None:
     assert source.step(100)["BTC"] == Decimal(85)
 
 
-def month(file: Path) -> None:
-    """A month of one-minute bars, named by their close, that rise by one a bar."""
+def days(file: Path) -> None:
+    """Three days of one-minute bars, named by their close, that rise by one a bar."""
     began = datetime(2021, 12, 31, 23, 1, tzinfo=UTC)
     lines = ["timestamp,open,high,low,close,volume"]
-    for n in range(44_640):
+    for n in range(3 * 1440):
         at = (began + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M:%S.%f")
         lines.append(f"{at},{20000 + n}.0,{20001 + n}.0,{20000 + n}.0,{20001 + n}.0,1.5")
     file.write_text("\n".join(lines) + "\n")
 
 
-def test_a_month_of_minutes_starts_where_it_is_told_to(tmp_path: Path) -> None:
-    file = tmp_path / "month.csv"
-    month(file)
+def test_days_of_minutes_start_where_they_are_told_to(tmp_path: Path) -> None:
+    file = tmp_path / "days.csv"
+    days(file)
     whole, _ = build(PaperOptions(prices=str(file)))
     assert whole.market.marks["BTC"] == 20_000
     for offset, mark in (
         ("2021-12-31T23:00", 20_000),  # the first bar closes at 23:01
-        ("2022-01-05T10:00", 20_000 + 4 * 1440 + 11 * 60),
-        ("2022-01-05T11:00:00+01:00", 20_000 + 4 * 1440 + 11 * 60),
-        ("2022-01-31 22:59", 20_000 + 44_639),
-        ("2022-01-31T23:00", 20_000 + 44_640),
+        ("2022-01-02T10:00", 20_000 + 1440 + 11 * 60),
+        ("2022-01-02T11:00:00+01:00", 20_000 + 1440 + 11 * 60),
+        ("2022-01-03 22:59", 20_000 + 3 * 1440 - 1),
+        ("2022-01-03T23:00", 20_000 + 3 * 1440),
     ):
         venue, _ = build(PaperOptions(prices=f"{file}@{offset}", speed=Decimal(60)))
         assert venue.market.marks["BTC"] == mark
         venue.tick(2.0)
-        assert venue.market.marks["BTC"] == min(mark + 2, 64_640)
-    span = "2021-12-31T23:00:00 to 2022-01-31T23:00:00 UTC"
+        assert venue.market.marks["BTC"] == min(mark + 2, 20_000 + 3 * 1440)
+    span = "2021-12-31T23:00:00 to 2022-01-03T23:00:00 UTC"
     for offset in ("2021-12-31T22:59", "2022-02-01T10:00"):
         with pytest.raises(PaperError, match=f"start {offset} lies outside .*{span}"):
             build(PaperOptions(prices=f"{file}@{offset}"))

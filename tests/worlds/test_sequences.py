@@ -12,7 +12,7 @@ from stopkeeper.core.ids import decode
 from stopkeeper.core.model import Distance, Role, TargetWish
 from stopkeeper.core.record import CloseAsk
 from tests.unit.core.scene import ENTERED_MS, TRADE, D, new_trade, record, signal
-from tests.unit.core.toy import Toy, World
+from tests.worlds.toy import Toy, World
 
 
 def world(seed: int, *, aim: bool) -> World:

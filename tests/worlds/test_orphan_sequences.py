@@ -12,8 +12,8 @@ from stopkeeper.core.case import Frame
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import OrphanPolicy
 from tests.unit.core.scene import KEY, RULES
-from tests.unit.core.test_core_sequences import live, settle, world
-from tests.unit.core.toy import Toy, World
+from tests.worlds.test_sequences import live, settle, world
+from tests.worlds.toy import Toy, World
 
 STEPS = 18
 NEVER = STEPS + 1

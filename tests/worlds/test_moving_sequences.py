@@ -18,7 +18,7 @@ from stopkeeper.core.record import CloseAsk
 from stopkeeper.core.targets import wanted_targets
 from stopkeeper.core.trailing import improves
 from tests.unit.core.scene import ENTERED_MS, TRADE, D, new_trade, record, signal
-from tests.unit.core.toybook import BookToy, BookWorld
+from tests.worlds.toybook import BookToy, BookWorld
 
 POLICIES = (
     Policy(),

@@ -15,7 +15,7 @@ from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.trailing import improves
 from tests.unit.core.scene import CAN, INST, LAG, RULES, D, frame, seen, stop
-from tests.unit.core.toy import DEADLINE_MS, Toy, World
+from tests.worlds.toy import DEADLINE_MS, Toy, World
 
 
 @dataclass
