@@ -9,6 +9,7 @@ SEEDS  ?= 0:1000
 MINUTES ?= 10
 TRADES ?= 3000
 SEED   ?= 1
+BATCH  ?=
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -28,7 +29,8 @@ help:
 	@echo "make audit     the nine faults put back one by one: each must be caught, and fixed without it (ARGS='4 9': those)"
 	@echo "make simulate  the engine in worlds where all goes wrong, by seeds; ARGS='--plant all' breaks rules on purpose"
 	@echo "make soak      TRADES trades of all kinds on real processes: nothing in Redis grows with them but the ledger"
-	@echo "later releases: mutate"
+	@echo "make mutate    small changes to the core, one at a time: each must make a unit test fail (ARGS='engine': the engine,"
+	@echo "               by the simulation; ARGS='core guard': that module); BATCH minutes, the next run goes on from there"
 	@echo
 	@echo "variables (make NAME=value target):"
 	@echo "  PYTHON=$(PYTHON)   the interpreter the environment is made with, 3.11 or newer"
@@ -39,6 +41,7 @@ help:
 	@echo "  MINUTES=$(MINUTES)        of random load in make chaos, after the quarter of an hour that its points take"
 	@echo "  SEED=$(SEED)            what make chaos draws its order by"
 	@echo "  TRADES=$(TRADES)      of make soak (half an hour)"
+	@echo "  BATCH=$(BATCH)           minutes of make mutate; none = until it is through"
 	@echo "  ARGS=            further arguments: make test ARGS='-k console -x', make demo ARGS='--seed 3'"
 
 install: $(STAMP)
@@ -89,11 +92,10 @@ audit: install
 soak: install
 	$(BIN)/python -m benchmarks.soak --trades $(TRADES) $(ARGS)
 
-mutate:
-	@echo "make $@: not there yet in this release; make test runs everything there is" >&2
-	@exit 1
+mutate: install
+	$(BIN)/python -m tests.mutation $(if $(BATCH),--minutes $(BATCH)) $(or $(ARGS),core)
 
 clean:
 	rm -rf $(VENV) build dist ./*.egg-info htmlcov .coverage .coverage.* demo-data
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .mutation .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
