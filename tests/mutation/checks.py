@@ -53,12 +53,7 @@ def of_pytest(items: Sequence[pytest.Item]) -> dict[str, Check]:
         if drawn is not None:
             few = settings(drawn, max_examples=min(EXAMPLES, drawn.max_examples))
             function._hypothesis_internal_use_settings = few  # type: ignore[union-attr]  # no other way to change it
-    return {item.nodeid: partial(_called if _is_plain(item) else _passes, item) for item in items}
-
-
-def _is_plain(item: pytest.Item) -> bool:
-    """Return whether a test is a function of its parameters, without any fixture."""
-    return isinstance(item, pytest.Function) and item._fixtureinfo.name2fixturedefs.keys() <= _parameters(item).keys()
+    return {item.nodeid: partial(_passes, item) for item in items}
 
 
 def _parameters(item: pytest.Function) -> dict[str, Any]:
@@ -79,6 +74,8 @@ def _called(item: pytest.Function) -> bool:
 
 
 def _passes(item: pytest.Item) -> bool:
+    if isinstance(item, pytest.Function) and item._fixtureinfo.name2fixturedefs.keys() <= _parameters(item).keys():
+        return _called(item)  # a function of its parameters, without any fixture
     return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
 
 

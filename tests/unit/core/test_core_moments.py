@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stopkeeper.core.actions import Action, Cancel, PlaceStop
+from stopkeeper.core.actions import Action, Book, Cancel, Exit, PlaceStop
 from stopkeeper.core.believe import CoverKind, FaultKind, Flat, Held, believe, cover, fault_of
 from stopkeeper.core.case import build
 from stopkeeper.core.evidence import follow
@@ -103,6 +103,11 @@ RESTS = sent(Accepted("e1", D("0.4"), D(100)), terms=replace(TERMS, resting=Rest
 OVER = replace(RESTS, over=True)
 
 
+def booking() -> Book:
+    done = Exit("external", "", (), None, None, D(1), D(0), D(0), D(0), D(0), 0, 0, complete=True)
+    return Book(held_trade(), done, (), None, "why")
+
+
 def kept(actions: list[Action], rec: KeyRecord, look: Seen) -> list[Action]:
     return never_lower(actions, build(rec, look, frame()))
 
@@ -111,6 +116,7 @@ def test_what_follows_a_dropped_action_is_done_all_the_same() -> None:
     refused = Cancel("s1", Role.STOP, "tidy")
     assert kept([refused, PLACE], record(held_trade()), seen(LONG, (stop(),))) == [PLACE]
     assert kept([refused, PLACE], record(held_trade()), seen(LONG, DOWN)) == [PLACE]
+    assert kept([booking(), PLACE], record(held_trade()), seen(LONG, (stop(),))) == [PLACE]
 
 
 @pytest.mark.parametrize(

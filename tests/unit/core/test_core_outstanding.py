@@ -20,7 +20,7 @@ from stopkeeper.core.outcomes import (
     Throttled,
     Unknown,
 )
-from stopkeeper.core.outstanding import KEPT
+from stopkeeper.core.outstanding import KEPT, hidden
 from stopkeeper.core.record import KeyRecord, Outstanding, TargetTerms
 from tests.unit.core.scene import (
     ENTRY_FILL,
@@ -83,6 +83,10 @@ def test_stops_and_targets_are_noted_before_they_are_sent() -> None:
 )
 def test_what_was_surely_not_placed_is_dropped(outcome: Outcome, left: tuple[Outstanding, ...]) -> None:
     assert done(STOP, outcome) == left
+
+
+def test_an_answer_names_its_own_order_and_no_other() -> None:
+    assert done(STOP, Accepted("s2"), outstanding=(FIRST,)) == (FIRST, replace(SECOND, order_id="s2"))
 
 
 def test_each_leg_of_an_entry_is_noted_by_its_own_answer() -> None:
@@ -153,6 +157,26 @@ def test_no_more_are_kept_than_a_record_can_bear() -> None:
 def test_when_one_has_ended(what: str, look: Any, ended: bool) -> None:
     rec = learn(record(held_trade(), outstanding=(FIRST,)), look, frame())
     assert (rec.outstanding == ()) is ended, what
+
+
+def test_what_is_shown_lives_whatever_else_tells_of_its_end() -> None:
+    """A fill may have taken a part of it, and a look-up may be older than the view of the open orders."""
+    part = (ENTRY_FILL, fill("z", "-0.4", "95", NOW - 50, "1", order="s1"))
+    gone = {NAME: Lookup(NAME, OrderState.CANCELED, "s1")}
+    look = seen(position("0.6"), (stop(size="0.6"),), part, lookups=gone)
+    assert learn(record(held_trade(), outstanding=(FIRST,)), look, frame()).outstanding == (SHOWN,)
+
+
+@pytest.mark.parametrize(("at_ms", "ended"), [(NOW, False), (NOW + 1, True)])
+def test_an_id_nobody_knows_is_believed_only_once_it_is_too_late_to_appear(at_ms: int, ended: bool) -> None:
+    look = seen(None, (), at_ms=at_ms, lookups={NAME: Lookup(NAME, None)})
+    rec = record(outstanding=(FIRST,), quiet_ms=NOW)
+    assert (hidden(rec, look, INST) == ()) is ended
+    assert hidden(replace(rec, pending_ms=NOW - 60_000), look, INST) == (FIRST,)
+
+
+def test_where_the_orders_cannot_be_read_each_may_live() -> None:
+    assert hidden(record(outstanding=(FIRST, SECOND)), seen(None, DOWN), INST) == (FIRST, SECOND)
 
 
 @pytest.mark.parametrize(
