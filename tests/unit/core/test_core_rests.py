@@ -29,6 +29,7 @@ SOON, LATER = NOW + 500, NOW + 1_000
 ALONE = found_trade(orphan=OrphanPolicy.ALERT, stop=None)
 TWO = (stop(), stop("94", order_id="s2"))
 GOING = (("s2", NOW),)
+UNDER_WAY = (RestKind.PROTECTED, SOON)
 LIFTED = held_trade(off_until_ms=NOW + 90_000)
 
 
@@ -57,7 +58,7 @@ LIFTED = held_trade(off_until_ms=NOW + 90_000)
         ),
         ("part of it covered", record(held_trade()), seen(position("2"), (stop(),)), (None, SOON)),
         ("left alone", record(ALONE), seen(position()), (None, NOW + 60_000)),
-        ("a cancel of ours is to show", record(held_trade(), canceled=GOING), seen(position(), TWO), (RestKind.PROTECTED, SOON)),
+        ("a cancel of ours is to show", record(held_trade(), canceled=GOING), seen(position(), TWO), UNDER_WAY),
     ],
 )  # fmt: skip
 def test_how_a_key_is_left(what: str, rec: KeyRecord, look: Seen, ends: tuple[RestKind | None, int | None]) -> None:
