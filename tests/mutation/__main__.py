@@ -16,7 +16,7 @@ from multiprocessing import get_context
 import click
 import pytest
 
-from tests.mutation.book import ROOT, SURVIVED, UNREACHED, Book, commit, explained
+from tests.mutation.book import ROOT, Book, commit, explained, is_alive
 from tests.mutation.checks import Base, Check, measure, of_pytest, of_worlds, steady
 from tests.mutation.hunt import Hunt
 from tests.mutation.mutants import Mutant, mutants_of
@@ -50,19 +50,21 @@ def main() -> None:
 @click.argument("modules", nargs=-1)
 @click.option("--minutes", type=float, help="Stop after so long; the next run goes on from there.")
 @click.option("--jobs", default=2, show_default=True, help="Processes.")
+@click.option("--most", type=int, help="Ask no more than so many checks of each, the likeliest: a quick first round.")
 @click.option("--again", is_flag=True, help="Only what survived when it was last run, at whatever commit.")
 @click.option("--report", is_flag=True, help="Run nothing: only say what is known at this commit.")
-def mutate(target: str, modules: tuple[str, ...], minutes: float | None, jobs: int, again: bool, report: bool) -> None:
+def mutate(
+    target: str, modules: tuple[str, ...], minutes: float | None, jobs: int, most: int | None, again: bool, report: bool
+) -> None:
     """Change MODULES of TARGET, or all, one small change at a time."""
     mutants = _mutants(TARGETS[target].package, modules)
     book = Book(target, commit())
     if again:
-        alive = (SURVIVED, UNREACHED)
-        mutants = [m for m in mutants if book.results.get(m.name, book.hints.get(m.name)) in alive]
+        mutants = [m for m in mutants if is_alive(book.results.get(m.name, book.hints.get(m.name)))]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; the next run goes on from here"))
-    left = [m for m in mutants if m.name not in book.results]
+    left = [m for m in mutants if again or m.name not in book.results]
     if left and not report:
-        _run(TARGETS[target], left, book, time.monotonic() + 60 * (minutes or 1e6), jobs)
+        _run(TARGETS[target], left, book, time.monotonic() + 60 * (minutes or 1e6), jobs, most)
     raise SystemExit(_tell(mutants, book))
 
 
@@ -75,8 +77,10 @@ def _mutants(package: str, modules: Sequence[str]) -> list[Mutant]:
     return [mutant for name in names for mutant in mutants_of(folder / f"{name}.py", f"{package}.{name}")]
 
 
-def _run(target: Target, mutants: Sequence[Mutant], book: Book, ends_s: float, jobs: int) -> None:
+def _run(target: Target, mutants: Sequence[Mutant], book: Book, ends_s: float, jobs: int, most: int | None) -> None:
     """Collect the checks once, and hunt within pytest's own loop, where all its items are alive."""
+
+    broken: list[str] = []
 
     class Loop:
         def pytest_configure(self) -> None:
@@ -85,14 +89,17 @@ def _run(target: Target, mutants: Sequence[Mutant], book: Book, ends_s: float, j
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
             checks = of_pytest(session.items) | of_worlds(target.seeds)
             base = _measured(checks, target.package)
-            if base.broken:
-                raise SystemExit("broken without any change: " + ", ".join(base.broken))
+            broken.extend(base.broken)
+            if broken:
+                return True
             print(f"{len(mutants)} mutants, {len(checks)} checks of {sum(base.seconds.values()):.0f} s", flush=True)
-            Hunt(checks, base, book, jobs).run(mutants, ends_s, _say)
+            Hunt(checks, base, book, jobs, most).run(mutants, ends_s, _say)
             return True
 
     words = ["-q", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider"]
     pytest.main([*words, *(str(ROOT / path) for path in target.tests)], plugins=[Loop()])
+    if broken:
+        raise click.ClickException("these fail without any change: " + ", ".join(broken))
 
 
 def _measured(checks: dict[str, Check], package: str) -> Base:
@@ -110,7 +117,7 @@ def _measured(checks: dict[str, Check], package: str) -> Base:
 
 
 def _say(mutant: Mutant, what: str) -> None:
-    if what in (SURVIVED, UNREACHED):
+    if is_alive(what):
         print(f"{what}: {mutant}", flush=True)
 
 
@@ -124,7 +131,7 @@ def _tell(mutants: Sequence[Mutant], book: Book) -> int:
         total[mutant.module] += 1
         tried[mutant.module] += what is not None
         fitting = [number for number, each in enumerate(known) if each.fits(mutant)]
-        if what is not None and what not in (SURVIVED, UNREACHED):
+        if what is not None and not is_alive(what):
             killed[mutant.module] += 1
         elif what is not None and fitting:
             excused[mutant.module] += 1
@@ -154,7 +161,7 @@ def _wrongly_explained(mutants: Sequence[Mutant], book: Book) -> list[str]:
         said = {book.results.get(mutant.name) for mutant in fitting}
         if module and not fitting:
             wrong.append(f"there is no such change: {each.function}: {each.now}")
-        elif module and said and not said & {SURVIVED, UNREACHED, None}:
+        elif module and not any(what is None or is_alive(what) for what in said):
             wrong.append(f"a check notices it: {each.function}: {each.now}")
     return wrong
 

@@ -34,6 +34,11 @@ def commit() -> str:
     return f"{head}+{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else head
 
 
+def is_alive(what: str | None) -> bool:
+    """Return whether a result says that nothing has noticed the mutant."""
+    return what is not None and (what.startswith(SURVIVED) or what == UNREACHED)
+
+
 class Book:
     """The results of one target at one commit: "survived", or what killed the mutant."""
 

@@ -15,12 +15,16 @@ from tests.mutation.planting import plant
 
 @dataclass
 class Hunt:
-    """One run over mutants. ``killers`` counts what has killed others of the same function: it is asked first."""
+    """One run over mutants, each put to at most ``most`` checks.
+
+    ``killers`` counts what has killed others of the same function: it is asked first.
+    """
 
     checks: dict[str, Check]
     base: Base
     book: Book
     jobs: int
+    most: int | None = None
     killers: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def run(self, mutants: Sequence[Mutant], ends_s: float, told: Callable[[Mutant, str], None]) -> None:
@@ -89,6 +93,8 @@ def _live(mutant: Mutant, names: Sequence[str], hunt: Hunt, writer: int) -> None
         os.dup2(silent, sys.stdout.fileno())
         os.dup2(silent, sys.stderr.fileno())
         plant(mutant)
-        os.write(writer, (first_to_fail(names, hunt.checks, hunt.base.seconds) or SURVIVED).encode())
+        failed = first_to_fail(names[: hunt.most], hunt.checks, hunt.base.seconds)
+        some = SURVIVED if hunt.most is None or len(names) <= hunt.most else f"{SURVIVED} {hunt.most} checks"
+        os.write(writer, (failed or some).encode())
     finally:
         os._exit(0)

@@ -192,7 +192,8 @@ def test_a_fired_stop_waits_and_then_fills_or_does_not(client: Client, then: str
     assert client.info("orderStatus", user=ADDRESS, oid=oid)["order"]["status"] == "triggered"
     assert position(client) == "0.01"
     assert witness(client)["naked_intervals"]
-    time.sleep(0.15)
+    while client.info("orderStatus", user=ADDRESS, oid=oid)["order"]["status"] == "triggered":
+        time.sleep(0.01)
     assert position(client) == ends
 
 

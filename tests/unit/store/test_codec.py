@@ -15,7 +15,7 @@ from stopkeeper.store.codec import ASK, LINE, LOOK, RECORD, Codec, as_text
 
 st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=False))
 quick = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 OUTCOME: Codec[Outcome] = Codec(Outcome)
 
