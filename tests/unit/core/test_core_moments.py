@@ -21,6 +21,7 @@ from tests.unit.core.scene import (
     RULES,
     TERMS,
     D,
+    cid,
     fill,
     frame,
     held_trade,
@@ -72,6 +73,12 @@ def test_a_read_of_just_that_time_proves_nothing(
 
 def test_what_no_read_can_deny_is_held_as_acked() -> None:
     assert belief(record(held_trade()), seen(DOWN)) == Held(Side.LONG, D(1), "ack")
+
+
+def test_a_fill_newer_than_the_read_tells_side_and_size() -> None:
+    sold = fill("f1", "-0.4", "100", NOW, "0", "e1", client_id=cid(Role.ENTRY, 0))
+    rec = record(new_trade(side=Side.SHORT, sent=(sent(),)))
+    assert belief(rec, seen(None, fills=(sold,))) == Held(Side.SHORT, D("0.4"), "ack")
 
 
 def test_after_a_booking_what_a_new_entry_opened_is_believed_at_once() -> None:

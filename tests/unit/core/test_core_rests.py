@@ -7,13 +7,16 @@ import pytest
 from stopkeeper.core.actions import Action, Rest, RestKind
 from stopkeeper.core.case import Case, build
 from stopkeeper.core.decide import decide, rest
-from stopkeeper.core.model import Seen
+from stopkeeper.core.model import OrderKind, Role, Seen, Side
 from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import OrphanPolicy, Switches
 from tests.unit.core.scene import (
     NOW,
     RULES,
+    D,
+    cid,
     found_trade,
     frame,
     held_trade,
@@ -21,10 +24,12 @@ from tests.unit.core.scene import (
     position,
     record,
     seen,
+    signal,
     stop,
 )
 
 DOWN = Unknown("down")
+TRAIL = Policy(Trail(TrailKind.PERCENT, D("0.02")))
 SOON, LATER = NOW + 500, NOW + 1_000
 ALONE = found_trade(orphan=OrphanPolicy.ALERT, stop=None)
 TWO = (stop(), stop("94", order_id="s2"))
@@ -70,6 +75,71 @@ def test_how_a_key_is_left(what: str, rec: KeyRecord, look: Seen, ends: tuple[Re
 def test_why_it_is_flat_or_unknown_is_told() -> None:
     assert rest(build(record(), seen(), frame())).why == "nothing is held on a read later than all we sent can appear"
     assert "may still appear" in rest(build(record(quiet_ms=NOW), seen(), frame())).why
+
+
+def due(rec: KeyRecord, look: Seen, now_ms: int = NOW) -> int | None:
+    """Return when a key at rest is due, before anything of the look is learned."""
+    return rest(build(rec, look, frame(now_ms))).due_ms
+
+
+def test_what_is_overdue_is_looked_at_soon_and_never_in_the_past() -> None:
+    under = (stop(),)
+    ahead = record(held_trade(policy=TRAIL, peak=D(110), stop_moved_ms=NOW - 60_000))
+    assert due(ahead, seen(position(mark="110"), under, mark="110")) == SOON
+    resting = replace(
+        stop(), id="e1", client_id=cid(Role.ENTRY, 0), side=Side.LONG, kind=OrderKind.LIMIT, reduce_only=False
+    )
+    expired = record(held_trade(signal=signal(expires_ms=NOW - 60_000)))
+    assert due(expired, seen(position(), (*under, resting))) == SOON
+    later = record(held_trade(signal=signal(expires_ms=NOW + 60_000)))
+    assert due(later, seen(position(), (*under, resting))) == NOW + 60_001
+    other = stop("105", n=3, order_id="s3", side=Side.LONG, placed_ms=NOW - 60_000)
+    assert due(record(held_trade()), seen(position(), (*under, other))) == SOON
+
+
+def test_every_stop_that_covers_is_named() -> None:
+    halves = (stop(size="0.5"), stop("94.5", size="0.5", n=2, order_id="s2"))
+    why = rest(build(record(held_trade()), seen(position(), halves), frame())).why
+    assert why == "1 long covered by stop s1 at 95, stop s2 at 94.5"
+
+
+@pytest.mark.parametrize(
+    ("what", "rec", "look", "alarms"),
+    [
+        (
+            "naked",
+            record(held_trade(naked_since_ms=NOW - 40)),
+            seen(position()),
+            {"naked": "main:BTC: naked for 40 ms"},
+        ),
+        (
+            "left alone",
+            record(ALONE),
+            seen(position()),
+            {"naked": "main:BTC: long 1 is naked and left alone by the policy; see stopkeeper orphans"},
+        ),
+        (
+            "unsafe",
+            record(held_trade()),
+            seen(position(liquidation_price=D(96)), (stop(),)),
+            {"unsafe": "main:BTC: the liquidation price lies in front of the stop"},
+        ),
+        (
+            "lifted",
+            record(LIFTED),
+            seen(position()),
+            {"off": "main:BTC: held without a stop for 90000 ms more, as asked"},
+        ),
+        ("well", record(held_trade()), seen(position(), (stop(),)), {}),
+    ],
+)
+def test_what_somebody_is_told(what: str, rec: KeyRecord, look: Seen, alarms: dict[str, str]) -> None:
+    assert {alarm.kind: alarm.text for alarm in plan(rec, look).alarms} == alarms, what
+
+
+def test_the_alarm_of_a_bar_says_why() -> None:
+    barred = frame(switches=Switches(barred="the agent has expired"))
+    assert [alarm.text for alarm in plan(record(), seen(), barred).alarms] == ["main: the agent has expired"]
 
 
 def test_a_wait_is_a_lifted_rest_only_where_a_position_is_without_its_stop() -> None:

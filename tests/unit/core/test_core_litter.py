@@ -1,0 +1,125 @@
+"""What is cleared away beside a position, and what hangs unseen once it is gone: by name, and nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from stopkeeper.core.actions import Cancel
+from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Role, Seen, Side
+from stopkeeper.core.record import KeyRecord, Outstanding
+from tests.unit.core.scene import (
+    AIM,
+    ENTRY_FILL,
+    LAG,
+    NOW,
+    TRADE,
+    cid,
+    fill,
+    held_trade,
+    plan,
+    position,
+    record,
+    seen,
+    stop,
+    target,
+)
+
+STOPPED = (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 20_000, "1", "hand"))
+OLD_ENTRY = replace(
+    stop(), id="e9", client_id=cid(Role.ENTRY, 0, "f" * 12), kind=OrderKind.LIMIT, side=Side.LONG, reduce_only=False
+)
+LIFTED = held_trade(off_until_ms=NOW + 60_000, targets=AIM)
+
+
+def cleared(rec: KeyRecord, look: Seen) -> list[tuple[str, Role]]:
+    """Return what a turn cancels, each with its reason."""
+    cancels = [action for action in plan(rec, look).actions if isinstance(action, Cancel)]
+    assert all(cancel.why for cancel in cancels)
+    return [(cancel.order_id, cancel.role) for cancel in cancels]
+
+
+@pytest.mark.parametrize(
+    ("what", "rec", "orders", "gone"),
+    [
+        ("an entry of a trade that has ended", record(held_trade()), (stop(), OLD_ENTRY), [("e9", Role.ENTRY)]),
+        ("a lifted stop, its target stays", record(LIFTED), (stop(), target()), [("s1", Role.STOP)]),
+        (
+            "a lifted stop whose cancel is under way",
+            replace(record(LIFTED), canceled=(("s1", NOW),)),
+            (stop(), target()),
+            [],
+        ),
+        (
+            "a target at no price that is wanted, though it is the newest",
+            record(held_trade(targets=AIM)),
+            (stop(), target(), target("120", n=3, order_id="t2")),
+            [("t2", Role.TARGET)],
+        ),
+        (
+            "an older target where none is wanted by price",
+            record(held_trade()),
+            (stop(), target(), target("120", n=3, order_id="t2")),
+            [("t1", Role.TARGET)],
+        ),
+        (
+            "an older target that has fired is at work",
+            record(held_trade()),
+            (stop(), target(fired=True), target("120", n=3, order_id="t2")),
+            [],
+        ),
+        (
+            "an older stop farther away",
+            record(held_trade()),
+            (stop("94"), stop("95", n=2, order_id="s2")),
+            [("s1", Role.STOP)],
+        ),
+        ("an older stop nearer to the price", record(held_trade()), (stop("96"), stop("95", n=2, order_id="s2")), []),
+        (
+            "a newer stop over a part",
+            record(held_trade()),
+            (stop(), stop(n=2, order_id="s2", size="0.5")),
+            [("s2", Role.STOP)],
+        ),
+    ],
+)
+def test_what_is_cleared_beside_a_position(
+    what: str, rec: KeyRecord, orders: tuple[Order, ...], gone: list[tuple[str, Role]]
+) -> None:
+    assert cleared(rec, seen(position(), orders)) == gone, what
+
+
+def hangs(n: int, order_id: str | None = None, role: Role = Role.STOP) -> Outstanding:
+    return Outstanding(TRADE, role, n, order_id)
+
+
+def answer(n: int, state: OrderState, order_id: str | None = None, order: Order | None = None) -> dict[str, Lookup]:
+    name = cid(Role.STOP, n)
+    return {name: Lookup(name, state, order_id, order=order)}
+
+
+FIRED = OrderState.FIRED
+YOUNG, AGED = stop(placed_ms=NOW - LAG), stop(placed_ms=NOW - LAG - 1)
+
+
+@pytest.mark.parametrize(
+    ("what", "hidden", "answers", "gone"),
+    [
+        ("fired, its id told", (hangs(1),), answer(1, FIRED, "x1"), ["x1"]),
+        ("fired, its id on record", (hangs(1, "s1"),), answer(1, FIRED), ["s1"]),
+        ("fired, and nobody knows its id", (hangs(1),), answer(1, FIRED), []),
+        ("live", (hangs(1, "s1"),), answer(1, OrderState.LIVE, "s1"), ["s1"]),
+        ("nothing is told of the first", (hangs(1, "s1"), hangs(2, "s2")), answer(2, FIRED, "s2"), ["s2"]),
+        ("placed so late that its position may show yet", (hangs(1, "s1"),), answer(1, FIRED, "s1", YOUNG), []),
+        ("placed long ago", (hangs(1, "s1"),), answer(1, FIRED, "s1", AGED), ["s1"]),
+    ],
+)
+def test_what_hangs_unseen_once_flat_is_cancelled_by_name(
+    what: str, hidden: tuple[Outstanding, ...], answers: dict[str, Lookup], gone: list[str]
+) -> None:
+    rec = record(held_trade(), outstanding=hidden)
+    assert cleared(rec, seen(None, (), STOPPED, lookups=answers)) == [(name, Role.STOP) for name in gone], what
+
+
+def test_what_hangs_is_cancelled_once() -> None:
+    rec = record(held_trade(), outstanding=(hangs(1, "s1"),), canceled=(("s1", NOW),))
+    assert cleared(rec, seen(None, (), STOPPED, lookups=answer(1, FIRED, "s1"))) == []
