@@ -42,7 +42,7 @@ def entry(c: Case) -> Verdict:
         return []  # no entry leaves while an order of ours may live here: hygiene's turn
     terms = None if c.mark is None else _terms(c, trade, c.mark)
     if isinstance(terms, str):
-        return [Refuse(terms)] if not trade.sent else _displaced(c, trade, terms)
+        return [] if trade.sent else [Refuse(terms)]  # flat: booking ends it
     unprepared = _unprepared(c, trade)
     if unprepared:
         return unprepared  # also without a mark: its read-back names one
@@ -75,8 +75,9 @@ def _resting(c: Case, trade: Trade, last: Sent) -> Verdict:
 
 def _not_wanted(c: Case, trade: Trade) -> str | None:
     """Say why an entry must not rest any longer, or None."""
+    assert trade.signal is not None
     why = _no_more_entries(c, trade)
-    if why is None and c.now > (trade.signal.expires_ms if trade.signal else 0):
+    if why is None and c.now > trade.signal.expires_ms:
         why = "the entry rested until the signal expired"
     if why is None and any(fill.side is not trade.side for fill in c.chain.used):
         why = "the trade is being closed"
@@ -178,7 +179,7 @@ def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
     if isinstance(c.seen.orders, Unknown) or isinstance(c.seen.fills, Unknown):
         return Wait(soon, "open orders or fills could not be read", RestKind.BLIND)
     if min(c.now, c.seen.orders.at_ms) <= c.record.quiet_ms:
-        return Wait(max(c.record.quiet_ms + 1, soon), "something of ours may still appear on the key", RestKind.FLAT)
+        return Wait(soon, "something of ours may still appear on the key", RestKind.FLAT)
     if not looked_up(trade, attempt, c.seen, c.frame.installation):
         return Wait(soon, "the entry's id could not be looked up", RestKind.BLIND)
     return None
