@@ -10,7 +10,7 @@ from tests.simulation.planted import PLANTED
 from tests.simulation.world import live
 
 ROOT = Path(__file__).parents[2]
-SEEDS = "0:300"
+SEEDS = "0:1000"
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:
