@@ -128,6 +128,7 @@ class Bench:
             looks=store.looks,
             prices=store.prices,
             flags=store.flags,
+            gaps=store.gaps,
         )
         at.markets()
         return self

@@ -113,6 +113,7 @@ class World:
             looks=store.looks,
             prices=store.prices,
             flags=store.flags,
+            gaps=store.gaps,
         )
         self.feed = Feed(self, line or GoodLine())
         self.swept_ms = 0

@@ -70,6 +70,17 @@ class IpBudget:
         if weight > 0:
             self._source.take(self._limit, weight, IP_CAPACITY, IP_PER_MS, -IP_CAPACITY)
 
+    def refused(self) -> None:
+        """Take note that the venue refused a request for its weight: what is left is for protection."""
+        self.add(IP_CAPACITY - IP_CAPACITY // PROTECTED_SHARE - self.used())
+
+    def short(self, weight: int) -> str:
+        """Return in words that only protective requests of so much weight would be granted now, or ""."""
+        wait_ms = self.wait_ms(weight, Urgency.ORDINARY)
+        if not wait_ms:
+            return ""
+        return f"{self.used()} of {IP_CAPACITY} weight of the minute are spent, others wait {wait_ms / 1000:.0f} s"
+
     def used(self) -> int:
         """Return how much of this minute's weight is spent."""
         return self._source.used(self._limit, IP_CAPACITY, IP_PER_MS)

@@ -140,7 +140,10 @@ class Gateway:
         if wait_ms:
             now = mono_ms()
             return Reply(None, Throttled(f"own rate budget: {ask.what} in {wait_ms} ms"), now, now)
-        return self._once(ask)
+        reply = self._once(ask)
+        if isinstance(reply.fault, Throttled):
+            self._budget.refused()  # others spend at this address too
+        return reply
 
     def _once(self, ask: Ask) -> Reply:
         sent, fault, again = mono_ms(), None, False

@@ -28,6 +28,7 @@ from stopkeeper.engine.ports import BudgetSource, EntryIds, NonceSource, Permit,
 
 LAG_MS = 3_000
 HELD_MS = 10_000
+LOOK_WEIGHT = 42  # of positions, orders and fills
 _TIF: Mapping[Resting, Tif] = {Resting.NO: "Ioc", Resting.GTC: "Gtc", Resting.POST_ONLY: "Alo"}
 
 
@@ -57,7 +58,7 @@ class Hyperliquid(Reads):
         super().__init__(account, Gateway(CcxtTransport(_ccxt(account, times)), shared), shared, cache)
         self._times = times
         self._actions = AddressBudget(cache, account.address)
-        self._nonces = Nonces(nonces, account.key.address, self.clock)
+        self._nonces = Nonces(nonces, account.key.address, self._time)
 
     # --- the right to act -----------------------------------------------------------------------------------------
 
@@ -83,6 +84,17 @@ class Hyperliquid(Reads):
             found = parsed(self._info("userRateLimit", Urgency.ORDINARY), parse.actions_left)
             if not isinstance(found, Unknown):
                 self._actions.told(found)
+
+    def short(self) -> str:
+        """Return which rate budget has nothing left but what is kept for protection, or ""."""
+        left = self._actions.left()
+        if left is not None and left < ADDRESS_FLOOR:
+            return f"{left} actions are left for this address"
+        return self.budget.short(LOOK_WEIGHT)
+
+    def prove(self, permit: Permit) -> Outcome:
+        """Send an action that does nothing (venue docs, noop): accepted, the venue takes our key for this account."""
+        return self._send({"type": "noop"}, permit, 1)[0]
 
     # --- effects --------------------------------------------------------------------------------------------------
 

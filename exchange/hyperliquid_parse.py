@@ -279,9 +279,14 @@ def actions_left(raw: object) -> int:
     return integer(get(raw, "nRequestsCap")) - integer(get(raw, "nRequestsUsed"))
 
 
+def agents(raw: object) -> dict[str, int]:
+    """Return when the approval of each agent in ``extraAgents`` ends, UTC ms, by its address in lower case."""
+    return {str(get(row, "address")).lower(): integer(get(row, "validUntil")) for row in rows(raw)}
+
+
 def agent_until(raw: object, agent: str) -> int:
     """Return when an agent's approval ends by ``extraAgents``, UTC ms. Raises Unreadable where it is not listed."""
-    for row in rows(raw):
-        if str(get(row, "address")).lower() == agent:
-            return integer(get(row, "validUntil"))
-    raise Unreadable(f"the account lists no agent {agent}")
+    listed = agents(raw)
+    if agent not in listed:
+        raise Unreadable(f"the account lists no agent {agent}")
+    return listed[agent]

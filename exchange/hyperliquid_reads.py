@@ -18,8 +18,9 @@ from exchange.hyperliquid_markets import Markets, coin_of, context_mark
 from exchange.hyperliquid_pages import FILLS, FUNDING, Pages
 from exchange.transport import parse_json
 from stopkeeper.core.actions import Field
+from stopkeeper.core.missing import Clock, Silence
 from stopkeeper.core.model import Candle, FillPage, Holdings, Known, Lookup, Market, Order, Side
-from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.outcomes import Throttled, Unknown
 from stopkeeper.core.prices import Price, Source, parse_price
 from stopkeeper.core.record import Prepared
 from stopkeeper.core.trailing import INTERVALS_MS
@@ -45,19 +46,29 @@ class Reads:
 
     def __init__(self, account: VenueAccount, gateway: Gateway, budget: IpBudget, cache: TextCache) -> None:
         self.account, self.budget, self._gateway = account, budget, gateway
-        self.clock = VenueClock()
+        self._time = VenueClock()
         self._cache = cache
         self._markets = Markets(gateway, cache, account.http_url)
         self._seen_ms: int | None = None
         self._held: tuple[Mapping[str, Side], float] = ({}, 0.0)
+        self._silence: tuple[str, float] | None = None
 
     def now_ms(self) -> int:
         """Return the venue's time by the measured offset (the local clock where none was measured)."""
-        return self.clock.now_ms()
+        return self._time.now_ms()
 
     def clock_age_ms(self) -> int | None:
-        """Return how old the measured offset is; None = never measured."""
-        return self.clock.age_ms()
+        """Return how old the measured offset is; None = never measured, or contradicted."""
+        return self._time.age_ms()
+
+    def clock(self) -> Clock:
+        """Return what is known of the venue's time."""
+        return self._time.known()
+
+    def silence(self) -> Silence | None:
+        """Return the last reading of positions if it was asked for and could not be had."""
+        silence = self._silence
+        return None if silence is None else Silence(silence[0], int(mono_ms() - silence[1]))
 
     def markets(self) -> Mapping[str, Market]:
         """Return the open markets by coin; empty where the venue never told them."""
@@ -78,9 +89,12 @@ class Reads:
         reply = self._info("clearinghouseState", urgency)
         found = parsed(reply, parse.holdings)
         if isinstance(found, Unknown):
+            if not isinstance(reply.fault, Throttled):
+                self._silence = (found.why, mono_ms())
             return found
+        self._silence = None
         held, at_ms = found
-        self.clock.measure(reply.sent, reply.received, at_ms)
+        self._time.measure(reply.sent, reply.received, at_ms)
         self._held = ({coin: position.side for coin, position in held.positions.items()}, mono_ms())
         self._seen_ms = at_ms
         return Known(held, at_ms)
@@ -169,6 +183,23 @@ class Reads:
         reply = self._info("extraAgents", Urgency.ORDINARY, user=self.account.wallet_address)
         found = parsed(reply, lambda body: parse.agent_until(body, self.account.key.address))
         return found if isinstance(found, Unknown) else Known(found, self.now_ms())
+
+    def key_trouble(self) -> str:
+        """Return why the venue's list of agents has no valid approval of ours; "" = it has, or none is needed.
+
+        Weight 20. The list knows named agents only (venue docs), so a word here is a doubt and no proof.
+        """
+        signer = self.account.key.address
+        if signer == self.account.wallet_address.lower():
+            return ""
+        reply = self._info("extraAgents", Urgency.ORDINARY, user=self.account.wallet_address)
+        listed = parsed(reply, parse.agents)
+        if isinstance(listed, Unknown):
+            return ""
+        until_ms = listed.get(signer)
+        if until_ms is None:
+            return f"the account lists no agent {signer}"
+        return "" if self.now_ms() < until_ms else f"the approval of agent {signer} has ended"
 
     def _info(self, kind: str, urgency: Urgency, **fields: Any) -> Reply:
         user = {} if kind in _NO_USER else {"user": self.account.address}

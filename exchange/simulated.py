@@ -73,6 +73,10 @@ class SimulatedVenue(SimulatedReads):
         number = self.reserve_nonces(1)[0] if nonce is None else nonce
         return Permit(number, min(until_ms, self.now_ms() + DEADLINE_MS))
 
+    def prove(self, _permit: Permit) -> Outcome:
+        """Accept: nothing is signed here."""
+        return Accepted()
+
     def prepare(self, symbol: str, leverage: int, mode: MarginMode, permit: Permit) -> Outcome:
         """Set leverage and margin mode of a symbol."""
 

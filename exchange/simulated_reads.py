@@ -13,6 +13,7 @@ from exchange.budget import AddressBudget, IpBudget, surcharge_of, weight_of
 from exchange.paper.shown import Shown
 from exchange.paper.venue import Venue as PaperVenue
 from stopkeeper.core.actions import Field
+from stopkeeper.core.missing import Clock, Silence
 from stopkeeper.core.model import Candle, FillPage, Holdings, Known, Lookup, MarginMode, Market, Order, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source, parse_price
@@ -59,6 +60,22 @@ class SimulatedReads:
     def clock_age_ms(self) -> int | None:
         """Return how long ago the holdings, which carry the venue's time, were last read; None = never."""
         return None if self._seen_ms is None else max(0, self.now_ms() - self._seen_ms)
+
+    def clock(self) -> Clock:
+        """Return the venue's time as known: there is no other clock here."""
+        return Clock(self.clock_age_ms())
+
+    def silence(self) -> Silence | None:
+        """Return None: who simulates knows what was lost."""
+        return None
+
+    def short(self) -> str:
+        """Return which rate budget has nothing left but what is kept for protection, or ""."""
+        return self._budget.short(sum(weight_of(kind) for kind in _KINDS.values()))
+
+    def key_trouble(self) -> str:
+        """Return "": nothing is signed here."""
+        return ""
 
     def markets(self) -> Mapping[str, Market]:
         """Return what is listed, by coin."""

@@ -11,13 +11,13 @@ from stopkeeper.engine.ports import Ports
 class Runtime:
     """The way from a task's ids to the engine's ports.
 
-    ``ports_for`` is thread-safe and cached. ``note(name, ttl_ms)`` leaves a mark that other processes can see until it
-    expires: so that a second clock starts when the first one stops.
+    ``ports_for`` is thread-safe and cached. ``note(name)`` leaves the moment of now under a name, for all processes to
+    see: so that a second clock starts when the first one stops.
     """
 
     accounts: tuple[str, ...]
     ports_for: Callable[[str], Ports]
-    note: Callable[[str, int], None]
+    note: Callable[[str], None]
 
 
 _installed: list[Runtime] = []
@@ -41,6 +41,9 @@ def ports(account: str) -> Ports:
     if account not in runtime.accounts:
         raise Refused("account", account, "is not configured", f"there is: {', '.join(runtime.accounts)}")
     return runtime.ports_for(account)
+
+
+BEAT = "beat"  # the note a tick of the clock leaves once it was carried out
 
 
 def swept(account: str) -> str:

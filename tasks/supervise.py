@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from stopkeeper.core.model import Key
+from stopkeeper.engine import vigil
 from stopkeeper.engine.drive import drive as drive_key
 from stopkeeper.engine.ports import Ports
 from stopkeeper.engine.sweep import sweep
@@ -11,7 +12,6 @@ from tasks.edge import task
 from tasks.words import ended, listed
 
 CLAIM_LIMIT = 64
-BEAT_NOTE_MS = 5_000
 
 
 @task(queues.DRIVE)
@@ -25,7 +25,7 @@ def drive(account: str, symbol: str) -> str:
 def drain_due() -> str:
     """Publish a drive for every key that is due."""
     current = runtime.current()
-    current.note("beat", BEAT_NOTE_MS)
+    current.note(runtime.BEAT)
     return listed("published", drain(current.ports_for(current.accounts[0])))
 
 
@@ -45,9 +45,17 @@ def refresh_stops() -> str:
 
 @task(queues.CONFIRM_FILLS)
 def confirm_fills() -> str:
-    """Make every key due whose entry nobody can prove yet, or rests while no stream would tell of a fill."""
+    """Make every key due whose entry nobody can prove yet, or rests while no stream would tell of a fill.
+
+    On the way every account is asked which of its parts are missing.
+    """
     current = runtime.current()
-    return listed("due", [key for name in current.accounts for key in _unproven(current.ports_for(name))])
+    due: list[Key] = []
+    for ports in map(current.ports_for, current.accounts):
+        due += _unproven(ports)
+        vigil.watch(ports, vigil.OF_WORKERS)
+        vigil.ask_key(ports)
+    return listed("due", due)
 
 
 def drain(ports: Ports, *, urgent: Collection[Key] = ()) -> Sequence[Key]:

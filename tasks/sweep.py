@@ -1,5 +1,6 @@
 """Sweeps: hold a whole account against all trades and wake what does not agree. Nothing is done at the venue here."""
 
+from stopkeeper.engine import vigil
 from stopkeeper.engine.sweep import sweep
 from tasks import queues, runtime
 from tasks.edge import task
@@ -12,7 +13,8 @@ def sweep_account(account: str, max_age_ms: int = 0) -> str:
     ports = runtime.ports(account)
     wakes = sweep(ports, max_age_ms)
     drain(ports)
-    runtime.current().note(runtime.swept(account), 2 * ports.times.sweep_ms)
+    runtime.current().note(runtime.swept(account))
+    vigil.watch(ports, vigil.OF_WORKERS)
     return f"{account}: " + ("; ".join(f"{wake.key.symbol} woken: {wake.why}" for wake in wakes) or "nothing to wake")
 
 

@@ -9,15 +9,17 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from stopkeeper.engine.ports import StoreGone
 from stopkeeper.store.bundle import Store
+from stopkeeper.store.wire import age
 
 EVERY_S = 2.0
 LOST_MS = 10_000
-_NAMES_TTL_MS = 7 * 24 * 3600 * 1000
+_KEPT_MS = 7 * 24 * 3600 * 1000
 _NAMES = "alive"
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class Alive:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=10)
+        with suppress(StoreGone):
+            part(self._store, self._process)
 
     def _run(self) -> None:
         while True:
@@ -64,21 +68,46 @@ def say(store: Store, process: str) -> None:
     host = socket.gethostname()
     name = f"{process}@{host}"
     sign = {"process": process, "host": host, "pid": os.getpid(), "at_ms": store.now_ms()}
-    store.texts.save(f"alive:{name}", json.dumps(sign), LOST_MS)
+    store.texts.save(f"alive:{name}", json.dumps(sign), _KEPT_MS)
     names = _names(store)
     if name not in names:  # two starting at once may drop each other's name; the next sign puts it back
-        living = [each for each in names if store.texts.load(f"alive:{each}") is not None]
-        store.texts.save(_NAMES, json.dumps(sorted({*living, name})), _NAMES_TTL_MS)
+        known = [each for each in names if store.texts.load(f"alive:{each}") is not None]
+        store.texts.save(_NAMES, json.dumps(sorted({*known, name})), _KEPT_MS)
+
+
+def part(store: Store, process: str) -> None:
+    """Take the sign back: a process that ends in good order is missed by nobody. Raises StoreGone."""
+    store.texts.save(f"alive:{process}@{socket.gethostname()}", "", 1)
 
 
 def signs(store: Store) -> Sequence[Sign]:
     """Return the processes that said they live within the last 10 s, by name. Raises StoreGone."""
+    return [sign for sign in _all(store) if sign.age_ms < LOST_MS]
+
+
+def lost(store: Store) -> Sequence[Sign]:
+    """Return the processes that said they live within a week and say it no more, by name. Raises StoreGone."""
+    return [sign for sign in _all(store) if sign.age_ms >= LOST_MS]
+
+
+def note(store: Store, name: str) -> None:
+    """Leave the moment of now under a name. Raises StoreGone."""
+    store.texts.save(name, str(store.now_ms()), _KEPT_MS)
+
+
+def noted_ms(store: Store, name: str) -> int | None:
+    """Return how long ago a moment was left under a name; None = never, within a week. Raises StoreGone."""
+    text = store.texts.load(name)
+    return None if text is None else age(store.now_ms(), int(text))
+
+
+def _all(store: Store) -> list[Sign]:
     found = []
     for name in _names(store):
         text = store.texts.load(f"alive:{name}")
-        if text is not None:
+        if text:
             sign = json.loads(text)
-            age_ms = max(0, store.now_ms() - int(sign["at_ms"]))
+            age_ms = age(store.now_ms(), int(sign["at_ms"]))
             found.append(Sign(str(sign["process"]), str(sign["host"]), int(sign["pid"]), age_ms))
     return found
 

@@ -25,9 +25,11 @@ from stopkeeper.core.model import Key
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Switches
 from stopkeeper.core.watching import DOUBT, Watch
+from stopkeeper.engine import vigil
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
 from tasks import queues, runtime
 from tasks.supervise import drain
+from workers.alive import noted_ms
 from workers.wiring import System, venue_account
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ MIND_S = 1.0  # how often the records are loaded and the streams are said to liv
 LOAD_AFTER_S = 0.2  # what happened is written down by a worker within so long
 WAKE_PAUSE_MS = 1_000  # a price names a key at most so often
 DEAF_SWEEP_MS = 5_000  # the period of looks of an account while no stream tells anything; all share one budget
-SWEEP_CHECK_S = 1.0
+SWEEP_CHECK_S = 2.0
 LOOK = frozenset({Field.HOLDINGS, Field.ORDERS})
 TELL_EVERY_MS = 10_000  # an outage is not told at every price
 _told_at = [-math.inf]
@@ -103,7 +105,7 @@ class Leader:
         posts = (
             self._streams.run(self._on_news, self._on_gap),
             self._renew(lease),
-            self._mind(),
+            self._mind(lease),
             *(post() for post in self._beside),
         )
         running = [asyncio.ensure_future(post) for post in posts]
@@ -128,11 +130,12 @@ class Leader:
             except StoreGone as gone:
                 log.warning("%s: lease not renewed: %s", self._ports.account, gone)
 
-    async def _mind(self) -> None:
+    async def _mind(self, lease: Lease) -> None:
         """Keep the records at hand, say that the streams live, and look by request while they do not."""
         deaf_since: float | None = None
         while True:
-            await asyncio.to_thread(_guarded, self._load)
+            with suppress(LeaseLost):  # that ends the lead where it is renewed
+                await asyncio.to_thread(_guarded, partial(self._load, lease))
             alive = self._streams.alive
             deaf_since = None if alive else deaf_since or mono_ms()
             if alive:
@@ -150,10 +153,13 @@ class Leader:
                 await asyncio.sleep(LOAD_AFTER_S)
         self._happened.clear()
 
-    def _load(self) -> None:
+    def _load(self, lease: Lease) -> None:
+        """Load the records. A store that takes no write counts as one that is gone: nobody can drive by it."""
         records = self._ports.records.all(self._ports.account)
         self._watch.load(records)
-        self._loaded(records, self._ports.flags.read(self._ports.account))
+        switches = self._ports.flags.read(self._ports.account)
+        self._ports.leases.renew(lease, 0)
+        self._loaded(records, switches)
 
     def _release(self, lease: Lease) -> None:
         try:
@@ -197,7 +203,7 @@ class Leader:
 
 
 class Ticker:
-    """Publishes what is due every tick, and a sweep where none was made for two periods."""
+    """Publishes what is due every tick, and a sweep where none was made for two periods; misses beat and streams."""
 
     def __init__(self, ports: Sequence[Ports], system: System) -> None:
         self._ports = ports
@@ -233,13 +239,17 @@ class Ticker:
         if not self._down:
             for ports in self._ports:
                 _guarded(partial(self._sweep_if_old, ports))
+                _guarded(partial(self._miss, ports))
 
     def _sweep_if_old(self, ports: Ports) -> None:
-        texts = self._system.store.texts
-        if texts.load(runtime.swept(ports.account)) is None:
-            texts.save(runtime.swept(ports.account), "asked", ports.times.sweep_ms)  # one, until it is overdue again
+        store, name, period_ms = self._system.store, runtime.swept(ports.account), ports.times.sweep_ms
+        swept_ms = noted_ms(store, name)
+        if (swept_ms is None or swept_ms >= 2 * period_ms) and ports.gaps.turn(ports.account, "sweep", period_ms):
             log.info("%s: no sweep for two periods, starting one", ports.account)
             start_sweep(ports)
+
+    def _miss(self, ports: Ports) -> None:
+        vigil.watch(ports, vigil.OF_FEEDS, noted_ms(self._system.store, runtime.BEAT))
 
 
 def start_sweep(ports: Ports) -> None:

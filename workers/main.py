@@ -87,6 +87,19 @@ class Installation:
 
         return [Heartbeat(sign.process, sign.host, sign.pid, sign.age_ms) for sign in signs(self.system.store)]
 
+    def lost(self) -> Sequence[Heartbeat]:
+        """Return the processes that have said they live, and say it no more."""
+        from workers.alive import lost
+
+        return [Heartbeat(sign.process, sign.host, sign.pid, sign.age_ms) for sign in lost(self.system.store)]
+
+    def beat_ms(self) -> int | None:
+        """Return how long ago a tick of beat was carried out."""
+        from tasks.runtime import BEAT
+        from workers.alive import noted_ms
+
+        return noted_ms(self.system.store, BEAT)
+
     def examine(self) -> Sequence[Check]:
         """Return doctor's rows on durability, files and keys."""
         from workers.facts import examine

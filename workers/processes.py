@@ -19,7 +19,7 @@ from stopkeeper.engine import desk
 from tasks import queues as q
 from tasks import runtime
 from workers import logs, settings_load
-from workers.alive import Alive
+from workers.alive import Alive, note
 from workers.app import prune_remote_control
 from workers.settings import Settings
 from workers.wiring import System, opened
@@ -148,7 +148,7 @@ def runtime_of(system: System) -> runtime.Runtime:
     return runtime.Runtime(
         accounts=system.accounts,
         ports_for=system.ports,
-        note=lambda name, ttl_ms: system.store.texts.save(name, "1", ttl_ms),
+        note=lambda name: note(system.store, name),
     )
 
 

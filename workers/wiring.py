@@ -126,6 +126,7 @@ class System:
             looks=store.looks,
             prices=store.prices,
             flags=store.flags,
+            gaps=store.gaps,
         )
 
 

@@ -142,6 +142,12 @@ class House(Protocol):
     def heartbeats(self) -> Sequence[Heartbeat]:
         """Return the processes that have said they live."""
 
+    def lost(self) -> Sequence[Heartbeat]:
+        """Return the processes that have said they live, and ended or stopped saying it without taking their leave."""
+
+    def beat_ms(self) -> int | None:
+        """Return how long ago a tick of beat was carried out; None = none ever was."""
+
     def examine(self) -> Sequence[Check]:
         """Return doctor's rows on what only the outside can see: durability, keys, permissions, agents."""
 

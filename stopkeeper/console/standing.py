@@ -10,6 +10,7 @@ from stopkeeper.console.session import WIDTH, Session
 from stopkeeper.console.shapes import rfc3339
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.limits import Stance, clock, filled, result_of, stance, switched
+from stopkeeper.core.missing import clock_trouble
 from stopkeeper.core.model import ZERO
 from stopkeeper.core.rules import Limits, Switches
 from stopkeeper.engine.ports import Ports
@@ -42,7 +43,9 @@ def standing(ports: Ports, switches: Switches, lines: Sequence[LedgerLine], open
     limits, reserved = ports.rules.limits, tuple(ports.records.reserved(ports.account).values())
     found = stance([result_of(line) for line in lines], open_pnl, ports.venue.now_ms(), limits)
     reached = (*switched(switches), *found.reached, *filled(reserved, limits))
-    return Standing(limits, found, reserved, tuple(each.reason for each in reached))
+    trouble = clock_trouble(ports.venue.clock(), ports.rules)
+    reasons = (*(each.reason for each in reached), *((trouble,) if trouble else ()))
+    return Standing(limits, found, reserved, reasons)
 
 
 def standing_json(each: Standing) -> dict[str, object]:

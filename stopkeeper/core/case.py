@@ -17,6 +17,7 @@ from stopkeeper.core.slices import standing
 # A trade's created_ms is set this much before now, so that no fill of its entry is older by a clock's uncertainty.
 ADMISSION_MARGIN_MS = 5_000
 LOOK_AGAIN_MS = 500  # how soon to look again at something that is under way
+BARRED_AGAIN_MS = 5_000  # how soon to try again what a venue refuses to everybody with this key
 OLD_VIEW_MS = 3_000  # more than any shared look that serves a drive
 NONE = Cover(CoverKind.NONE, ZERO, ())
 
@@ -26,6 +27,7 @@ class Frame:
     """The circumstances of a decision. ``now_ms`` is venue time; ``clock_age_ms`` how old the measured offset is.
 
     ``feed_age_ms`` is how long ago the feed last said that the account's streams live; None = never, or not asked.
+    ``clock_apart_ms`` is venue minus this machine's own clock; None = unknown.
     """
 
     now_ms: int
@@ -36,6 +38,7 @@ class Frame:
     switches: Switches
     installation: str
     feed_age_ms: int | None = None
+    clock_apart_ms: int | None = None
 
     @property
     def fed(self) -> bool:
@@ -90,6 +93,11 @@ class Case:
     def left_alone(self) -> bool:
         """Return whether the account's policy is to place nothing for this position: a person is to act."""
         return self.trade is not None and self.trade.orphan is OrphanPolicy.ALERT
+
+    @property
+    def again_ms(self) -> int:
+        """Return how soon a stop or close that was refused is tried again: a bar must not cost all looks."""
+        return BARRED_AGAIN_MS if self.frame.switches.barred else LOOK_AGAIN_MS
 
     @property
     def mark(self) -> Decimal | None:

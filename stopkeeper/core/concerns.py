@@ -74,8 +74,8 @@ def protection(c: Case) -> Verdict:
     size, smaller = held.size, c.trade.oversize and c.cover.kind is CoverKind.SUM
     if smaller:
         size = held.size - c.cover.size
-    if c.now < c.trade.stop_tried_ms + LOOK_AGAIN_MS and not (smaller and c.trade.stop_answers < 2):
-        return Wait(c.trade.stop_tried_ms + LOOK_AGAIN_MS, "a stop was tried a moment ago and is not there")
+    if c.now < c.trade.stop_tried_ms + c.again_ms and not (smaller and c.trade.stop_answers < 2):
+        return Wait(c.trade.stop_tried_ms + c.again_ms, "a stop was tried a moment ago and is not there")
     mover = c.trade.stop_moved_by if wanted == c.own_stop(held) else "venue"
     return [_stop(c, held, size, wanted, mover, "the position is naked")]
 
@@ -85,8 +85,8 @@ def _blind_stop(c: Case, held: Held) -> Verdict:
     wanted = c.wanted_stop(held)
     if wanted is None or c.trade is None or not surely_naked(c.trade):
         return []
-    if c.now < c.trade.stop_tried_ms + LOOK_AGAIN_MS:
-        return Wait(c.trade.stop_tried_ms + LOOK_AGAIN_MS, "a stop was tried a moment ago and orders cannot be read")
+    if c.now < c.trade.stop_tried_ms + c.again_ms:
+        return Wait(c.trade.stop_tried_ms + c.again_ms, "a stop was tried a moment ago and orders cannot be read")
     return [_stop(c, held, held.size, wanted, "entry", "a position exists and its stops cannot be read")]
 
 

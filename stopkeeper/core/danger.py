@@ -101,8 +101,8 @@ def flatten(c: Case, held: Held, reason: str, why: str, keep: Decimal = ZERO) ->
         return Wait(c.now + LOOK_AGAIN_MS, "a close was accepted and the position does not show it yet")
     if held.by == "ack" and not isinstance(c.seen.position, Unknown):
         return Wait(c.now + LOOK_AGAIN_MS, "the position is not shown yet: a close would find nothing to close")
-    if trade and c.now < trade.flatten_tried_ms + LOOK_AGAIN_MS:
-        return Wait(trade.flatten_tried_ms + LOOK_AGAIN_MS, "a close was tried a moment ago")
+    if trade and c.now < trade.flatten_tried_ms + c.again_ms:
+        return Wait(trade.flatten_tried_ms + c.again_ms, "a close was tried a moment ago")
     # a cancel that was refused must not hold the close up again
     entries: list[Action] = [
         Cancel(o.id, Role.ENTRY, why) for o, k in c.ours if k.role is Role.ENTRY and o.id not in c.going

@@ -8,6 +8,7 @@ from decimal import Decimal
 from stopkeeper.core.actions import Cancel, Enter, Prepare, Refuse, RestKind, Verdict, Wait
 from stopkeeper.core.believe import Flat, Held, told_by_fills
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
+from stopkeeper.core.missing import APART_MS
 from stopkeeper.core.model import Resting, Role
 from stopkeeper.core.orphans import taken_in
 from stopkeeper.core.outcomes import Accepted, Barred, Rejected, Throttled, Unknown
@@ -173,6 +174,8 @@ def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
     soon = c.now + LOOK_AGAIN_MS
     if c.frame.clock_age_ms is None or c.frame.clock_age_ms > c.rules.offset_max_age_ms:
         return Wait(soon, "the venue's clock has not been measured lately", RestKind.BLIND)
+    if abs(c.frame.clock_apart_ms or 0) > APART_MS:
+        return Wait(soon, "this machine's clock is far from the venue's", RestKind.BLIND)
     if not isinstance(c.belief, Flat):
         why = c.belief.why if isinstance(c.belief, Unknown) else "a position is held"
         return Wait(max(soon, min(c.record.quiet_ms, c.now + 5_000)), why, RestKind.BLIND)

@@ -13,6 +13,7 @@ LINES = 20  # lines of one message
 WORDS = 300  # characters of one line
 
 ALARM = "alarm:"
+BACK = "back:"  # and the alarm that it ends
 #: What ends an alarm of the same symbol; of a kind that nothing ends the time between two lines decides.
 _ENDED_BY: Mapping[str, frozenset[str]] = {
     "protected": frozenset({"naked", "unsafe", "off"}),
@@ -85,7 +86,7 @@ def hear(told: Told, account: str, lines: Lines, wants: Wants) -> Told:
         word = _alarm_word(kind, text)
         if word is not None:
             told = _alarm(told, Notice(symbol, word, _plain(text, account, symbol), at_ms, alarm=True), wants)
-        elif kind in ("found", "watermark"):
+        elif kind in ("found", "watermark") or kind.startswith(BACK):
             news = Notice(symbol, kind, _plain(text, account, symbol), at_ms, alarm=True)
             told = replace(told, waiting=(*told.waiting, news))
         elif _wanted(kind, fields, wants):
@@ -141,14 +142,14 @@ def _name(kind: str, fields: Mapping[str, str]) -> str:
 
 def _still(going: tuple[Going, ...], symbol: str, kind: str, text: str, at_ms: int, wants: Wants) -> tuple[Going, ...]:
     """Return the alarms that go on after a line: those that it ends or that were silent for long do not."""
-    ended = _ENDED_BY.get(kind, frozenset())
+    ended = frozenset({kind.removeprefix(BACK)}) if kind.startswith(BACK) else _ENDED_BY.get(kind, frozenset())
     resumed = _ENDED_BY_RESUME if kind == "switch" and text.startswith("resumed") else frozenset()
     return tuple(
         each
         for each in going
         if at_ms - each.last_ms < wants.repeat_ms
         and each.kind not in resumed
-        and not (each.symbol == symbol and each.kind in ended)
+        and not (each.kind in ended and (each.symbol == symbol or kind.startswith(BACK)))
     )
 
 

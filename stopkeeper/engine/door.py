@@ -2,6 +2,7 @@
 
 from stopkeeper.core.actions import Field
 from stopkeeper.core.limits import DAY_MS, Reached, Stance, counts_results, open_pnl_of, stance, switched
+from stopkeeper.core.missing import clock_trouble
 from stopkeeper.core.model import Holdings, Market, Signal
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source
@@ -40,6 +41,9 @@ def pass_door(signal: Signal, ports: Ports) -> Terms:
     _let_in(_stance(holdings, ports).reached, ports)
     if isinstance(holdings, Unknown):
         raise VenueAway(f"the account could not be read at the venue: {holdings.why}")
+    trouble = clock_trouble(ports.venue.clock(), ports.rules)
+    if trouble:
+        raise Refused("account", ports.account, trouble, "see stopkeeper doctor, and try again")
     if symbol in holdings.positions:
         reason = "a position is held on this symbol"
         raise Refused("symbol", symbol, reason, "close it first: one trade per symbol and account")

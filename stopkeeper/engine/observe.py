@@ -36,6 +36,7 @@ def frame(ports: Ports, record: KeyRecord) -> Frame:
         switches=ports.flags.read(ports.account),
         installation=ports.installation,
         feed_age_ms=ports.prices.heard_ms(ports.account) if watched else None,
+        clock_apart_ms=ports.venue.clock().apart_ms,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from stopkeeper.core.actions import Field
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.limits import Result
+from stopkeeper.core.missing import Clock, Silence
 from stopkeeper.core.model import (
     AccountSeen,
     Candle,
@@ -87,6 +88,21 @@ class Venue(Protocol):
 
     def clock_age_ms(self) -> int | None:
         """Return how old the measured offset is; None = never measured."""
+
+    def clock(self) -> Clock:
+        """Return what is known of the venue's time."""
+
+    def silence(self) -> Silence | None:
+        """Return the last look if the venue left it without a usable answer; None = it answered, or was not asked."""
+
+    def short(self) -> str:
+        """Return which rate budget has nothing left but what is kept for protection, or ""."""
+
+    def key_trouble(self) -> str:
+        """Ask the venue whether it takes our key; return why not, "" where it does or cannot be told."""
+
+    def prove(self, permit: Permit) -> Outcome:
+        """Send a signed action that changes nothing: accepted, the venue takes our key for this account."""
 
     def markets(self) -> Mapping[str, Market]: ...
     def wait_ms(self, fields: Collection[Field], urgency: Urgency) -> int:
@@ -292,6 +308,22 @@ class Flags(Protocol):
         """Take the orders another installation placed until a venue time for our own, from now on."""
 
 
+class Gaps(Protocol):
+    """Which parts of an account are missing, since when; shared by all processes, so that each is told once."""
+
+    def lack(self, account: str, part: str, patience_ms: int) -> bool:
+        """Note that a part is missing; True once, when it was missing for so long: now it is to be told."""
+
+    def back(self, account: str, part: str) -> int | None:
+        """Note that a part is there; return for how many ms it was missing, None if that was told to nobody."""
+
+    def lacking(self, account: str) -> Mapping[str, int]:
+        """Return each part that is noted as missing, with the ms since."""
+
+    def turn(self, account: str, what: str, every_ms: int) -> bool:
+        """Return True to the first who asks in so many ms."""
+
+
 class NonceSource(Protocol):
     """The counters behind nonces, one per signer address, shared by all processes."""
 
@@ -353,4 +385,5 @@ class Ports:
     looks: Looks
     prices: Prices
     flags: Flags
+    gaps: Gaps
     lookout: Lookout = field(default_factory=Lookout)

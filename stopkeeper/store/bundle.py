@@ -24,6 +24,7 @@ class Store:
     looks: ports.Looks
     prices: ports.Prices
     flags: ports.Flags
+    gaps: ports.Gaps
     nonces: ports.NonceSource
     budget: ports.BudgetSource
     texts: ports.TextCache

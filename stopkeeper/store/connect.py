@@ -9,6 +9,7 @@ from stopkeeper.store import keys
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.due import RedisWakes
 from stopkeeper.store.durability import Confirms, Durability, DurabilityReport, WaitAof
+from stopkeeper.store.gaps import RedisGaps
 from stopkeeper.store.journal import RedisJournal
 from stopkeeper.store.leases import Heartbeat, RedisLeases
 from stopkeeper.store.ledger import RedisLedger
@@ -57,6 +58,7 @@ def store_over(client: Redis, *, installation: str, confirms: Confirms, times: T
         looks=RedisLooks(wire, journal),
         prices=RedisPrices(wire),
         flags=RedisFlags(wire),
+        gaps=RedisGaps(wire),
         nonces=RedisNonces(wire),
         budget=RedisBudget(wire),
         texts=RedisTexts(wire),

@@ -35,7 +35,7 @@ class RedisWakes:
 
     def claim(self, limit: int, lease_ms: int) -> Sequence[Key]:
         """Claim what is due: each key comes due again after lease_ms unless driven to an end before."""
-        members = self._wire.script("claim", [keys.due(), keys.claimed()], [limit, lease_ms])
+        members = self._wire.script("claim", [keys.due(), keys.claimed(), keys.claimed_at()], [limit, lease_ms])
         return [keys.parse_member(text) for text in members]
 
     def overdue(self) -> Sequence[tuple[Key, int]]:

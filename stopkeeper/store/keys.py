@@ -101,6 +101,13 @@ TABLE = (
         "what is being driven, score = Redis ms when it comes due again",
     ),
     KeyKind(
+        "sk:claimed-at",
+        "string",
+        "for ever",
+        Bound.NAMED,
+        "Redis ms of the last claims, to a second: did its clock go back?",
+    ),
+    KeyKind(
         "sk:journal:<account>", "stream", "~100,000 lines", Bound.CAPPED, "symbol, kind, text and fields of an event"
     ),
     KeyKind(
@@ -124,6 +131,20 @@ TABLE = (
         Bound.NAMED,
         "paused, halted: 1 or empty; barred: the venue's words; "
         "inherited:<installation>: venue ms until which its orders are ours",
+    ),
+    KeyKind(
+        "sk:missing:<account>",
+        "hash",
+        "until the part is back",
+        Bound.NAMED,
+        "part -> Redis ms since when|1 once it was told",
+    ),
+    KeyKind(
+        "sk:turn:<account>:<what>",
+        "string",
+        "its period",
+        Bound.TIME,
+        "somebody did this in this period already",
     ),
     KeyKind("sk:nonce:<signer>", "string", "for ever", Bound.NAMED, "the last nonce minted for a signer address"),
     KeyKind("sk:budget:<limit>", "hash", "twice its period", Bound.TIME, "tokens left, at (Redis ms)"),
@@ -204,6 +225,10 @@ def claimed() -> str:
     return "sk:claimed"
 
 
+def claimed_at() -> str:
+    return "sk:claimed-at"
+
+
 def journal(account: str) -> str:
     return f"sk:journal:{account}"
 
@@ -226,6 +251,14 @@ def heard() -> str:
 
 def switches(account: str) -> str:
     return f"sk:switches:{account}"
+
+
+def missing(account: str) -> str:
+    return f"sk:missing:{account}"
+
+
+def turn(account: str, what: str) -> str:
+    return f"sk:turn:{account}:{what}"
 
 
 def nonce(signer: str) -> str:

@@ -6,7 +6,7 @@ from stopkeeper.core.model import AccountSeen, Known
 from stopkeeper.engine.ports import Journal
 from stopkeeper.store import keys
 from stopkeeper.store.codec import LOOK
-from stopkeeper.store.wire import Wire, time_ms
+from stopkeeper.store.wire import Wire, age, time_ms
 
 OLDER_BY_MS = 10_000
 OLDER_TIMES = 3
@@ -32,7 +32,7 @@ class RedisLooks:
         """Return the look and each field's age in ms by Redis time; unread fields are Unknown and have no age."""
         now, stored = self._wire.reads(("TIME",), ("HGETALL", keys.look(account)))
         values = {field: codec.load(stored[field]) for field, codec in LOOK.items() if field in stored}
-        ages = {field: max(0, time_ms(now) - int(stored[f"{field}:seen"])) for field in values}
+        ages = {field: age(time_ms(now), int(stored[f"{field}:seen"])) for field in values}
         return AccountSeen(**values), ages
 
     def save(self, account: str, seen: AccountSeen) -> AccountSeen:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from stopkeeper.core.prices import Flaw, Price, Source, parse_price
 from stopkeeper.core.rules import Switches
 from stopkeeper.store import keys
-from stopkeeper.store.wire import Wire, time_ms
+from stopkeeper.store.wire import Wire, age, time_ms
 
 NONCE_AHEAD_MS = 10_000
 ON = "1"
@@ -44,7 +44,7 @@ class RedisPrices:
         if stored is None:
             return None
         value, at_ms, told = str(stored).split("|")
-        age_ms = max(0, time_ms(now) - int(at_ms))
+        age_ms = age(time_ms(now), int(at_ms))
         return Price(Decimal(value), Source.STREAM, age_ms, int(told) if told else None)
 
     def count(self, account: str, flaws: Mapping[Flaw, int]) -> None:
@@ -64,7 +64,7 @@ class RedisPrices:
     def heard_ms(self, account: str) -> int | None:
         """Return how long ago the account's streams last lived; None = never. Raises StoreGone."""
         now, stored = self._wire.reads(("TIME",), ("HGET", keys.heard(), account))
-        return None if stored is None else max(0, time_ms(now) - int(str(stored).split("|")[1]))
+        return None if stored is None else age(time_ms(now), int(str(stored).split("|")[1]))
 
 
 class RedisFlags:

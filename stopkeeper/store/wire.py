@@ -135,6 +135,14 @@ class Wire:
             return tries(call)
 
 
+FOR_EVER_MS = 10**12
+
+
+def age(now_ms: int, at_ms: int) -> int:
+    """Return how old a moment is. One that is to come was noted before the clock was set back: older than anything."""
+    return now_ms - at_ms if now_ms >= at_ms else FOR_EVER_MS
+
+
 def time_ms(reply: Any) -> int:
     """Return the reply to TIME in ms."""
     return int(reply[0]) * 1000 + int(reply[1]) // 1000

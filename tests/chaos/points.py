@@ -20,6 +20,7 @@ PORTS: dict[Any, str] = {
     ports.Looks: "looks",
     ports.Prices: "prices",
     ports.Flags: "flags",
+    ports.Gaps: "gaps",
     ports.NonceSource: "nonces",
     ports.BudgetSource: "budget",
     ports.TextCache: "texts",
@@ -37,9 +38,10 @@ SAVES = (
 SIDES = ("before", "after")
 
 #: They ask nobody: a process that ends there ends between two others of these points.
-LOCAL = frozenset({"venue.now_ms", "venue.clock_age_ms", "leases.remaining_ms"})
+LOCAL = frozenset({"venue.now_ms", "venue.clock_age_ms", "venue.clock", "venue.silence", "leases.remaining_ms"})
 
 _COMMANDS = "only commands ask, and write nothing after it"
+_TELLS = "what is missing is told by it, between drives; no drive goes by it"
 #: What no worker and no feed passes, each with the reason.
 ELSEWHERE = {
     "leases.holders": _COMMANDS,
@@ -47,6 +49,13 @@ ELSEWHERE = {
     "records.reserved": _COMMANDS,
     "wakes.overdue": _COMMANDS,
     "prices.counts": _COMMANDS,
+    "venue.short": _TELLS,
+    "venue.key_trouble": _TELLS,
+    "venue.prove": "it does nothing at the venue, and is asked between drives",
+    "gaps.lack": _TELLS,
+    "gaps.back": _TELLS,
+    "gaps.lacking": _TELLS,
+    "gaps.turn": _TELLS,
     "flags.inherit": "one write of a command, of what must be two minutes old at the venue",
     "journal.read": "commands read it, and alerts where a service is configured: neither acts at the venue",
 }

@@ -20,7 +20,9 @@ from stopkeeper.store.memory.world import MemoryWorld
 from tests.simulation.timeline import Timeline
 from tests.simulation.trouble import Trouble
 
-LOCAL = frozenset(("now_ms", "clock_age_ms", "markets", "wait_ms", "remaining_ms"))  # asked of memory, not outside
+LOCAL = frozenset(
+    ("now_ms", "clock_age_ms", "clock", "markets", "wait_ms", "remaining_ms")
+)  # asked of memory, not outside
 EDGES = ("venue", "leases", "records", "wakes", "journal", "ledger", "looks", "prices", "flags")
 HTTP_MS = 3_000
 
@@ -100,7 +102,8 @@ class Process:
         venue = LateVenue(self, paper, address, store.nonces, store.budget, store.texts)
         ports = replace(
             base, venue=venue, leases=store.leases, records=store.records, wakes=store.wakes, journal=store.journal,
-            ledger=store.ledger, looks=store.looks, prices=store.prices, flags=store.flags, lookout=Lookout(),
+            ledger=store.ledger, looks=store.looks, prices=store.prices, flags=store.flags, gaps=store.gaps,
+            lookout=Lookout(),
         )  # fmt: skip
         self.ports = replace(ports, **{name: Edge(getattr(ports, name), name, self) for name in EDGES})
 

@@ -67,7 +67,7 @@ class Town:
         self.ports = Ports(
             account=ACCOUNT, installation=INSTALLATION, symbols=SYMBOLS, rules=Rules(policy=Policy()), times=self.times,
             venue=venue, leases=store.leases, records=store.records, wakes=store.wakes, journal=store.journal,
-            ledger=store.ledger, looks=store.looks, prices=store.prices, flags=store.flags,
+            ledger=store.ledger, looks=store.looks, prices=store.prices, flags=store.flags, gaps=store.gaps,
         )  # fmt: skip
         self.sent: dict[str, str] = {}  # trade -> the signal that somebody tried to submit
         self.expires_ms: dict[str, int] = {}  # trade -> when its signal expires

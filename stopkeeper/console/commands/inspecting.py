@@ -17,7 +17,8 @@ from stopkeeper.core.model import ZERO
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.report import PositionRow
 from stopkeeper.core.rules import Switches
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, vigil
+from stopkeeper.engine.vigil import Lack
 
 STREAMS_LOST_MS = 5_000  # as the rules count it
 
@@ -37,6 +38,7 @@ class AccountStatus:
     naked_ms: int
     heard_ms: int | None
     flaws: Mapping[Flaw, int]
+    missing: Sequence[Lack]
 
     @property
     def naked(self) -> int:
@@ -64,6 +66,7 @@ class AccountStatus:
             "limits": standing_json(self.standing),
             "naked": self.naked,
             "naked_seconds": naked_seconds(self.naked_ms),
+            "missing": [{"part": each.part, "text": each.text, "for_ms": each.for_ms} for each in self.missing],
             "streams_heard_ms_ago": self.heard_ms,
             "bad_prices": {flaw.value: times for flaw, times in self.flaws.items()},
             "stop_moves_last_hour": self.moves,
@@ -81,18 +84,20 @@ def naked_seconds(ms: int) -> float:
 def status(session: Session, *, account: str | None) -> int:
     """Show whether every position has its stop, whether entries are let in, the limits, and which processes live."""
     found = [_status(session, name) for name in session.chosen(account)]
-    beats = list(session.house.heartbeats())
+    beats, lost = list(session.house.heartbeats()), list(session.house.lost())
     if session.json:
         head = {
             "installation": session.house.installation,
+            "missing": sorted({lack.part for each in found for lack in each.missing}),
             "naked": sum(each.naked for each in found),
             "naked_seconds": naked_seconds(sum(each.naked_ms for each in found)),
         }
-        session.give({**head, "accounts": [each.as_json() for each in found], "processes": beats})
+        shown = {"accounts": [each.as_json() for each in found], "processes": beats, "lost_processes": lost}
+        session.give({**head, **shown})
         return Exit.OK
     for each in found:
         _show_account(session, each)
-    _show_processes(session, beats)
+    _show_processes(session, beats, lost)
     return Exit.OK
 
 
@@ -113,6 +118,7 @@ def _status(session: Session, name: str) -> AccountStatus:
         naked_ms=sum(row.naked_ms for row in held) + sum(line.trade.naked_ms for line in lines),
         heard_ms=ports.prices.heard_ms(name),
         flaws=ports.prices.counts(name),
+        missing=vigil.missing(ports, session.house.beat_ms()),
     )
 
 
@@ -130,8 +136,15 @@ def _show_account(session: Session, each: AccountStatus) -> None:
     )
     session.say_styled(f"  {_streams(each)}, {words.count(each.moves, 'stop move')} in the last hour")
     show_standing(session, each.standing)
+    for lack in each.missing:
+        _show_lack(session, lack)
     if each.held:
         rows.show_positions(session, each.held)
+
+
+def _show_lack(session: Session, lack: Lack) -> None:
+    since = "" if lack.for_ms is None else f", for {words.duration(lack.for_ms)}"
+    session.say_styled(f"  {words.styled('bold red', f'missing: {lack.part}{since}')}: {words.plain_text(lack.text)}")
 
 
 def _streams(each: AccountStatus) -> str:
@@ -145,10 +158,15 @@ def _streams(each: AccountStatus) -> str:
     return f"{told}, bad prices: {bad}" if bad else told
 
 
-def _show_processes(session: Session, beats: list[Heartbeat]) -> None:
+def _show_processes(session: Session, beats: list[Heartbeat], lost: list[Heartbeat]) -> None:
     empty = "processes: none is heard of; start them with: stopkeeper up"
     cells = [(each.process, each.host, str(each.pid), f"{words.duration(each.age_ms)} ago") for each in beats]
+    cells += [(each.process, each.host, str(each.pid), _lost(each)) for each in lost]
     session.table(("process", "host", ">pid", ">last heard"), cells, empty=empty)
+
+
+def _lost(each: Heartbeat) -> str:
+    return words.styled("bold red", f"{words.duration(each.age_ms)} ago: it ended or hangs")
 
 
 @command("audit", short_help="Hold the venue against the promise.", example="stopkeeper audit main && echo whole")

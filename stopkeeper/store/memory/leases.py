@@ -36,7 +36,8 @@ class MemoryLeases:
             row = state.leases.setdefault(key, LeaseRow())
             inherited = row.inherited_ms
             if row.owner:
-                if row.until_ms > now and self._world.beats(row.boot, self._times.heartbeat_lost_ms):
+                left_ms = row.until_ms - now
+                if 0 < left_ms <= self._times.lease_ms and self._world.beats(row.boot, self._times.heartbeat_lost_ms):
                     self._held.refuse_reentry(key, row.fence)
                     return None
                 inherited = max(inherited, row.noted_ms)
@@ -132,6 +133,10 @@ class MemoryWakes:
         now = self._world.clock()
         mine: list[Key] = []
         with self._world.using() as state:
+            if now < state.claimed_at_ms - 1_000:
+                for source in (state.due, state.claimed):
+                    source.update({key: at - (state.claimed_at_ms - now) for key, at in source.items()})
+            state.claimed_at_ms = now
             for source in (state.due, state.claimed):
                 ready = sorted((at, keys.member(key), key) for key, at in source.items() if at <= now)
                 for _, _, key in ready[: max(0, limit - len(mine))]:

@@ -7,6 +7,7 @@ from stopkeeper.store.memory.leases import MemoryLeases, MemoryWakes
 from stopkeeper.store.memory.parts import (
     MemoryBudget,
     MemoryFlags,
+    MemoryGaps,
     MemoryJournal,
     MemoryLooks,
     MemoryNonces,
@@ -52,6 +53,7 @@ def memory_store(world: MemoryWorld, *, installation: str, boot: str, times: Tim
         looks=MemoryLooks(world, journal),
         prices=MemoryPrices(world),
         flags=MemoryFlags(world),
+        gaps=MemoryGaps(world),
         nonces=MemoryNonces(world),
         budget=MemoryBudget(world),
         texts=MemoryTexts(world),

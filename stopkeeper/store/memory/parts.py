@@ -15,6 +15,7 @@ from stopkeeper.store.codec import LOOK, as_text
 from stopkeeper.store.looks import OLDER_BY_MS, OLDER_TIMES, alarm_reset
 from stopkeeper.store.memory.world import LookRow, MemoryWorld
 from stopkeeper.store.small import NONCE_AHEAD_MS, checked_count, checked_weight
+from stopkeeper.store.wire import age
 
 
 class MemoryJournal:
@@ -62,7 +63,7 @@ class MemoryLooks:
         with self._world.using() as state:
             rows = {field: state.looks[account, field] for field in LOOK if (account, field) in state.looks}
             values = {field: row.reading for field, row in rows.items()}
-            return AccountSeen(**values), {field: now - row.seen_ms for field, row in rows.items()}
+            return AccountSeen(**values), {field: age(now, row.seen_ms) for field, row in rows.items()}
 
     def save(self, account: str, seen: AccountSeen) -> AccountSeen:
         """Merge the Known fields into the stored look and return it; an older venue time than stored is dropped.
@@ -107,7 +108,7 @@ class MemoryPrices:
             stored = state.marks.get((account, symbol))
         if stored is None:
             return None
-        return Price(stored[0], Source.STREAM, max(0, self._world.clock() - stored[1]), stored[2])
+        return Price(stored[0], Source.STREAM, age(self._world.clock(), stored[1]), stored[2])
 
     def count(self, account: str, flaws: Mapping[Flaw, int]) -> None:
         """Add to the counts of what was no price or not believed. Raises StoreGone."""
@@ -129,7 +130,7 @@ class MemoryPrices:
         """Return how long ago the account's streams last lived; None = never. Raises StoreGone."""
         with self._world.using() as state:
             heard = state.heard.get(account)
-        return None if heard is None else max(0, self._world.clock() - heard)
+        return None if heard is None else age(self._world.clock(), heard)
 
 
 class MemoryFlags:
@@ -162,6 +163,44 @@ class MemoryFlags:
             now = state.switches.get(account, Switches())
             inherited = {**dict(now.inherited), installation: until_ms}
             state.switches[account] = replace(now, inherited=tuple(sorted(inherited.items())))
+
+
+class MemoryGaps:
+    """Implements ports.Gaps."""
+
+    def __init__(self, world: MemoryWorld) -> None:
+        self._world = world
+
+    def lack(self, account: str, part: str, patience_ms: int) -> bool:
+        """Note that a part is missing; True once, when it has been for so long. Raises StoreGone."""
+        now = self._world.clock()
+        with self._world.using() as state:
+            since, told = state.missing.get((account, part), (now, False))
+            since = min(since, now)
+            tell = not told and now - since >= patience_ms
+            state.missing[account, part] = (since, told or tell)
+        return tell
+
+    def back(self, account: str, part: str) -> int | None:
+        """Note that a part is there; return the ms it was missing, None if that was not told. Raises StoreGone."""
+        with self._world.using() as state:
+            since, told = state.missing.pop((account, part), (0, False))
+        return max(0, self._world.clock() - since) if told else None
+
+    def lacking(self, account: str) -> Mapping[str, int]:
+        """Return each part that is noted as missing, with the ms since. Raises StoreGone."""
+        now = self._world.clock()
+        with self._world.using() as state:
+            return {part: max(0, now - since) for (name, part), (since, _) in state.missing.items() if name == account}
+
+    def turn(self, account: str, what: str, every_ms: int) -> bool:
+        """Return True to the first who asks in so many ms. Raises StoreGone."""
+        now = self._world.clock()
+        with self._world.using() as state:
+            if state.turns.get((account, what), 0) > now:
+                return False
+            state.turns[account, what] = now + every_ms
+        return True
 
 
 class MemoryNonces:
@@ -208,6 +247,8 @@ class MemoryBudget:
         now = self._world.clock()
         with self._world.using() as state:
             tokens, at = state.budgets.get(limit, (float(capacity), now))
+            if at > now:
+                state.budgets[limit] = (tokens, now)
         return min(float(capacity), tokens + max(0, now - at) * capacity / per_ms)
 
 

@@ -83,6 +83,9 @@ class State:
     nonces: dict[str, int] = field(default_factory=dict)
     budgets: dict[str, tuple[float, int]] = field(default_factory=dict)
     texts: dict[str, tuple[str, int]] = field(default_factory=dict)
+    missing: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict)
+    claimed_at_ms: int = 0
+    turns: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class MemoryWorld:

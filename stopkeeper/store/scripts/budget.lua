@@ -15,8 +15,13 @@ local rate = capacity / period
 
 local stored = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens = tonumber(stored[1] or ARGV[2])
-local passed = math.max(0, now - tonumber(stored[2] or now))
-tokens = math.min(capacity, tokens + passed * rate)
+local at = tonumber(stored[2] or now)
+if at > now then
+  -- The clock was set back: from now on it refills again, not only once that moment has come for a second time.
+  redis.call('HSET', KEYS[1], 'at', string.format('%.3f', now))
+  redis.call('PEXPIRE', KEYS[1], period * 2)
+end
+tokens = math.min(capacity, tokens + math.max(0, now - at) * rate)
 
 local wait = 0
 if weight > 0 then

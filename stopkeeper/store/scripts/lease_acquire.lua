@@ -25,7 +25,9 @@ local held = redis.call('HMGET', lease, 'owner', 'boot', 'fence', 'until', 'note
 local owner, boot, fence = held[1] or '', held[2] or '', tonumber(held[3] or '0')
 local inherited = math.max(tonumber(held[6] or '0'), 0)
 if owner ~= '' then
-  if tonumber(held[4]) > now and redis.call('EXISTS', ARGV[7] .. boot) == 1 then
+  -- An end that is farther away than a term was set before the clock was set back: it says nothing any more.
+  local left = tonumber(held[4]) - now
+  if left > 0 and left <= tonumber(ARGV[3]) and redis.call('EXISTS', ARGV[7] .. boot) == 1 then
     return {0, held[3]}
   end
   -- It never let go: what it noted may still arrive at the venue.

@@ -43,6 +43,10 @@ class Rig(ABC):
         """Let time pass."""
 
     @abstractmethod
+    def set_back(self, ms: int) -> None:
+        """Set the server's clock back: whatever moment it keeps lies so much farther in its future."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give back what was opened."""
 
@@ -75,6 +79,9 @@ class MemoryRig(Rig):
     def pass_ms(self, ms: int) -> None:
         self._now += ms
 
+    def set_back(self, ms: int) -> None:
+        self._now -= ms
+
     def close(self) -> None:
         self.world.gone = True
 
@@ -97,6 +104,15 @@ class RedisRig(Rig):
     def pass_ms(self, ms: int) -> None:
         time.sleep(ms / 1000)
 
+    @abstractmethod
+    def client(self) -> Redis: ...
+
+    def set_back(self, ms: int) -> None:
+        """No server lets its clock be set, so every moment it keeps is moved instead."""
+        with self.client() as client:
+            for name in client.scan_iter("sk:*"):
+                _move(client, str(name), ms)
+
     def close(self) -> None:
         for store in self._opened:
             store.close()
@@ -107,9 +123,11 @@ class FakeRig(RedisRig):
         super().__init__()
         self._server = fakeredis.FakeServer()
 
+    def client(self) -> Redis:
+        return fakeredis.FakeRedis(server=self._server, decode_responses=True)
+
     def opened(self) -> Store:
-        client = fakeredis.FakeRedis(server=self._server, decode_responses=True)
-        return store_over(client, installation=INSTALLATION, confirms=Unconfirmed(), times=QUICK)
+        return store_over(self.client(), installation=INSTALLATION, confirms=Unconfirmed(), times=QUICK)
 
 
 class RealRig(RedisRig):
@@ -119,8 +137,38 @@ class RealRig(RedisRig):
         with Redis.from_url(url) as client:
             client.flushdb()
 
+    def client(self) -> Redis:
+        return Redis.from_url(self._url, decode_responses=True)
+
     def opened(self) -> Store:
         return open_store(self._url, installation=INSTALLATION, times=QUICK)
+
+
+_MOMENTS = {"sk:lease": ("until",), "sk:budget": ("at",)}
+
+
+def _move(client: Redis, name: str, ms: int) -> None:
+    """Move the moments of one key, and the end of its life."""
+    kind = ":".join(name.split(":")[:2])
+    if kind in ("sk:due", "sk:claimed"):
+        for member, score in client.zrange(name, 0, -1, withscores=True):
+            client.zadd(name, {member: score + ms})
+    elif kind == "sk:claimed-at":
+        client.incrby(name, ms)
+    elif kind in ("sk:lease", "sk:budget", "sk:look"):
+        stored = client.hgetall(name)
+        fields = _MOMENTS.get(kind) or [field for field in stored if field.endswith(":seen")]
+        client.hset(name, mapping={field: str(float(stored[field]) + ms).removesuffix(".0") for field in fields})
+    elif kind in ("sk:marks", "sk:heard"):
+        for field, text in client.hgetall(name).items():
+            value, at, told = text.split("|")
+            client.hset(name, field, f"{value}|{int(at) + ms}|{told}")
+    elif kind == "sk:missing":
+        for field, text in client.hgetall(name).items():
+            at, told = text.split("|")
+            client.hset(name, field, f"{int(at) + ms}|{told}")
+    if (left := client.pttl(name)) > 0:
+        client.pexpire(name, left + ms)
 
 
 @pytest.fixture(scope="session")

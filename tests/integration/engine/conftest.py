@@ -192,6 +192,7 @@ def open_desk(url: str, control: str, mode: Literal["paper", "live"] = "paper") 
         looks=store.looks,
         prices=store.prices,
         flags=store.flags,
+        gaps=store.gaps,
     )
     return Desk(ports, url, control, address, world)
 

@@ -13,11 +13,12 @@ from click.testing import CliRunner, Result
 from stopkeeper.console.backend import AccountFacts, AlertTry, Check, Direct, Heartbeat, InitWish, PaperWish
 from stopkeeper.console.cli import build
 from stopkeeper.console.failures import BadConfiguration
+from stopkeeper.core.missing import Clock, Silence
 from stopkeeper.core.model import Funds as Funds_
 from stopkeeper.core.model import Holdings, Key, Known, Market
 from stopkeeper.core.policy import FIXED
 from stopkeeper.core.prices import Flaw
-from stopkeeper.core.rules import Limits, Switches
+from stopkeeper.core.rules import Limits, Rules, Switches
 from stopkeeper.engine.ports import Ports, StoreGone, Times
 
 BTC = Market("BTC", Decimal("0.00001"), Decimal(10), 40, Decimal("0.0125"), Decimal("0.00045"), 1, 5)
@@ -27,6 +28,7 @@ class Untouchable:
     """A venue no test may send anything to; every effect fails the test."""
 
     def __init__(self) -> None:
+        self.quiet: Silence | None = None
         self.holdings_answer: Any = Known(Holdings({}, Funds_(Decimal("10000.5"), Decimal(9000))), 1_000)
 
     def now_ms(self) -> int:
@@ -34,6 +36,15 @@ class Untouchable:
 
     def clock_age_ms(self) -> int | None:
         return 1_000
+
+    def clock(self) -> Clock:
+        return Clock(self.clock_age_ms())
+
+    def silence(self) -> Silence | None:
+        return self.quiet
+
+    def short(self) -> str:
+        return ""
 
     def markets(self) -> Mapping[str, Market]:
         return {"BTC": BTC, "ETH": BTC}
@@ -70,6 +81,9 @@ class FakeHouse:
     times: Times = field(default_factory=Times)
     limits: Limits = field(default_factory=Limits)
     reserved: dict[str, Decimal] = field(default_factory=dict)
+    gone_beats: list[Heartbeat] = field(default_factory=list)
+    ticked_ms: int | None = 800
+    lacking: dict[str, int] = field(default_factory=dict)
 
     def ports(self, account: str) -> Ports:
         self.asked.append(("ports", account))
@@ -85,7 +99,7 @@ class FakeHouse:
             symbols=("BTC", "ETH"),
             times=self.times,
             venue=self.venue,
-            rules=SimpleNamespace(leverage=5, limits=self.limits, policy=FIXED),
+            rules=Rules(leverage=5, limits=self.limits, policy=FIXED),
             flags=SimpleNamespace(
                 read=lambda name: self.switches.get(name, Switches()),
                 change=lambda name, **new: self.switches.update(
@@ -98,6 +112,7 @@ class FakeHouse:
                 write=lambda *_args, **_fields: None,
             ),
             prices=SimpleNamespace(heard_ms=lambda _account: self.heard_ms, counts=lambda _account: self.flaws),
+            gaps=SimpleNamespace(lacking=lambda _account: self.lacking),
             leases=SimpleNamespace(holders=lambda: self.holders),
             looks=SimpleNamespace(
                 load=lambda _account: (SimpleNamespace(holdings=self.venue.holdings_answer), {"holdings": 500})
@@ -121,6 +136,12 @@ class FakeHouse:
 
     def nudge(self, key: Key) -> None:
         self.asked.append(("nudge", key))
+
+    def lost(self) -> list[Heartbeat]:
+        return self.gone_beats
+
+    def beat_ms(self) -> int | None:
+        return self.ticked_ms
 
     def heartbeats(self) -> list[Heartbeat]:
         return self.beats

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ from stopkeeper.core.actions import Again, Rest, RestKind
 from stopkeeper.core.model import Key
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Rules
+from stopkeeper.engine import vigil
 from stopkeeper.engine.ports import LeaseLost, StoreGone, Times
 from stopkeeper.engine.typed import Refused
 from tasks import close, edge, entry, queues, runtime, scrub, supervise, sweep
@@ -31,6 +32,7 @@ class World:
     notes: list[str]
     marked: list[tuple[Key, int]]
     fed: bool = True
+    watched: list[tuple[str, Any]] = field(default_factory=list)
 
 
 def _trade(**facts: Any) -> Any:
@@ -53,8 +55,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             load=lambda key: made.records.get(key, KeyRecord(key)), all=lambda account: list(made.records.values())
         ),
     )
+    monkeypatch.setattr(vigil, "watch", lambda ports, parts: made.watched.append((ports.account, parts)))
+    monkeypatch.setattr(vigil, "ask_key", lambda ports: made.watched.append((ports.account, "key")))
     monkeypatch.setattr(runtime, "_installed", [])
-    runtime.install(runtime.Runtime(("main",), lambda account: ports, lambda name, ttl: made.notes.append(name)))  # type: ignore[arg-type, return-value]
+    runtime.install(runtime.Runtime(("main",), lambda account: ports, made.notes.append))  # type: ignore[arg-type, return-value]
     for each in (supervise.drive, sweep.sweep_account):
         name = each.name
         monkeypatch.setattr(
@@ -111,6 +115,7 @@ def test_confirm_makes_only_the_unproven_due(world: World) -> None:
     world.records[ETH] = replace(KeyRecord(ETH), trade=_trade(sent=(SimpleNamespace(unproven=True, rests=False),)))
     assert supervise.confirm_fills() == "due 1: main:ETH"
     assert world.marked == [(ETH, 0)]
+    assert world.watched == [("main", vigil.OF_WORKERS), ("main", "key")]
 
 
 @pytest.mark.parametrize(("fed", "told"), [(True, "due none"), (False, "due 1: main:ETH")])
@@ -125,6 +130,7 @@ def test_sweep_says_what_it_woke_and_leaves_its_note(world: World, monkeypatch: 
     monkeypatch.setattr(sweep, "sweep", lambda ports, max_age_ms: (wake,))
     assert sweep.sweep_account("main") == "main: BTC woken: no stop is live"
     assert world.notes == ["swept:main"]
+    assert world.watched == [("main", vigil.OF_WORKERS)]
     assert sweep.sweep_all() == "published 1: main"
     assert world.published == [(queues.SWEEP_ACCOUNT, ("main", 2_000), {"expires": 15.0})]
 

@@ -1,0 +1,85 @@
+"""Watch the parts an account cannot do without: the journal tells once what is missing, and once that it is back.
+
+Nothing here decides about a position. What counts as missing stands in core/missing.py.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from stopkeeper.core.actions import Field
+from stopkeeper.core.missing import KINDS, PATIENCE_MS, Facts, Part, judge
+from stopkeeper.core.outcomes import Accepted, Barred, Outcome, Throttled
+from stopkeeper.engine.ports import Ports, Urgency
+
+PROOF_MS = 10_000  # how often a venue that bars the account is asked whether it still does
+KEY_MS = 30_000  # how often it is asked for the keys it takes
+UNLISTED_MS = 300_000  # it does not list every key it takes: one that is not listed is tried so often
+OF_WORKERS = frozenset(Part) - {Part.BEAT}
+OF_FEEDS = frozenset({Part.STREAMS, Part.BEAT})
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A part that is missing, the sentence that says so, and since when (ms; None = it was not noted yet)."""
+
+    part: Part
+    text: str
+    for_ms: int | None
+
+
+def facts(ports: Ports, beat_ms: int | None) -> Facts:
+    """Gather what this process and the store know of an account's parts; asks the venue nothing. Raises StoreGone."""
+    return Facts(
+        silence=ports.venue.silence(),
+        read_ms=ports.looks.load(ports.account)[1].get(Field.HOLDINGS),
+        clock=ports.venue.clock(),
+        short=ports.venue.short(),
+        barred=ports.flags.read(ports.account).barred,
+        heard_ms=ports.prices.heard_ms(ports.account),
+        beat_ms=beat_ms,
+        noted_ms=ports.gaps.lacking(ports.account),
+    )
+
+
+def missing(ports: Ports, beat_ms: int | None) -> tuple[Lack, ...]:
+    """Return what is missing now, by what this process knows; notes nothing. Raises StoreGone."""
+    known = facts(ports, beat_ms)
+    found = judge(known, ports.rules)
+    return tuple(Lack(part, text, known.noted_ms.get(part)) for part, text in found.items() if text)
+
+
+def watch(ports: Ports, parts: Collection[Part], beat_ms: int | None = None) -> None:
+    """Note which of these parts are missing and which are there; tell the journal what is new. Raises StoreGone."""
+    account = ports.account
+    for part, text in judge(facts(ports, beat_ms), ports.rules).items():
+        if part not in parts:
+            continue
+        if text:
+            if ports.gaps.lack(account, part, PATIENCE_MS.get(part, 0)):
+                ports.journal.write(account, "", f"alarm:{KINDS[part]}", f"{account}: {text}")
+            continue
+        gone_ms = ports.gaps.back(account, part)
+        if gone_ms is not None:
+            told = f"{account}: {part} is there again after {gone_ms / 1000:.0f} s"
+            ports.journal.write(account, "", f"back:{KINDS[part]}", told)
+
+
+def ask_key(ports: Ports) -> None:
+    """Find out whether the venue takes our key, at a pace of its own: set the bar, or lift it. Raises StoreGone."""
+    account = ports.account
+    if ports.flags.read(account).barred:
+        if ports.gaps.turn(account, "proof", PROOF_MS) and isinstance(_proof(ports), Accepted):
+            ports.flags.change(account, barred="")
+            ports.journal.write(account, "", "switch", "the venue takes the key again: the bar is lifted")
+        return
+    if not ports.gaps.turn(account, "key", KEY_MS) or not ports.venue.key_trouble():
+        return
+    if ports.gaps.turn(account, "unlisted", UNLISTED_MS):
+        outcome = _proof(ports)
+        if isinstance(outcome, Barred):
+            ports.flags.change(account, barred=outcome.text)
+
+
+def _proof(ports: Ports) -> Outcome:
+    permit = ports.venue.permit(Urgency.PROTECTIVE, ports.venue.now_ms() + ports.times.deadline_ms)
+    return permit if isinstance(permit, Throttled) else ports.venue.prove(permit)
