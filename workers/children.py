@@ -69,7 +69,7 @@ class Child:
         if self._process is None:
             if time.monotonic() >= self._again:
                 self.restarts += 1
-                self.start()
+                self._start_again()
             return None
         code = self._process.poll()
         if code is None:
@@ -79,6 +79,12 @@ class Child:
         self._again = time.monotonic() + BACKOFF_S[self._tries]
         self._process = None
         return code
+
+    def _start_again(self) -> None:
+        try:
+            self.start()
+        except OSError:  # its log cannot be opened: the disk is full, and the others go on
+            self._again = time.monotonic() + BACKOFF_S[-1]
 
     def tell(self) -> None:
         """Ask the process to end."""

@@ -18,8 +18,10 @@ from redis.exceptions import RedisError
 
 from stopkeeper.console.failures import Failure
 from stopkeeper.store.embedded import EmbeddedError, EmbeddedServer, discover, find_binary
+from stopkeeper.store.room import disk_full
 
 STRAY_S = 10.0
+AGAIN_S = 1.0
 _TETHER = """\
 #!{python}
 import ctypes, os, signal, sys
@@ -69,6 +71,8 @@ class Embedded:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._server: EmbeddedServer | None = None
+        self._again = 0.0
+        self._why = ""  # it could not be started at the last try
         self.port = 0
 
     @property
@@ -92,13 +96,25 @@ class Embedded:
             self.port = urlsplit(self._server.url).port or 0
             return
 
-    def revive(self) -> bool:
-        """Start the server again on its port if it has ended; return whether it had."""
-        if self._server is None or self._server.alive():
-            return False
-        self._server.stop()
-        self.start()
-        return True
+    def revive(self) -> str:
+        """Start the server again on its port if it has ended; return what is new about it, "" = nothing.
+
+        A server that cannot be started is tried again every second: who waits for it, and its guardian, go on.
+        """
+        if self._server is None or self._server.alive() or time.monotonic() < self._again:
+            return ""
+        why = disk_full(self._data_dir)
+        if not why:
+            self._server.stop()
+            try:
+                self.start()
+            except (Failure, OSError) as error:
+                why = str(error)
+        before, self._why = self._why, why
+        if not why:
+            return f"the embedded Redis had ended; it was started again with what is on disk{_since(before)}"
+        self._again = time.monotonic() + AGAIN_S
+        return "" if before else f"the embedded Redis has ended and is not started: {why}; it then starts by itself"
 
     def stop(self) -> None:
         """End the server in good order."""
@@ -125,3 +141,7 @@ class Embedded:
         )
         script.chmod(0o700)
         return script
+
+
+def _since(why: str) -> str:
+    return f", having waited because {why.partition(';')[0]}" if why else ""

@@ -7,17 +7,19 @@ from pathlib import Path
 from stopkeeper.console.backend import Check, Status
 from stopkeeper.core.model import Known
 from stopkeeper.engine.ports import StoreGone
+from stopkeeper.store.room import disk_full, free_bytes
 from workers import settings_load
 from workers.alive import signs
 from workers.wiring import System, open_store, venue_account
 
 AGENT_WARN_MS = 14 * 24 * 3600 * 1000
+DISK_WARN_BYTES = 256_000_000
 _DAY_MS = 24 * 3600 * 1000
 
 
 def examine(system: System, path: Path) -> list[Check]:
     """Return the rows; those that need Redis are one fail where it is gone."""
-    rows = [*_secrets(system, path)]
+    rows = [*_secrets(system, path), *_disk(system)]
     try:
         rows.append(_durability(system))
         rows.append(_processes(system))
@@ -33,6 +35,16 @@ def _secrets(system: System, path: Path) -> Iterator[Check]:
         yield Check("permissions", "warn", text)
     if not warnings:
         yield Check("permissions", "ok", "no secret can be read by everybody on this machine")
+
+
+def _disk(system: System) -> Iterator[Check]:
+    if not system.settings.redis.embedded:
+        return
+    data_dir = system.settings.redis.data_dir
+    free, full = free_bytes(data_dir), disk_full(data_dir)
+    status: Status = "fail" if full else "warn" if free is None or free < DISK_WARN_BYTES else "ok"
+    told = "its room cannot be told" if free is None else f"{free // 1_000_000} MB are free on the disk of {data_dir}"
+    yield Check("disk", status, full or told)
 
 
 def _durability(system: System) -> Check:

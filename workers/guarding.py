@@ -22,6 +22,7 @@ from workers.wiring import venue_account
 log = logging.getLogger(__name__)
 CHECK_MS = 250
 REPORT_S = 2.0
+MISSED_MS = 3_000  # a silence of Redis that is worth a line
 SLEPT_MS = 2_000  # a loop that comes so much too late slept itself: that nothing was heard says nothing
 GRACE_MS = 3_000  # then it listens anew for so long
 KEPT = 200  # lines that wait for the journal
@@ -54,6 +55,8 @@ class Guard:
         self._clock = clock
         self._alive_ms = self._checked_ms = clock()
         self._told: list[tuple[float, str, str]] = []  # what the journal does not know yet
+        self._missed_ms = 0.0  # how long Redis has been silent, or was until a moment ago
+        self._slept_at: float | None = None  # what was taken for the last answer when this process itself had slept
         self._guardian = make(self.tell)
 
     def note_alive(self, records: Sequence[KeyRecord], switches: Switches) -> None:
@@ -74,8 +77,10 @@ class Guard:
             while True:
                 if self._is_gone():
                     await self._stand_in()
+                self._miss()
                 await asyncio.sleep(CHECK_MS / 1000)
         finally:
+            self._end_miss()
             self._guardian.dismiss()  # a round in its thread does not end with this task
 
     async def report(self) -> None:
@@ -89,10 +94,26 @@ class Guard:
         now = self._clock()
         if now - self._checked_ms > SLEPT_MS:
             self._alive_ms = max(self._alive_ms, now - self._times.guardian_ms + GRACE_MS)
+            self._slept_at = self._alive_ms
         self._checked_ms = now
         return self.silent_ms >= self._times.guardian_ms
 
+    def _miss(self) -> None:
+        """Tell of a Redis that was silent for less than it takes the guardian to act, once it answers."""
+        if self.silent_ms < MISSED_MS:
+            self._end_miss()
+        elif self._alive_ms != self._slept_at:
+            self._missed_ms = self.silent_ms
+
+    def _end_miss(self) -> None:
+        missed_s, self._missed_ms = self._missed_ms / 1000, 0.0
+        if missed_s:
+            text = f"Redis answers again after {missed_s:.0f} s or a little more; the guardian had nothing to do"
+            log.warning("%s: %s", self._account, text)
+            self._keep("", text)
+
     async def _stand_in(self) -> None:
+        self._missed_ms = 0.0
         began, deeds = self._alive_ms, len(self._told)
         seconds = f"{self.silent_ms / 1000:.0f} s"
         self.tell("", f"Redis is gone for {seconds}: the guardian acts alone: stops, closes, cancels of entries")
@@ -110,6 +131,9 @@ class Guard:
 
         log.error("%s: %s", self._account, text)
         send_now(self._alerts, f"Stopkeeper {self._account}: guardian", text)
+        self._keep(symbol, text)
+
+    def _keep(self, symbol: str, text: str) -> None:
         self._told = [*self._told, (self._clock(), symbol, text)][-KEPT:]
 
     def _write_down(self) -> None:

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from stopkeeper.console.backend import StackWish
 from stopkeeper.console.failures import Failure
+from stopkeeper.engine.ports import StoreGone
 from tasks import queues as q
 from workers import logs, settings_load
 from workers.alive import signs
@@ -178,17 +180,29 @@ class Stack:
             if time.monotonic() - rotated >= ROTATE_S:
                 rotated = time.monotonic()
                 for child in self._children:
-                    rotate(child.command.log)
+                    with suppress(OSError):  # a full disk must not end what runs
+                        rotate(child.command.log)
             time.sleep(LOOK_S)
 
     def _look_after(self) -> None:
-        if self._redis is not None and self._redis.revive():
-            self._say("the embedded Redis had ended; it was started again with what is on disk")
+        if self._redis is not None and (news := self._redis.revive()):
+            self._say(news)
+            self._write_down(news)
         for child in self._children:
             code = child.watch()
             if code is not None:
                 log = child.command.log
                 self._say(f"{child.command.name} ended with {code}; it is started again. {log}: {last_line(log)}")
+
+    def _write_down(self, news: str) -> None:
+        """Tell every account's journal of the server, once it takes lines again."""
+        with suppress(StoreGone):
+            store = open_store(self._settings)
+            try:
+                for account in self._settings.accounts:
+                    store.journal.write(account, "", "store", news)
+            finally:
+                store.close()
 
     def _stop(self) -> None:
         self._say("stopping; workers finish what they are at")
@@ -217,7 +231,8 @@ class Stack:
         self._screen.print(table)
 
     def _say(self, text: str) -> None:
-        self._screen.print(text, markup=False, soft_wrap=True)
+        with suppress(OSError):  # its log may stand on a disk that is full
+            self._screen.print(text, markup=False, soft_wrap=True)
 
 
 def taken(host: str, port: int) -> bool:

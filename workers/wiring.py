@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from stopkeeper.store.bundle import Store
 
 
+GUARDED = "stops at the venue stand, and after 10 s a feed that runs guards them alone"
+
+
 class System:
     """One installation as this process sees it. Safe to share between threads; not across a fork."""
 
@@ -151,11 +154,21 @@ def redis_url(settings: Settings) -> str:
         return settings.redis.full_url().get_secret_value()
     found = discover(settings.redis.data_dir)
     if found is None:
+        full = disk_full(settings.redis.data_dir)
+        if full:
+            raise StoreGone(f"the embedded server has ended: {full}, it then starts by itself; {GUARDED}")
         raise StoreGone(
             f"the embedded server of {settings.redis.data_dir} is not running; start it with `stopkeeper up`, "
-            "or set [redis] url to a server of your own"
+            f"or set [redis] url to a server of your own; {GUARDED}"
         )
     return found
+
+
+def disk_full(data_dir: Path) -> str:
+    """Return that the disk has too little room for the embedded server, or ""."""
+    from stopkeeper.store.room import disk_full as find
+
+    return find(data_dir)
 
 
 def discover(data_dir: Path) -> str | None:

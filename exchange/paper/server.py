@@ -164,14 +164,20 @@ class Server:
             self.streams.tick(frozenset(moved))
 
     async def _saving(self, store: Store) -> None:
-        rest = SAVE_EVERY_S
+        rest, quiet = SAVE_EVERY_S, False
         while True:
             await asyncio.sleep(rest)
             if not self.venue.dirty:
                 continue
             self.venue.dirty = False
             before = time.monotonic()
-            store.save(self.venue)
+            try:
+                store.save(self.venue)
+                quiet = False
+            except PaperError as error:  # the venue goes on in memory: a full disk is to be the trader's trouble alone
+                if not quiet:
+                    log.warning("%s; it goes on and tries again", error)
+                self.venue.dirty = quiet = True
             rest = max(SAVE_EVERY_S, 10 * (time.monotonic() - before))
 
     async def _mirroring(self, source: Mirror) -> None:

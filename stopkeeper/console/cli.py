@@ -30,6 +30,7 @@ from stopkeeper.engine.desk import Refused, VenueAway
 from stopkeeper.engine.ports import LeaseLost, StoreGone
 
 INTERRUPTED = 130
+WITHOUT_REDIS = "stops at the venue stand, after 10 s a feed that runs guards them; stopkeeper doctor says more"
 _NO_NUMBER = re.compile(r"'(.*)' is not a valid (integer|float) range\.", re.DOTALL)
 
 SECTIONS = (
@@ -169,7 +170,7 @@ def _expected(error: Exception) -> Failure | None:
         return Failure(str(error), field="venue", hint="try again; stopkeeper doctor says more")
     if isinstance(error, StoreGone):
         what, _, hint = (str(error) or "it cannot be reached").partition("; ")
-        return Failure(what, field="redis", hint=hint or "stopkeeper doctor says more")
+        return Failure(what, field="redis", hint=hint or WITHOUT_REDIS)
     if isinstance(error, LeaseLost):
         return Failure(f"another process holds the key: {error}", hint="try again")
     if isinstance(error, OSError):

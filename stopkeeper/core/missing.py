@@ -25,7 +25,7 @@ class Part(StrEnum):
 
 
 #: How long a part is missing before anybody is told: a lost answer, a burst of requests, a start are everyday.
-PATIENCE_MS: Mapping[Part, int] = {Part.VENUE: 2_000, Part.BUDGET: 4_000, Part.STREAMS: 3_000, Part.BEAT: 5_000}
+PATIENCE_MS: Mapping[Part, int] = {Part.VENUE: 2_000, Part.BUDGET: 4_000, Part.STREAMS: 3_000, Part.BEAT: 3_000}
 #: What the alarm of a part is called: of a bar, drives tell by the same name.
 KINDS: Mapping[Part, str] = {**{part: str(part) for part in Part}, Part.KEY: "barred"}
 

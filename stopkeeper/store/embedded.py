@@ -151,10 +151,10 @@ class EmbeddedServer:
                     raise EmbeddedError(self._failure())
             else:
                 raise EmbeddedError(self._failure())
+            _write_private(self._paths.running, json.dumps({"pid": self.pid, "port": self._port}))
         except BaseException:  # whatever ends the start, an interrupt included, leaves neither process nor lock behind
             self.stop()
             raise
-        _write_private(self._paths.running, json.dumps({"pid": self.pid, "port": self._port}))
         return self
 
     def stop(self) -> None:

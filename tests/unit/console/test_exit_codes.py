@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from stopkeeper.console.cli import WITHOUT_REDIS
 from stopkeeper.console.failures import BadConfiguration
 from tests.unit.console.conftest import FakeBackend, FakeHouse, Run
 
@@ -235,7 +236,7 @@ def test_a_store_that_is_gone_is_one_sentence_and_exit_1(run: Run, house: FakeHo
     house.gone = "the embedded server is not running"
     result = run(*words)
     assert result.exit_code == 1
-    assert result.stderr == "error: redis: the embedded server is not running; stopkeeper doctor says more\n"
+    assert result.stderr == f"error: redis: the embedded server is not running; {WITHOUT_REDIS}\n"
     assert json.loads(run(*words, "--json").stdout)["field"] == "redis"
 
 
