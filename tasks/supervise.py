@@ -53,8 +53,7 @@ def confirm_fills() -> str:
     due: list[Key] = []
     for ports in map(current.ports_for, current.accounts):
         due += _unproven(ports)
-        vigil.watch(ports, vigil.OF_WORKERS)
-        vigil.ask_key(ports)
+        vigil.keep(ports)
     return listed("due", due)
 
 

@@ -14,7 +14,7 @@ def sweep_account(account: str, max_age_ms: int = 0) -> str:
     wakes = sweep(ports, max_age_ms)
     drain(ports)
     runtime.current().note(runtime.swept(account))
-    vigil.watch(ports, vigil.OF_WORKERS)
+    vigil.keep(ports)
     return f"{account}: " + ("; ".join(f"{wake.key.symbol} woken: {wake.why}" for wake in wakes) or "nothing to wake")
 
 

@@ -64,6 +64,12 @@ def watch(ports: Ports, parts: Collection[Part], beat_ms: int | None = None) -> 
             ports.journal.write(account, "", f"back:{KINDS[part]}", told)
 
 
+def keep(ports: Ports) -> None:
+    """Do what a worker does from time to time for an account: watch its parts, ask for its key. Raises StoreGone."""
+    watch(ports, OF_WORKERS)
+    ask_key(ports)
+
+
 def ask_key(ports: Ports) -> None:
     """Find out whether the venue takes our key, at a pace of its own: set the bar, or lift it. Raises StoreGone."""
     account = ports.account

@@ -84,7 +84,7 @@ def naked_seconds(ms: int) -> float:
 def status(session: Session, *, account: str | None) -> int:
     """Show whether every position has its stop, whether entries are let in, the limits, and which processes live."""
     found = [_status(session, name) for name in session.chosen(account)]
-    beats, lost = list(session.house.heartbeats()), list(session.house.lost())
+    beats, lost, beat_ms = list(session.house.heartbeats()), list(session.house.lost()), session.house.beat_ms()
     if session.json:
         head = {
             "installation": session.house.installation,
@@ -93,11 +93,13 @@ def status(session: Session, *, account: str | None) -> int:
             "naked_seconds": naked_seconds(sum(each.naked_ms for each in found)),
         }
         shown = {"accounts": [each.as_json() for each in found], "processes": beats, "lost_processes": lost}
-        session.give({**head, **shown})
+        session.give({**head, "beat_ms_ago": beat_ms, **shown})
         return Exit.OK
     for each in found:
         _show_account(session, each)
     _show_processes(session, beats, lost)
+    last = "never" if beat_ms is None else f"{words.duration(beat_ms)} ago"
+    session.say(f"last tick of beat carried out: {last}")
     return Exit.OK
 
 

@@ -32,7 +32,7 @@ class World:
     notes: list[str]
     marked: list[tuple[Key, int]]
     fed: bool = True
-    watched: list[tuple[str, Any]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
 
 def _trade(**facts: Any) -> Any:
@@ -55,8 +55,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             load=lambda key: made.records.get(key, KeyRecord(key)), all=lambda account: list(made.records.values())
         ),
     )
-    monkeypatch.setattr(vigil, "watch", lambda ports, parts: made.watched.append((ports.account, parts)))
-    monkeypatch.setattr(vigil, "ask_key", lambda ports: made.watched.append((ports.account, "key")))
+    monkeypatch.setattr(vigil, "keep", lambda ports: made.kept.append(ports.account))
     monkeypatch.setattr(runtime, "_installed", [])
     runtime.install(runtime.Runtime(("main",), lambda account: ports, made.notes.append))  # type: ignore[arg-type, return-value]
     for each in (supervise.drive, sweep.sweep_account):
@@ -115,7 +114,7 @@ def test_confirm_makes_only_the_unproven_due(world: World) -> None:
     world.records[ETH] = replace(KeyRecord(ETH), trade=_trade(sent=(SimpleNamespace(unproven=True, rests=False),)))
     assert supervise.confirm_fills() == "due 1: main:ETH"
     assert world.marked == [(ETH, 0)]
-    assert world.watched == [("main", vigil.OF_WORKERS), ("main", "key")]
+    assert world.kept == ["main"]
 
 
 @pytest.mark.parametrize(("fed", "told"), [(True, "due none"), (False, "due 1: main:ETH")])
@@ -130,7 +129,7 @@ def test_sweep_says_what_it_woke_and_leaves_its_note(world: World, monkeypatch: 
     monkeypatch.setattr(sweep, "sweep", lambda ports, max_age_ms: (wake,))
     assert sweep.sweep_account("main") == "main: BTC woken: no stop is live"
     assert world.notes == ["swept:main"]
-    assert world.watched == [("main", vigil.OF_WORKERS)]
+    assert world.kept == ["main"]
     assert sweep.sweep_all() == "published 1: main"
     assert world.published == [(queues.SWEEP_ACCOUNT, ("main", 2_000), {"expires": 15.0})]
 
