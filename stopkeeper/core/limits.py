@@ -164,7 +164,7 @@ def switched(switches: Switches) -> tuple[Reached, ...]:
         word = "halted" if switches.halted else "paused"
         found.append(Reached(f"the account is {word}: no new entries", "run stopkeeper resume"))
     if switches.barred:
-        hint = "mend the key or agent, then run stopkeeper resume"
+        hint = "mend the key or agent and restart: it goes on once the venue takes the key"
         found.append(Reached(f"the venue bars the account: {switches.barred}", hint))
     return tuple(found)
 

@@ -6,9 +6,11 @@ in test_disk_full.py, a Redis that is away for long in test_feed.py, a server's 
 
 import json
 import signal
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,6 @@ from tests.integration.processes.conftest import House, free_port, get, house, u
 from workers.alive import signs
 from workers.wiring import System
 
-BTC = Key("main", "BTC")
 DAY_MS = 24 * 3_600_000
 
 
@@ -40,7 +41,7 @@ class Scene:
         words = ("paper", "--port", str(port), "--control-port", str(control), "--prices", "still")
         self.running = {"paper": made.start(*words)}
         until(lambda: get(f"{self.url}/")[0])
-        self.after = "0"
+        self.after, self.key = "0", Key("main", "BTC")
         self.approve()
         self.system = System(made.settings)
         self.begin("worker", "beat", "feed")
@@ -76,13 +77,17 @@ class Scene:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return json.load(answer)
 
-    def hold(self) -> str:
-        """Open a position unless there is one, wait until it is protected and return its stop's order id."""
-        if self.ports.records.load(BTC).trade is not None:
+    def hold(self, symbol: str) -> str:
+        """Open a position unless there is one, wait until it is protected and return its stop's order id.
+
+        Each test has a symbol of its own: a stop that is lost three times within a minute is no stop any more.
+        """
+        self.key = Key("main", symbol)
+        if self.ports.records.load(self.key).trade is not None:
             return self.until_stop()
         wish = {"notional": "900", "stop": "2%", "expires": "60s"}
         now_ms = self.ports.venue.now_ms()
-        signal_ = desk.parse_signal(account="main", symbol="BTC", side="long", now_ms=now_ms, **wish)
+        signal_ = desk.parse_signal(account="main", symbol=symbol, side="long", now_ms=now_ms, **wish)
         desk.submit(signal_, self.ports)
         return self.until_stop()
 
@@ -91,17 +96,20 @@ class Scene:
         return str(until(lambda: self._stop(but), 30, self.story))
 
     def _stop(self, but: str | None) -> str | None:
-        row = next((row for row in desk.positions(self.ports) if row.symbol == "BTC"), None)
+        row = self.row()
         protected = row is not None and row.phase == "protected" and row.stop_order_id not in (None, but)
         return row.stop_order_id if row and protected else None
 
+    def row(self) -> Any:
+        return next((row for row in desk.positions(self.ports) if row.symbol == self.key.symbol), None)
+
     def take_stop(self) -> None:
         """Cancel the position's stop by hand."""
-        self.post("/hand", account=self.address, symbol="BTC", cancel="stops")
+        self.post("/hand", account=self.address, symbol=self.key.symbol, cancel="stops")
 
     def covered(self) -> bool:
         """Return whether the witness says that the position is not naked any more."""
-        book = json.loads(get(self.control + "/witness")[1])[self.address.lower()]["BTC"]
+        book = json.loads(get(self.control + "/witness")[1])[self.address.lower()][self.key.symbol]
         return bool(book["naked_intervals"]) and book["naked_intervals"][-1]["to_ms"] is not None
 
     def lines(self, kind: str) -> list[tuple[int, str]]:
@@ -167,7 +175,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def _sign_by_agent(config: Path) -> None:
     lines = config.read_text().splitlines()
     named = ['private_key_file = "agent.key"' if line.startswith("private_key_file") else line for line in lines]
-    config.write_text("\n".join(named) + "\n")
+    config.write_text("\n".join(named).replace("max_open_trades = 3", "max_open_trades = 9") + "\n")
     (config.parent / "agent.key").write_text("0x" + "11" * 32 + "\n")
 
 
@@ -186,7 +194,7 @@ def test_nothing_is_missing_while_all_is_there(scene: Scene) -> None:
 
 
 def test_a_venue_that_hangs_is_told_and_asked_until_it_answers(scene: Scene) -> None:
-    stop = scene.hold()
+    scene.hold("BTC")
     scene.running["paper"].send_signal(signal.SIGSTOP)
     try:
         assert "entries wait" in scene.until_line("alarm:venue")
@@ -194,13 +202,12 @@ def test_a_venue_that_hangs_is_told_and_asked_until_it_answers(scene: Scene) -> 
     finally:
         scene.running["paper"].send_signal(signal.SIGCONT)
     scene.until_line("back:venue")
-    scene.take_stop()
-    scene.until_stop(but=stop)
+    scene.until_stop()
     assert "venue" not in {each["part"] for each in scene.status()["missing"]}
 
 
 def test_without_a_feed_sweeps_find_what_no_stream_tells(scene: Scene) -> None:
-    stop = scene.hold()
+    stop = scene.hold("BTC")
     scene.kill("feed")
     scene.take_stop()
     scene.until_stop(but=stop)
@@ -211,7 +218,7 @@ def test_without_a_feed_sweeps_find_what_no_stream_tells(scene: Scene) -> None:
 
 
 def test_a_clock_that_jumped_stops_entries_and_no_protection(scene: Scene) -> None:
-    stop = scene.hold()
+    stop = scene.hold("ETH")
     scene.post("/faults", kind="clock_skew", skew_ms=-600_000)
     scene.take_stop()
     until(scene.covered, 20, scene.story)
@@ -224,41 +231,14 @@ def test_a_clock_that_jumped_stops_entries_and_no_protection(scene: Scene) -> No
     assert doctor.returncode == 1
     assert "main clock" in doctor.stderr
     scene.calm()
-    scene.ports.wakes.wake(BTC, "somebody looks")
+    scene.ports.wakes.wake(scene.key, "somebody looks")
     scene.until_line("back:clock")
     scene.until_stop(but=stop)
     assert scene.status()["entries"] == "open"
 
 
-def test_a_spent_rate_limit_leaves_protection_its_share(scene: Scene) -> None:
-    stop = scene.hold()
-    limit = f"ip:{scene.url.removeprefix('http://')}"
-
-    def spend() -> None:
-        left = 1_200 - scene.system.store.budget.used(limit, 1_200, 60_000)
-        if left > 290:  # the last 300 are kept for protection
-            scene.system.store.budget.take(limit, left - 290, 1_200, 60_000, 0)
-
-    def told() -> bool:
-        spend()
-        return bool(scene.lines("alarm:budget"))
-
-    until(told, 30, scene.story)
-    spend()
-    assert "protection has a share of its own" in scene.missing("budget")
-    scene.take_stop()
-
-    def replaced() -> bool:
-        spend()
-        return scene.covered()
-
-    until(replaced, 20, scene.story)
-    scene.until_line("back:budget")
-    scene.until_stop(but=stop)
-
-
 def test_a_revoked_key_stops_entries_and_goes_on_with_a_good_one(scene: Scene) -> None:
-    scene.hold()
+    scene.hold("SOL")
     scene.post("/agents", account=scene.address, agent=scene.agent, valid_until_ms=1)
     scene.take_stop()
     assert "does not exist" in scene.until_line("alarm:barred")
@@ -285,21 +265,21 @@ def _tries(scene: Scene) -> list[int]:
 
 
 def test_without_beat_the_feeds_ticker_drives_what_is_due(scene: Scene) -> None:
-    stop = scene.hold()
+    stop = scene.hold("BTC")
     scene.kill("beat")
     assert "the feed's ticker" in scene.until_line("alarm:beat")
     shown = scene.status()
     assert "see stopkeeper beat" in next(each["text"] for each in shown["missing"] if each["part"] == "beat")
     assert shown["beat_ms_ago"] > 5_000
     assert [each["process"] for each in shown["lost_processes"]] == ["beat"]
-    desk.move_stop(BTC, next(iter(desk.positions(scene.ports))).stop_price + 100, scene.ports)
+    desk.move_stop(scene.key, scene.row().stop_price + 1, scene.ports)
     scene.until_stop(but=stop)
     scene.begin("beat")
     scene.until_line("back:beat")
 
 
 def test_without_redis_a_command_says_so_and_the_journal_afterwards(scene: Scene) -> None:
-    scene.hold()
+    scene.hold("BTC")
     before = scene.house.log("feed").count("lease not renewed")
     scene.server.stop()
     told = scene.house.run("status")
@@ -318,14 +298,14 @@ def test_without_redis_a_command_says_so_and_the_journal_afterwards(scene: Scene
 
 def _answers(scene: Scene) -> bool:
     try:
-        return scene.ports.records.load(BTC).trade is not None
+        return scene.ports.records.load(scene.key).trade is not None
     except StoreGone:
         return False
 
 
 def test_a_redis_that_answers_and_takes_no_writes_is_as_good_as_gone(scene: Scene) -> None:
     """As with a full disk under `appendfsync everysec`: whoever reads is answered, and nobody can take a lease."""
-    stop = scene.hold()
+    stop = scene.hold("ETH")
     with Redis.from_url(scene.server.url) as client:
         client.config_set("min-replicas-to-write", 1)
         try:
@@ -337,4 +317,36 @@ def test_a_redis_that_answers_and_takes_no_writes_is_as_good_as_gone(scene: Scen
         finally:
             client.config_set("min-replicas-to-write", 0)
     scene.until_line("guardian", "guardian acts alone")
+    scene.until_stop(but=stop)
+
+
+@contextmanager
+def spent(scene: Scene) -> Iterator[None]:
+    """Spend all weight but what is kept for protection, again and again, as others at this address may."""
+    budget, limit = scene.system.store.budget, f"ip:{scene.url.removeprefix('http://')}"
+    over = threading.Event()
+
+    def spend() -> None:
+        while not over.wait(0.1):
+            left = 1_200 - budget.used(limit, 1_200, 60_000)
+            if left > 290:  # of 300
+                budget.take(limit, left - 290, 1_200, 60_000, 0)
+
+    thread = threading.Thread(target=spend)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_spent_rate_limit_leaves_protection_its_share(scene: Scene) -> None:
+    stop = scene.hold("SOL")
+    with spent(scene):
+        assert "protection has a share of its own" in scene.until_line("alarm:budget")
+        assert "weight of the minute are spent" in scene.missing("budget")
+        scene.take_stop()
+        until(scene.covered, 20, scene.story)
+    scene.until_line("back:budget")
     scene.until_stop(but=stop)

@@ -15,6 +15,7 @@ from stopkeeper.core.actions import Exit as Booked
 from stopkeeper.core.audit import Breach
 from stopkeeper.core.inventory import Orphan, OrphanKind
 from stopkeeper.core.ledger import LedgerLine
+from stopkeeper.core.missing import Silence
 from stopkeeper.core.model import Key, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Flaw
@@ -302,6 +303,27 @@ def test_status_tells_of_streams_bad_prices_and_stop_moves(run: Run, house: Fake
     assert "streams: silent for 61 s, looks by request only" in run("status").stdout
     house.heard_ms = None
     assert "streams: never heard" in run("status").stdout
+
+
+def test_status_says_what_is_missing_since_when_and_which_process_is_lost(
+    run: Run, house: FakeHouse, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(desk, "positions", lambda _ports: ())
+    assert json.loads(run("status", "--json").stdout)["missing"] == []
+    house.venue.quiet = Silence("RequestTimeout", 100)
+    house.ticked_ms = 21_000
+    house.lacking = {"venue": 12_000}
+    house.gone_beats = [Heartbeat("beat", "here", 77, 21_000)]
+    told = json.loads(run("status", "--json").stdout)
+    assert told["missing"] == ["beat", "venue"]
+    assert (told["beat_ms_ago"], told["lost_processes"][0]["process"]) == (21_000, "beat")
+    lacks = {each["part"]: each for each in told["accounts"][0]["missing"]}
+    assert (lacks["venue"]["for_ms"], lacks["beat"]["for_ms"]) == (12_000, None)
+    shown = " ".join(run("status").stdout.split())
+    assert "missing: venue, for 12 s: the venue does not answer (RequestTimeout" in shown
+    assert "missing: beat: no tick of the clock is carried out (the last one was 21 s ago)" in shown
+    assert "21 s ago: it ended or hangs" in shown
+    assert "last tick of beat carried out: 21 s ago" in shown
 
 
 @pytest.mark.parametrize(("verb", "paused", "halted"), [("pause", True, False), ("halt", False, True)])

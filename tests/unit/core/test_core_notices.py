@@ -238,3 +238,12 @@ def test_never_too_many_messages_and_no_first_alarm_lost(
             assert everything.count(f"<{number}>") == 1
     for token in firsts.values():
         assert everything.count(token) == 1
+
+
+def test_the_end_of_a_missing_part_is_told_and_ends_its_alarm_of_every_symbol() -> None:
+    lines = [line("alarm:barred", 1_000, "BTC", "no agent"), line("alarm:venue", 1_100, "", "does not answer")]
+    told = hear(Told(), "main", [*lines, line("back:barred", 2_000, "", "main: key is there again")], Wants())
+    assert [(each.kind, each.text) for each in told.waiting][-1] == ("back:barred", "key is there again")
+    assert [each.kind for each in told.going] == ["venue"]
+    again = hear(told, "main", [line("alarm:barred", 3_000, "BTC", "no agent")], Wants())
+    assert [each.kind for each in again.waiting].count("barred") == 2, "it is news once more"

@@ -9,6 +9,7 @@ from exchange import clock as clock_module
 from exchange.budget import AddressBudget, IpBudget, LocalBudget, LocalCache, surcharge_of, weight_of
 from exchange.clock import VenueClock, wall_ms
 from exchange.nonces import LocalNonces, Nonces
+from stopkeeper.core.missing import Clock
 from stopkeeper.engine.ports import Urgency
 
 
@@ -102,6 +103,44 @@ def test_a_venue_far_from_the_hosts_clock_alarms(caplog: pytest.LogCaptureFixtur
     clock.measure(now - 5, now, wall_ms() - 20_000)
     Nonces(LocalNonces(), "0xAB", clock).mint(1)
     assert "clocks apart: venue minus host -" in caplog.text
+
+
+def test_an_answer_much_older_than_it_should_be_makes_the_offset_doubtful_until_one_agrees() -> None:
+    clock = VenueClock()
+    now = clock_module.mono_ms()
+    assert clock.known() == Clock(None)
+    clock.measure(now - 5, now, wall_ms())
+    clock.measure(now, now + 5, wall_ms() - 9_000)
+    assert clock.age_ms() is not None, "an older state of the venue"
+    clock.measure(now, now + 5, wall_ms() - 11_000)
+    known = clock.known()
+    assert (known.age_ms, known.doubted) == (None, True)
+    assert abs(clock.now_ms() - wall_ms()) < 2_000, "protection goes on by what was measured"
+    clock.measure(now, now + 10, wall_ms())
+    assert (clock.age_ms() is not None, clock.known().doubted) == (True, False)
+
+
+def test_a_clock_that_stepped_back_is_believed_after_half_a_minute() -> None:
+    clock = VenueClock()
+    now = clock_module.mono_ms()
+    clock.measure(now - 31_000, now - 30_995, wall_ms() - 31_000)
+    clock.measure(now - 5, now, wall_ms() - 600_000)
+    apart_ms = clock.known().apart_ms
+    assert not clock.known().doubted
+    assert apart_ms is not None
+    assert -601_000 < apart_ms < -599_000
+
+
+def test_what_a_venue_refused_for_weight_leaves_the_last_quarter() -> None:
+    budget = IpBudget(LocalBudget(), "h")
+    assert budget.short(42) == ""
+    budget.refused()
+    assert budget.reserve(40, Urgency.ORDINARY) > 0
+    assert "900 of 1200 weight of the minute are spent" in budget.short(42)
+    assert budget.reserve(200, Urgency.PROTECTIVE) == 0
+    used = budget.used()
+    budget.refused()
+    assert budget.used() in range(used - 3, used + 1), "there is no more to take"
 
 
 def test_the_last_quarter_is_for_protection() -> None:

@@ -194,3 +194,42 @@ class Silent:
 def test_the_guardian_begins_after_what_a_worker_last_sent_is_over() -> None:
     assert TIMES.guardian_ms > TIMES.deadline_ms + 5_000
     assert TIMES.look_fresh_ms <= CALM_MS
+
+
+def test_a_short_silence_is_told_to_the_journal_and_to_no_service(stage: Stage) -> None:
+    async def scene() -> None:
+        await stage.pass_ms(6_000)
+        stage.guard.note_alive((), Switches())
+        await stage.until(lambda: bool(stage.lines))
+        await stage.pass_ms(2_500)
+        stage.guard.note_alive((), Switches())
+        await stage.pass_ms(500)
+
+    stage.play(scene)
+    ((_, _, kind, text),) = stage.lines
+    assert kind == "guardian"
+    assert "Redis answers again after 6 s" in text
+    assert stage.alerts == []
+    assert stage.rounds == []
+
+
+def test_a_silence_that_ends_with_the_lead_is_told_too(stage: Stage) -> None:
+    async def scene() -> None:
+        stage.gone = True
+        await stage.pass_ms(5_000)
+
+    stage.play(scene)
+    stage.gone = False
+    stage.guard._write_down()
+    assert "Redis answers again after 5 s" in stage.lines[0][3]
+
+
+def test_a_process_that_slept_itself_does_not_blame_redis(stage: Stage) -> None:
+    async def scene() -> None:
+        stage.now += 60_000
+        await asyncio.sleep(0.02)
+        stage.guard.note_alive((), Switches())
+        await stage.pass_ms(1_000)
+
+    stage.play(scene)
+    assert stage.lines == []

@@ -1,0 +1,75 @@
+"""What counts as missing, in tables: the word of the facts, and that nobody says more than it saw."""
+
+from dataclasses import replace
+
+import pytest
+
+from stopkeeper.core.missing import APART_MS, KINDS, Clock, Facts, Part, Silence, clock_trouble, judge
+from stopkeeper.core.rules import Rules
+
+RULES = Rules()
+WELL = Facts(
+    silence=None, read_ms=1_500, clock=Clock(800, -20), short="", barred="", heard_ms=900, beat_ms=700, noted_ms={}
+)
+TIMEOUT = Silence("RequestTimeout", 200)
+
+
+def test_of_what_is_there_nothing_is_said() -> None:
+    assert judge(WELL, RULES) == dict.fromkeys(Part, "")
+
+
+@pytest.mark.parametrize(
+    ("part", "facts", "words"),
+    [
+        (Part.VENUE, replace(WELL, silence=TIMEOUT), ("RequestTimeout", "last read 1 s ago", "entries wait")),
+        (Part.VENUE, replace(WELL, silence=TIMEOUT, read_ms=None), ("does not answer (RequestTimeout)",)),
+        (Part.KEY, replace(WELL, barred="no such agent"), ("no such agent", "private_key_file", "by itself")),
+        (Part.CLOCK, replace(WELL, clock=Clock(None, 5, doubted=True)), ("contradicts", "protection goes on")),
+        (Part.CLOCK, replace(WELL, clock=Clock(61_000, 5)), ("is 61 s old",)),
+        (Part.CLOCK, replace(WELL, clock=Clock(5, 90_000)), ("90 s behind the venue's",)),
+        (Part.CLOCK, replace(WELL, clock=Clock(5, -90_000)), ("90 s ahead of the venue's",)),
+        (Part.BUDGET, replace(WELL, short="950 of 1200 spent"), ("950 of 1200 spent", "a share of its own")),
+        (Part.STREAMS, replace(WELL, heard_ms=5_000), ("silent for 5 s", "stopkeeper feed")),
+        (Part.STREAMS, replace(WELL, heard_ms=None), ("never heard",)),
+        (Part.BEAT, replace(WELL, beat_ms=10_000), ("10 s ago", "ticker", "stopkeeper beat")),
+        (Part.BEAT, replace(WELL, beat_ms=None), ("none was ever heard of",)),
+    ],
+)
+def test_what_is_missing_is_said_alone(part: Part, facts: Facts, words: tuple[str, ...]) -> None:
+    found = judge(facts, RULES)
+    assert {each for each, text in found.items() if text} == {part}
+    assert all(word in found[part] for word in words), found[part]
+
+
+def test_the_newest_word_about_the_venue_counts() -> None:
+    assert judge(replace(WELL, silence=Silence("lost", 1_500)), RULES)[Part.VENUE] == "", "somebody has read it since"
+    assert judge(replace(WELL, silence=Silence("lost", 1_499)), RULES)[Part.VENUE] != ""
+
+
+def test_who_may_not_ask_says_nothing_of_the_venue() -> None:
+    assert judge(replace(WELL, silence=TIMEOUT, short="all spent"), RULES)[Part.VENUE] == ""
+
+
+@pytest.mark.parametrize(
+    ("part", "facts"),
+    [
+        (Part.VENUE, replace(WELL, read_ms=4_000)),
+        (Part.VENUE, replace(WELL, read_ms=None)),
+        (Part.CLOCK, replace(WELL, clock=Clock(4_000))),
+        (Part.CLOCK, replace(WELL, clock=Clock(None))),
+    ],
+)
+def test_a_process_that_saw_nothing_since_does_not_say_that_it_is_back(part: Part, facts: Facts) -> None:
+    noted = replace(facts, noted_ms={part: 3_000})
+    assert part not in judge(noted, RULES)
+    assert judge(replace(WELL, noted_ms={part: 3_000}), RULES)[part] == "", "one that saw it since does"
+
+
+def test_entries_wait_for_a_clock_that_was_never_measured() -> None:
+    assert "never measured" in clock_trouble(Clock(None), RULES)
+    assert clock_trouble(Clock(RULES.offset_max_age_ms, APART_MS), RULES) == ""
+
+
+def test_a_bar_is_told_under_the_name_drives_give_it() -> None:
+    assert KINDS[Part.KEY] == "barred"
+    assert KINDS[Part.VENUE] == "venue"
