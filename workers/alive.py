@@ -19,7 +19,8 @@ from stopkeeper.store.wire import age
 
 EVERY_S = 2.0
 LOST_MS = 10_000
-_KEPT_MS = 7 * 24 * 3600 * 1000
+_KEPT_MS = 24 * 3600 * 1000  # how long a process that ended without taking its leave is shown as lost
+_NOTED_MS = 7 * 24 * 3600 * 1000
 _NAMES = "alive"
 log = logging.getLogger(__name__)
 
@@ -86,13 +87,13 @@ def signs(store: Store) -> Sequence[Sign]:
 
 
 def lost(store: Store) -> Sequence[Sign]:
-    """Return the processes that said they live within a week and say it no more, by name. Raises StoreGone."""
+    """Return the processes that said they live within a day and say it no more, by name. Raises StoreGone."""
     return [sign for sign in _all(store) if sign.age_ms >= LOST_MS]
 
 
 def note(store: Store, name: str) -> None:
     """Leave the moment of now under a name. Raises StoreGone."""
-    store.texts.save(name, str(store.now_ms()), _KEPT_MS)
+    store.texts.save(name, str(store.now_ms()), _NOTED_MS)
 
 
 def noted_ms(store: Store, name: str) -> int | None:
