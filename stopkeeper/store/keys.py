@@ -135,7 +135,7 @@ TABLE = (
     KeyKind(
         "sk:missing:<account>",
         "hash",
-        "until the part is back",
+        "for ever, a field until its part is back",
         Bound.NAMED,
         "part -> Redis ms since when|1 once it was told",
     ),
