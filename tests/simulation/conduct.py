@@ -65,7 +65,7 @@ class Conduct:
 
     def end(self) -> None:
         """Judge what was asked for in time."""
-        for symbol, asked_ms, _ in self._town.asked:
+        for symbol, asked_ms in self._town.asked:
             closed = (until_ms for until_ms, _ in self._sizes.get(symbol, ()) if until_ms >= asked_ms)
             if (took_ms := next(closed, self._now_ms()) - asked_ms) > SLOW_MS:
                 self._broke("unheard", f"the close of {symbol} that was asked for took {took_ms} ms")

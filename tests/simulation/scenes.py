@@ -7,6 +7,7 @@ unsettled rules are. What is owed in a scene beyond what is owed in every world 
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 from exchange.paper.errors import PaperError
 from exchange.paper.hand import Hand
@@ -14,7 +15,6 @@ from exchange.paper.model import Order
 from exchange.paper.symbols import on_tick
 from stopkeeper.core.model import Key
 from stopkeeper.engine import desk
-from stopkeeper.engine.ports import Ports
 from stopkeeper.store.memory.world import State
 from tests.simulation import actors
 from tests.simulation.town import ACCOUNT, ADDRESS, Town
@@ -75,7 +75,7 @@ def _hasty(town: Town, rest_of: Callable[[], dict[str, object]]) -> None:
         for symbol in BUSY:
             if town.ports.records.load(Key(ACCOUNT, symbol)).trade is not None or symbol in town.account.positions:
                 continue
-            wish = {"symbol": symbol, "side": side, "notional": str(rng.choice((200, 700, 2_500)))}
+            wish: dict[str, object] = {"symbol": symbol, "side": side, "notional": rng.choice(("200", "700", "2500"))}
             wish |= {"signal_id": f"h{number}", "expires": "30s"} | rest_of()
             number += 1
             if not town.command(f"signal {wish['signal_id']}", actors.submitting(town, wish)):
@@ -188,14 +188,9 @@ def asking(town: Town) -> None:
         for symbol in BUSY:
             if symbol not in town.account.positions or not _driven(town, symbol) or rng.random() > 0.3:
                 continue
-            held, key = town.account.positions[symbol], Key(ACCOUNT, symbol)
-
-            def ask(ports: Ports, key: Key = key) -> None:
-                desk.ask_close(key, ports)
-
-            if town.command(f"closes {symbol}", ask):
+            if town.command(f"closes {symbol}", partial(desk.ask_close, Key(ACCOUNT, symbol))):
                 town.trouble.note("person", f"asks for {symbol} to be closed")
-                town.asked.append((symbol, town.time.now_ms(), held.entry_px))
+                town.asked.append((symbol, town.time.now_ms()))
                 town.time.sleep(2_000)
 
 

@@ -1,5 +1,6 @@
 """Worlds in which all goes wrong: none breaks a rule, each replays exactly, and a rule broken on purpose is noticed."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.planted import PLANTED
+from tests.simulation.town import Town
 from tests.simulation.world import live
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +59,12 @@ def test_a_world_without_trouble_is_never_naked() -> None:
     assert verdict.broken == []
     assert verdict.naked_ms == []
     assert verdict.counts["entries"] > 0
+
+
+def test_a_world_that_is_over_leaves_nothing_in_memory() -> None:
+    live(0, "calm")
+    gc.collect()
+    assert not any(type(each) is Town for each in gc.get_objects())
 
 
 def test_each_rule_of_the_design_can_be_broken_in_some_way() -> None:

@@ -73,7 +73,7 @@ class Town:
         self.expires_ms: dict[str, int] = {}  # trade -> when its signal expires
         self.accepted: set[str] = set()  # signals of which it is known that they are on disk
         self.parted: set[str] = set()  # symbols of which somebody asked for a part to be closed
-        self.asked: list[tuple[str, int, Decimal]] = []  # symbol, when its close was asked for, the price of its entry
+        self.asked: list[tuple[str, int]] = []  # symbol, and when somebody asked for its close
         self.unheard = False  # the private streams say nothing, while marks come
         self.went_back = False
         self.drives = self._lives = 0
