@@ -194,6 +194,7 @@ CANDLES = bars("10 10 10", "12 9 11", "13 12 12.5", "12 8 9", "11 10 10")
         (4, 2, "3.5"),  # (2.5 * 1 + 4.5) / 2
         (5, 2, "2.75"),  # (3.5 * 1 + 2) / 2
         (5, 4, "2.875"),  # (3 + 2 + 4.5 + 2) / 4
+        (5, 3, "2.777777777777777777777777778"),  # (9.5 / 3 * 2 + 2) / 3
         (2, 1, "3"),
         (2, 2, None),  # two candles have one true range
         (5, 5, None),
@@ -203,6 +204,10 @@ CANDLES = bars("10 10 10", "12 9 11", "13 12 12.5", "12 8 9", "11 10 10")
 )
 def test_wilders_average_by_hand(count: int, length: int, average: str | None) -> None:
     assert average_true_range(CANDLES[:count], length) == (None if average is None else D(average))
+
+
+def test_a_range_may_be_small() -> None:
+    assert average_true_range(bars("10 10 10", "10.2 10 10"), 1) == D("0.2")
 
 
 def test_a_market_that_does_not_move_has_no_range() -> None:
