@@ -4,13 +4,16 @@ A message is a wake-up and never the record, so delivery is kept simple: early a
 due stands in the store and is published again until it has been driven.
 """
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from celery import Celery
 from celery.worker.control import Panel
 from kombu.entity import Exchange, Queue
+from redis.exceptions import RedisError
 
 from beat_schedule import REFRESHED, SCHEDULE
 from tasks import queues
@@ -22,9 +25,29 @@ VISIBILITY_S = 120  # longer than a drive's own budget of 60 s; only matters for
 INSPECTIONS = frozenset({"active", "active_queues", "ping", "registered", "reserved", "revoked", "scheduled", "stats"})
 
 
+class Wakes(Celery):  # type: ignore[misc]  # Celery has no types
+    """An app whose queues stay short where no worker runs: only workers throw expired messages away.
+
+    The oldest go. What is due stands in the store, so that a lost wake-up costs a tick.
+    """
+
+    most, every_s = 10_000, 60.0
+    _cut_s = 0.0
+
+    def send_task(self, *words: Any, **options: Any) -> Any:
+        """Publish a message, and once a minute cut the queues to their newest ``most``."""
+        sent = super().send_task(*words, **options)
+        if time.monotonic() >= self._cut_s + self.every_s:
+            self._cut_s = time.monotonic()
+            with suppress(RedisError), self.connection_for_write() as connection:
+                for name in queues.QUEUES:
+                    connection.default_channel.client.ltrim(name, 0, self.most - 1)
+        return sent
+
+
 def make_app(broker_url: str, *, flower: bool, refresh: timedelta) -> Celery:
     """Return the app over a broker, as the current one. ``flower`` = workers send events and answer inspections."""
-    app = Celery("stopkeeper", include=TASK_MODULES, set_as_current=True)
+    app = Wakes("stopkeeper", include=TASK_MODULES, set_as_current=True)
     app.conf.update(
         _delivery(broker_url) | _workers(flower=flower) | _beat(broker_url, refresh),
     )

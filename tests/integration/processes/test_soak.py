@@ -1,8 +1,10 @@
 """A small soak, and its judge held against servers in which something was planted that grows or stays."""
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from stopkeeper.core.model import Key
 from stopkeeper.store import keys
 from stopkeeper.store.embedded import EmbeddedServer
 from tasks import queues
+from workers.app import make_app
 
 QUICK = (
     "closed by command",
@@ -131,3 +134,23 @@ def test_what_an_open_trade_needs_is_not_left(client: Redis) -> None:
 def test_every_key_of_the_store_has_a_family() -> None:
     for kind in keys.TABLE:
         assert family_of(kind.pattern) == kind.pattern
+
+
+def test_queues_stay_short_where_no_worker_runs(server: EmbeddedServer, client: Redis) -> None:
+    app = make_app(server.url, flower=False, refresh=timedelta(seconds=15))
+    app.most, app.every_s = 5, 0.0
+    for number in range(9):
+        app.send_task(queues.DRIVE, args=("main", f"S{number}"), expires=5)
+    for _ in range(7):
+        app.send_task(queues.DRAIN_DUE, expires=1)
+    bodies = [json.loads(b64decode(json.loads(raw)["body"]))[0] for raw in client.lrange(queues.ORDERS, 0, -1)]
+    assert bodies == [["main", f"S{number}"] for number in (8, 7, 6, 5, 4)]
+    assert client.llen(queues.SCANS) == 5
+
+
+def test_a_queue_is_cut_once_a_minute(server: EmbeddedServer, client: Redis) -> None:
+    app = make_app(server.url, flower=False, refresh=timedelta(seconds=15))
+    app.most = 5
+    for _ in range(9):
+        app.send_task(queues.DRAIN_DUE, expires=1)
+    assert client.llen(queues.SCANS) == 9
