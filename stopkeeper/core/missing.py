@@ -122,7 +122,7 @@ def clock_trouble(clock: Clock, rules: Rules) -> str:
         return f"the offset to the venue's clock is {clock.age_ms // 1000} s old: {waits}"
     if clock.apart_ms is not None and abs(clock.apart_ms) > APART_MS:
         where = "behind" if clock.apart_ms > 0 else "ahead of"
-        far = abs(clock.apart_ms) // 1000
+        far = round(abs(clock.apart_ms) / 1000)
         return f"this machine's clock is {far} s {where} the venue's: no entries until it is set, protection goes on"
     return ""
 

@@ -28,4 +28,4 @@ class RedisGaps:
 
     def turn(self, account: str, what: str, every_ms: int) -> bool:
         """Return True to the first who asks in so many ms. Raises StoreGone."""
-        return self._wire.write("SET", keys.turn(account, what), "1", "NX", "PX", every_ms) is not None
+        return int(self._wire.script("turn", [keys.turn(account, what)], [every_ms])) == 1

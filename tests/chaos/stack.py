@@ -6,6 +6,7 @@ Nothing here judges. Only processes that this stack started are ever signalled.
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -123,8 +124,8 @@ class Stack:
             with contextlib.suppress(OSError, IndexError):
                 if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) != self.process.pid:
                     continue
-                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                found[_name(words)] = int(entry.name)
+                line = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+                found[_name(line)] = int(entry.name)
         return found
 
     def strike(self, name: str, number: int) -> int | None:
@@ -222,12 +223,12 @@ class Stack:
         return json.loads(result.stdout)
 
 
-def _name(words: list[str]) -> str:
-    if "--name" in words:
-        return words[words.index("--name") + 1]
-    if "workers.main" in words:
-        return words[words.index("workers.main") + 1]
-    return "redis" if "server" in words[0] else words[0]
+def _name(line: str) -> str:
+    """Return a child's name by its command line; Celery puts its words in brackets where setproctitle is there."""
+    named = re.search(r"--name ([\w-]+)", line) or re.search(r"workers\.main ([\w-]+)", line)
+    named = named or re.search(r"\((\w+) ", line)
+    program = line.split(maxsplit=1)[0]
+    return named[1] if named else "redis" if "server" in program else program
 
 
 def environment() -> dict[str, str]:

@@ -197,9 +197,10 @@ class MemoryGaps:
         """Return True to the first who asks in so many ms. Raises StoreGone."""
         now = self._world.clock()
         with self._world.using() as state:
-            if state.turns.get((account, what), 0) > now:
+            given = state.turns.get((account, what))
+            if given is not None and given <= now < given + every_ms:
                 return False
-            state.turns[account, what] = now + every_ms
+            state.turns[account, what] = now
         return True
 
 

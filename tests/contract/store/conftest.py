@@ -153,7 +153,7 @@ def _move(client: Redis, name: str, ms: int) -> None:
     if kind in ("sk:due", "sk:claimed"):
         for member, score in client.zrange(name, 0, -1, withscores=True):
             client.zadd(name, {member: score + ms})
-    elif kind == "sk:claimed-at":
+    elif kind in ("sk:claimed-at", "sk:turn"):
         client.incrby(name, ms)
     elif kind in ("sk:lease", "sk:budget", "sk:look"):
         stored = client.hgetall(name)

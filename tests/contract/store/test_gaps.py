@@ -46,3 +46,6 @@ def test_a_turn_is_one_processs_in_its_period(rig: Any, store: Store) -> None:
     assert store.gaps.turn("main", "proof", 80)
     rig.pass_ms(100)
     assert store.gaps.turn("main", "key", 80)
+    rig.set_back(3_600_000)
+    assert store.gaps.turn("main", "key", 80), "nobody knows any more when it was given"
+    assert not store.gaps.turn("main", "key", 60_000)
