@@ -52,7 +52,7 @@ class Alive:
         self._stop.set()
         self._thread.join(timeout=10)
         with suppress(StoreGone):
-            part(self._store, self._process)
+            leave(self._store, self._process)
 
     def _run(self) -> None:
         while True:
@@ -76,7 +76,7 @@ def say(store: Store, process: str) -> None:
         store.texts.save(_NAMES, json.dumps(sorted({*known, name})), _KEPT_MS)
 
 
-def part(store: Store, process: str) -> None:
+def leave(store: Store, process: str) -> None:
     """Take the sign back: a process that ends in good order is missed by nobody. Raises StoreGone."""
     store.texts.save(f"alive:{process}@{socket.gethostname()}", "", 1)
 
@@ -99,7 +99,7 @@ def note(store: Store, name: str) -> None:
 def noted_ms(store: Store, name: str) -> int | None:
     """Return how long ago a moment was left under a name; None = never, within a week. Raises StoreGone."""
     text = store.texts.load(name)
-    return None if text is None else age(store.now_ms(), int(text))
+    return age(store.now_ms(), int(text)) if text and text.isdigit() else None
 
 
 def _all(store: Store) -> list[Sign]:

@@ -80,10 +80,6 @@ class Embedded:
         """Return the server's process id; 0 before start."""
         return self._server.pid if self._server is not None else 0
 
-    def alive(self) -> bool:
-        """Return whether the server runs."""
-        return self._server is not None and self._server.alive()
-
     def start(self) -> None:
         """Start the server; one that outlived an earlier ``up`` is ended first. Raises Failure with the reason."""
         until = time.monotonic() + STRAY_S
