@@ -152,7 +152,8 @@ class Reads:
     def candles(self, symbol: str, interval: str, count: int) -> Known[tuple[Candle, ...]] | Unknown:
         """Read the last bars of a symbol: weight 20 and rows/60, once a bar for all processes."""
         width, now = INTERVALS_MS[interval], self.now_ms()
-        name = f"candles:{self.account.http_url}:{symbol}:{interval}:{count}"
+        bar = (now - _BAR_MS) // width  # by the venue's time: a text that outlives its bar is nobody's answer
+        name = f"candles:{self.account.http_url}:{symbol}:{interval}:{count}:{bar}"
         text = self._cache.load(name)
         if text is None:
             req = {"coin": symbol, "interval": interval, "startTime": now - width * count, "endTime": now}

@@ -22,6 +22,8 @@ from stopkeeper.store.room import disk_full
 
 STRAY_S = 10.0
 AGAIN_S = 1.0
+STEADY_S = 5.0  # who runs so long is not about to end at once
+MOST_S = 10.0
 _TETHER = """\
 #!{python}
 import ctypes, os, signal, sys
@@ -72,6 +74,8 @@ class Embedded:
         self._data_dir = data_dir
         self._server: EmbeddedServer | None = None
         self._again = 0.0
+        self._started: float | None = None
+        self._quick = 0  # how often in a row it ended soon after its start
         self._why = ""  # it could not be started at the last try
         self.port = 0
 
@@ -94,6 +98,7 @@ class Embedded:
                     continue
                 raise Failure(str(error), field="redis", hint=f"its log is {self._data_dir / 'redis.log'}") from None
             self.port = urlsplit(self._server.url).port or 0
+            self._started = time.monotonic()
             return
 
     def revive(self) -> str:
@@ -101,8 +106,15 @@ class Embedded:
 
         A server that cannot be started is tried again every second: who waits for it, and its guardian, go on.
         """
-        if self._server is None or self._server.alive() or time.monotonic() < self._again:
+        now = time.monotonic()
+        if self._server is None or self._server.alive() or now < self._again:
             return ""
+        if self._started is not None:  # it has ended since it was started, and not only failed to start
+            self._quick = self._quick + 1 if now - self._started < STEADY_S else 0
+            self._started = None
+            if self._quick > 1:  # whatever ends it will end it again, as a quota that no free space shows
+                self._again = now + min(2 ** (self._quick - 2), MOST_S)
+                return f"the embedded Redis ends as soon as it is started; its log is {self._data_dir / 'redis.log'}"
         why = disk_full(self._data_dir)
         if not why:
             self._server.stop()
@@ -113,7 +125,7 @@ class Embedded:
         before, self._why = self._why, why
         if not why:
             return f"the embedded Redis had ended; it was started again with what is on disk{_since(before)}"
-        self._again = time.monotonic() + AGAIN_S
+        self._again = now + AGAIN_S
         return "" if before else f"the embedded Redis has ended and is not started: {why}; it then starts by itself"
 
     def stop(self) -> None:

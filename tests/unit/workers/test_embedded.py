@@ -65,6 +65,15 @@ def test_one_that_cannot_be_started_does_not_end_who_watches_it(running: Embedde
     assert "started again" in running.revive()
 
 
+def test_one_that_ends_at_once_each_time_is_not_started_all_the_time(running: Embedded, tmp_path: Path) -> None:
+    end(running, tmp_path)
+    assert "started again" in running.revive()
+    end(running, tmp_path)
+    assert "ends as soon as it is started" in running.revive()
+    assert running.revive() == "", "it waits"
+    assert discover(tmp_path) is None
+
+
 def test_room_is_what_may_still_be_written(tmp_path: Path) -> None:
     free = free_bytes(tmp_path)
     assert free is not None
