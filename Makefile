@@ -14,7 +14,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lock bench audit simulate chaos mutate soak clean bench-supervision
+.PHONY: help install demo test check lock bench audit simulate chaos mutate soak clean bench-supervision bench-naked
 
 help:
 	@echo "make install   a virtual environment in $(VENV), versions and hashes as locked (seconds the second time)"
@@ -23,6 +23,7 @@ help:
 	@echo "make check     lint, format, types, import layers, unit tests"
 	@echo "make bench     what the engine costs and how fast it is"
 	@echo "make bench-supervision   naked time, breach to flat, a thousand stop moves, requests at rest (half an hour)"
+	@echo "make bench-naked         naked time of each class of faults, by the venue's witness (twenty minutes; ARGS=--docs)"
 	@echo "make lock      write requirements.txt and requirements-dev.txt anew from pyproject.toml"
 	@echo "make clean     remove what was built; the data directory and the configuration stay"
 	@echo "make chaos     real workers die and freeze at every named point, then MINUTES of random kills and faults"
@@ -73,6 +74,9 @@ bench: install
 
 bench-supervision: install
 	$(BIN)/python -m benchmarks.supervision $(ARGS)
+
+bench-naked: install
+	$(BIN)/python -m benchmarks.naked $(ARGS)
 
 lock: install
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \
