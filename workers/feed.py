@@ -1,9 +1,9 @@
 """The feed: streams that wake, and the ticker that drains what is due. One leader per account, any number of tickers.
 
 Marks go to the store; events of orders, fills and positions, and marks that reach a stop, a target or a new best price,
-wake their key at once. Every (re)connection starts a sweep: what happened before it was not pushed; while no connection
-stands, sweeps go on at a shorter period. The ticker needs no leader, because claims are atomic: a dead beat delays
-nothing.
+wake their key at once. Every (re)connection starts a sweep: what happened before it was not pushed; so does the return
+of a store that an event could not be told; while no connection stands, sweeps go on at a shorter period. The ticker
+needs no leader, because claims are atomic: a dead beat delays nothing.
 """
 
 import asyncio
@@ -83,6 +83,7 @@ class Leader:
         self._key = Key(ports.account, FEED)
         self._watch = Watch(ports.rules, WAKE_PAUSE_MS)
         self._happened = asyncio.Event()
+        self._lost_push = False  # an event that the store could not be told: no stream says it again
 
     async def run(self) -> None:
         """Compete for the account's lease, lead while it holds, compete again; until cancelled."""
@@ -136,6 +137,7 @@ class Leader:
         while True:
             with suppress(LeaseLost):  # that ends the lead where it is renewed
                 await asyncio.to_thread(_guarded, partial(self._load, lease))
+            await self._make_up()
             alive = self._streams.alive
             deaf_since = None if alive else deaf_since or mono_ms()
             if alive:
@@ -144,6 +146,12 @@ class Leader:
                 deaf_since = None
                 await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports))
             await self._news_or(MIND_S)
+
+    async def _make_up(self) -> None:
+        """Look by request, once the store is back, where a push was lost to it."""
+        if self._lost_push:
+            self._lost_push = False  # before the look: what is lost during it is looked for again
+            self._lost_push = not await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports)) or self._lost_push
 
     async def _news_or(self, seconds: float) -> None:
         """Wait so long, or until something happened to an order or fill: a guardian must know the newest record."""
@@ -170,8 +178,9 @@ class Leader:
     # --- what the streams call: a store that is gone loses a push, never the connection --------------------------
 
     async def _on_news(self, news: News) -> None:
-        await asyncio.to_thread(_guarded, lambda: self._pass_on(news))
+        told = await asyncio.to_thread(_guarded, lambda: self._pass_on(news))
         if news.events:
+            self._lost_push = self._lost_push or not told
             self._happened.set()
 
     async def _on_gap(self, why: str) -> None:
@@ -259,13 +268,16 @@ def start_sweep(ports: Ports) -> None:
     sweep_account.apply_async((ports.account,), queue=queues.SCANS, expires=ports.times.sweep_ms / 1000)
 
 
-def _guarded(action: Callable[[], object]) -> None:
+def _guarded(action: Callable[[], object]) -> bool:
+    """Do something with the store or the queue; return whether they could be reached."""
     try:
         action()
     except _UNREACHABLE as gone:
         if mono_ms() - _told_at[0] > TELL_EVERY_MS:
             _told_at[0] = mono_ms()
             log.warning("not passed on: %s", gone)
+        return False
+    return True
 
 
 def _posts(system: System, ports: Ports, local: "Local") -> tuple[Leader, "Guard"]:

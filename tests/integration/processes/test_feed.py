@@ -192,6 +192,32 @@ def leading_pid(scene: Scene) -> int | None:
     return int(owners[0].split("|")[1]) if owners else None
 
 
+def test_what_is_pushed_while_redis_is_away_for_a_moment_is_looked_for_once_it_is_back(scene: Scene) -> None:
+    scene.open()
+    stop = scene.until_stop(20).stop_order_id
+    until(lambda: leading_pid(scene) in {each.pid for each in scene.feeds})
+    match = {"account": scene.address, "action": "openOrders"}  # the event alone tells, and it is lost
+    scene.post("/faults", kind="ws_deaf", match=match)
+    until(lambda: _looked_ms(scene) > 4_000, 30, "looks go on")
+    scene.server.kill()
+    scene.post("/hand", account=scene.address, symbol="BTC", cancel="stops")
+    until(lambda: any("not passed on" in scene.house.log(name) for name in ("feed-one", "feed-two")), 8)
+    scene.server.start()
+    until(lambda: _answers(scene), 20)
+    until(lambda: _stop_of(scene) not in (None, stop), 20, scene.story)
+
+
+def _looked_ms(scene: Scene) -> int:
+    """Return how long ago anybody looked at the orders."""
+    return scene.ports.looks.load("main")[1].get("orders", 0)
+
+
+def _stop_of(scene: Scene) -> str | None:
+    """Return the stop that the record says was seen last; asks the venue nothing."""
+    trade = scene.ports.records.load(BTC).trade
+    return trade.stop_seen.order_id if trade and trade.stop_seen else None
+
+
 def test_the_guardian_keeps_the_promise_while_redis_is_gone(scene: Scene) -> None:
     scene.open()
     stop = scene.until_stop(20).stop_order_id
