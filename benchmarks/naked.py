@@ -4,7 +4,7 @@
 the first fill that makes a position until a live, full-size, reduce-only stop stands at the venue, and later from each
 loss of cover until the next such stop, or until the position is closed. A round is one trade. Classes play side by
 side, each with an account at a venue of its own; those that strike at what all share (workers, Redis) have an
-installation of their own. ``--docs`` writes the table into docs/operations.md. Exit code 1 if a
+installation of their own. ``--docs`` writes the rows into docs/operations.md. Exit code 1 if a
 round was beyond the design's bound.
 """
 
@@ -154,19 +154,21 @@ def _story(at: Stage) -> str:
     return "\n".join(f"  {line['at']} {line['kind']}: {line['text']}" for line in lines[-STORY_LINES:])
 
 
-def markdown(found: Sequence[Told]) -> str:
-    """Return the table as docs/operations.md has it."""
-    rows = [HEAD, tuple("---" for _ in HEAD), *(each.row for each in found)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def markdown(found: Sequence[Told], before: str = "") -> str:
+    """Return the table as docs/operations.md has it; classes that were not measured keep their row of before."""
+    listed = (line.strip("| ").split(" | ") for line in before.splitlines() if line.startswith("| "))
+    rows = {cells[0]: tuple(cells) for cells in listed} | {each.title: each.row for each in found}
+    table = [HEAD, tuple("---" for _ in HEAD), *(rows[each.title] for each in CLASSES if each.title in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in table)
 
 
-def written(text: str, table: str) -> str:
+def written(text: str, found: Sequence[Told]) -> str:
     """Return a document with the table between its marks. Raises ValueError where they are missing."""
     before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    table, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the document has no place for the table, between {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    return f"{before}{BEGIN}\n{markdown(found, table)}\n{END}{after}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -180,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         Console(width=170).print(_table(found))
     if asked.docs:
-        DOCS.write_text(written(DOCS.read_text(encoding="utf-8"), markdown(found)), encoding="utf-8")
+        DOCS.write_text(written(DOCS.read_text(encoding="utf-8"), found), encoding="utf-8")
     wrong = [each for told in found for each in told.wrong]
     for each in wrong:
         print(each, file=sys.stderr)
@@ -200,7 +202,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.naked", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="trades of each class")
     parser.add_argument("--only", nargs="+", choices=[each.account for each in CLASSES], help="these classes alone")
-    parser.add_argument("--docs", action="store_true", help="write the table into docs/operations.md")
+    parser.add_argument("--docs", action="store_true", help="write these rows into docs/operations.md")
     parser.add_argument("--json", action="store_true", help="print one document")
     parser.add_argument("--keep", type=Path, help="a new directory for configuration, logs and journals")
     return parser.parse_args(argv)

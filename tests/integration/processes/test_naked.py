@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import naked
+from benchmarks.fault_classes import CLASSES
 from benchmarks.naked import BEGIN, DOCS, END, HEAD, Told, markdown, written
 
 
@@ -33,16 +34,29 @@ def test_a_round_is_counted_told_and_written_down(
     assert text.endswith(f"\n{END}\nafter\n")
 
 
+def _told(number: int, rounds: list[list[float]]) -> Told:
+    return Told("x", CLASSES[number].title, "a bound", rounds=rounds)
+
+
 def test_the_row_adds_up_what_was_naked_in_a_round() -> None:
-    told = Told("x", "a title", "a bound", rounds=[[], [100.0, 300.0], [50.0]])
-    assert told.row == ("a title", "3", "3", "50", "400", "a bound")
-    assert markdown([told]).splitlines()[-1] == "| a title | 3 | 3 | 50 | 400 | a bound |"
+    told = _told(0, [[], [100.0, 300.0], [50.0]])
+    assert told.row == (CLASSES[0].title, "3", "3", "50", "400", "a bound")
+    assert markdown([told]).splitlines()[-1] == f"| {CLASSES[0].title} | 3 | 3 | 50 | 400 | a bound |"
+
+
+def test_a_class_that_was_not_measured_keeps_its_row_and_every_class_its_place() -> None:
+    first = markdown([_told(0, [[1.0]]), _told(2, [[3.0]])])
+    second = markdown([_told(1, [[2.0]]), _told(2, [[4.0]])], first)
+    worst = [line.split(" | ")[4] for line in second.splitlines()[2:]]
+    assert worst == ["1", "2", "4"]
 
 
 def test_a_document_without_a_place_for_the_table_is_refused() -> None:
     with pytest.raises(ValueError, match="no place for the table"):
-        written(f"text\n{BEGIN}\ntext", "| table |")
+        written(f"text\n{BEGIN}\ntext", [])
 
 
-def test_the_operations_manual_has_a_place_for_the_table() -> None:
-    assert "| new |" in written(DOCS.read_text(encoding="utf-8"), "| new |")
+def test_the_operations_manual_has_a_row_for_each_class() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert written(text, []) == text
+    assert all(f"\n| {each.title} | " in text for each in CLASSES)
