@@ -13,7 +13,8 @@ from tests.simulation.bugs_in_core import Swap
 KINDS: dict[str, str] = {
     "absence-at-once": "lossy", "new-nonces": "lossy", "no-deadline": "lossy", "two-drivers": "crashing",
     "keeps-lease": "crashing", "no-emergency": "venue", "sends-again": "lossy", "numbers-by-record": "back",
-    "writes-after": "dying", "covers-its-own": "people", "cached-size": "people",
+    "writes-after": "dying", "covers-its-own": "people", "cached-size": "people", "any-stop-covers": "people",
+    "books-at-sight": "away",
     "no-quiet": "relay", "hanging-forgotten": "hanging", "entries-over-litter": "wiped", "ending-last": "turned",
     "no-successor": "turned", "either-side-covers": "turned", "refusal-is-done": "refusing", "loses-wakes": "asked",
     "cancels-foreign": "strangers", "one-reading-closes": "prices", "zero-is-a-price": "prices",
