@@ -214,6 +214,11 @@ def entries_over_litter() -> list[Swap]:
     return [(decide, "ORDER", _instead(true, naive)), (entering, "_not_yet", patient)]
 
 
+def stops_behind_liquidation() -> list[Swap]:
+    """3.6: a stop stands where it is wanted, also behind the price at which the venue liquidates."""
+    return [(Case, "_edge", lambda *_: None)]
+
+
 def numbers_by_record() -> list[Swap]:
     """3.1: an order's number is one more than the record's, whatever is seen at the venue."""
     true = learn._fold_orders

@@ -144,7 +144,9 @@ class Conduct:
 
     def _fill(self, fill: Fill) -> None:
         order = self.orders.get(fill.oid)
-        cloid = order.cloid if order else None  # a liquidation is on no record
+        cloid = order.cloid if order else None  # a liquidation's order is on no record
+        if fill.liquidation_mark is not None:
+            self._broke("liquidated", f"{fill.size:f} {fill.coin} at {fill.px:f}: no stop stood in front of it")
         signed = fill.size if fill.is_buy else -fill.size
         before, after = fill.start_position, fill.start_position + signed
         self._sizes.setdefault(fill.coin, []).append((self._now_ms(), abs(before)))

@@ -76,13 +76,13 @@ class Judge:
         self._town.trouble.note("order", _told(order))
 
     def _fill(self, fill: Fill) -> None:
-        order = self._orders[fill.oid]
+        order = self._orders.get(fill.oid)
         signed = fill.size if fill.is_buy else -fill.size
         after = fill.start_position + signed
         self._town.trouble.note("fill", f"{fill.oid} {signed:f} {fill.coin} at {fill.px:f}: {after:f} is held")
-        trade = trade_of(order.cloid) if is_ours(order.cloid) else ""
-        if not trade or order.reduce_only:
+        if order is None or order.reduce_only or not is_ours(order.cloid):
             return
+        trade = trade_of(order.cloid)
         names = self._entries.setdefault(trade, set())
         names.add(fill.oid)
         if len(names) > 1:
@@ -158,7 +158,7 @@ class Judge:
                 self.broke("complete", f"trade {line.trade.id} stays booked as incomplete")
         if town.went_back:
             return
-        if town.trouble.profile.people:
+        if town.trouble.profile.people or self._owed.by_hand:
             lines = [line for line in lines if line.trade.origin is Origin.SIGNAL]
         must = self._all() if self._owed.exact else self._episodes()
         own, paid = sum((x.exit.gross_pnl for x in lines), Decimal(0)), sum((x.exit.fees for x in lines), Decimal(0))
@@ -184,8 +184,8 @@ class Judge:
                 closing = fill.fee * abs(before) / fill.size if crossing else fill.fee
                 going.gross += fill.closed_pnl
                 going.fees += closing
-                order = self._orders[fill.oid]
-                entry = is_ours(order.cloid) and not order.reduce_only
+                order = self._orders.get(fill.oid)
+                entry = order is not None and is_ours(order.cloid) and not order.reduce_only
                 going.ours |= entry and not crossing  # what it turned round was a hand's, the rest is its own
                 if after == 0 or crossing:
                     found = found + going if going.ours else found

@@ -14,7 +14,7 @@ KINDS: dict[str, str] = {
     "absence-at-once": "lossy", "new-nonces": "lossy", "no-deadline": "lossy", "two-drivers": "crashing",
     "keeps-lease": "crashing", "no-emergency": "venue", "sends-again": "lossy", "numbers-by-record": "back",
     "writes-after": "dying", "covers-its-own": "people", "cached-size": "people", "any-stop-covers": "people",
-    "books-at-sight": "away",
+    "books-at-sight": "away", "stops-behind-liquidation": "leveraged",
     "no-quiet": "relay", "hanging-forgotten": "hanging", "entries-over-litter": "wiped", "ending-last": "turned",
     "no-successor": "turned", "either-side-covers": "turned", "refusal-is-done": "refusing", "loses-wakes": "asked",
     "cancels-foreign": "strangers", "one-reading-closes": "prices", "zero-is-a-price": "prices",
@@ -29,7 +29,7 @@ PLANTED: dict[str, Callable[[], list[Swap]]] = {
         engine.two_drivers, engine.no_deadline, engine.new_nonces, core.adopted_without_stop, core.unprotected,
         core.no_emergency, core.any_stop_covers, core.either_side_covers, core.loosens, engine.not_reduce_only,
         engine.refusal_is_done, core.books_at_sight, core.no_successor, core.late_signals, core.entries_over_litter,
-        engine.sleeps_for_ever, engine.keeps_lease,
+        engine.sleeps_for_ever, engine.keeps_lease, core.stops_behind_liquidation,
         core.numbers_by_record, engine.writes_after, engine.loses_wakes, engine.closes_what_it_ordered,
         core.one_reading_closes, engine.zero_is_a_price, engine.sends_again, core.cancels_foreign, core.covers_its_own,
     )

@@ -28,14 +28,15 @@ SLOW_MS = 5_000  # a wish of a person must be done by then where nothing goes wr
 class Scene:
     """Who acts in a world, and what is owed there.
 
-    ``for_ms`` = how long they act, ``naked_ms`` = the longest a position may be naked, ``exact`` = each fill is in the
-    ledger, ``unasked`` = neither price nor person wants anything closed, ``outlived_ms`` = how long after a trade has
-    ended an order of it may still be sent.
+    ``for_ms`` = how long they act, ``naked_ms`` = the longest a position may be naked, ``by_hand`` = positions are
+    opened by hand, ``exact`` = each fill is in the ledger, ``unasked`` = neither price nor person wants anything
+    closed, ``outlived_ms`` = how long after a trade has ended an order of it may still be sent.
     """
 
     acts: tuple[Act, ...]
     for_ms: int = 25_000
     naked_ms: int | None = None
+    by_hand: bool = False
     exact: bool = False
     unasked: bool = False
     outlived_ms: int | None = None
@@ -231,6 +232,26 @@ def stranger(town: Town) -> None:
             town.trouble.note("person", f"is refused: {refused}")
 
 
+def leveraged(town: Town) -> None:
+    """Open by hand at twenty times one's money, and let the price go against it in small steps until it is closed."""
+    rng, hand = town.rng, Hand(town.paper)
+    while town.trouble.on:
+        town.time.sleep(rng.randint(500, 1_500))
+        symbol, buys = rng.choice(BUSY), rng.random() < 0.5
+        if symbol in town.account.positions or not town.trouble.on:
+            continue
+        item = town.paper.listing[symbol]
+        size = (Decimal(500) / town.paper.market.marks[symbol]).quantize(Decimal(1).scaleb(-item.sz_decimals))
+        town.trouble.note("person", f"opens {symbol} at twenty times")
+        town.paper.market.set_leverage(ADDRESS, symbol, 20, is_cross=False)
+        hand.move({"account": ADDRESS, "symbol": symbol, "side": "long" if buys else "short", "size": f"{size:f}"})
+        town.time.sleep(5_000)
+        while symbol in town.account.positions and town.trouble.on:
+            town.time.sleep(rng.randint(200, 600))
+            step = Decimal(repr(rng.uniform(0.001, 0.003))) * (-1 if buys else 1)
+            town.paper.push_mark(symbol, on_tick(item, town.paper.market.marks[symbol] * (1 + step)), 0)
+
+
 SCENES: dict[str, Scene] = {
     "relay": Scene((actors.market, relay)),
     "dying": Scene((actors.market, brief)),
@@ -239,6 +260,7 @@ SCENES: dict[str, Scene] = {
     "turned": Scene((actors.market, patient, turning), 60_000, naked_ms=8_000, exact=True, outlived_ms=1_000),
     "refusing": Scene((actors.market, steady, refusing), naked_ms=3_000),
     "asked": Scene((actors.market, steady, asking)),
+    "leveraged": Scene((actors.market, leveraged), by_hand=True),
     "strangers": Scene((actors.market, patient, stranger)),
     "prices": Scene((actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), lying), unasked=True),
 }

@@ -78,6 +78,7 @@ _SCENES: dict[str, dict[str, Any]] = {
     "turned": {},
     "refusing": {"slow": 0.02},
     "asked": {"slow": 0.02},
+    "leveraged": {"slow": 0.02},
     "strangers": {"slow": 0.02},
     "prices": {"slow": 0.02},
 }
