@@ -33,7 +33,7 @@ class Target:
 
 TARGETS = {
     "core": Target("stopkeeper.core", ("tests/unit/core",)),
-    "engine": Target("stopkeeper.engine", ("tests/unit/engine",), range(120)),
+    "engine": Target("stopkeeper.engine", ("tests/unit/engine",), range(54)),
 }
 
 
