@@ -12,7 +12,7 @@ from stopkeeper.core.missing import APART_MS
 from stopkeeper.core.model import Resting, Role
 from stopkeeper.core.orphans import taken_in
 from stopkeeper.core.outcomes import Accepted, Barred, Rejected, Throttled, Unknown
-from stopkeeper.core.record import Origin, Sent, Terms, Trade
+from stopkeeper.core.record import Sent, Terms, Trade
 from stopkeeper.core.sizing import Refusal, leverage_of, work_out
 
 NOT_ITS_OWN = "a position that this signal did not open is held on the symbol"
@@ -21,7 +21,7 @@ NOT_ITS_OWN = "a position that this signal did not open is held on the symbol"
 def entry(c: Case) -> Verdict:
     """Send an entry once and with its stop, or wait until its absence is proved; a second entry is a loss."""
     trade = c.trade
-    if trade is None or trade.origin is not Origin.SIGNAL or trade.signal is None:
+    if trade is None or trade.signal is None:
         return []
     last = trade.sent[-1] if trade.sent else None
     if last and (last.rests or c.entries):

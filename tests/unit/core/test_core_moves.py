@@ -8,7 +8,7 @@ from stopkeeper.core.actions import Book, PlaceStop, Wait
 from stopkeeper.core.believe import Held
 from stopkeeper.core.case import build
 from stopkeeper.core.concerns import booking, move_due_ms, trailing
-from stopkeeper.core.model import Order, Role, Seen, Side
+from stopkeeper.core.model import Fill, Order, Role, Seen, Side
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import OrphanPolicy
 from tests.unit.core.scene import (
@@ -129,21 +129,22 @@ def test_when_a_move_is_due_by_itself(what: str, rec: KeyRecord, orders: tuple[O
 
 # --- what is booked ----------------------------------------------------------------------------------------------
 
-BY_NAME = fill("c", "-1", "95", NOW - 9_000, "1", "x9", client_id=cid(Role.STOP, 1))
+BY_NAME = fill("c", "-1", "97", NOW - 9_000, "1", "x9", client_id=cid(Role.TARGET, 1))
 BY_PRICE = fill("c", "-1", "95", NOW - 9_000, "1", "x9")
 UNKNOWN_IDS = held_trade(order_roles=())
 
 
-@pytest.mark.parametrize("close", [BY_NAME, BY_PRICE], ids=["its id names it", "its price does"])
-def test_an_exit_is_classified_though_no_order_was_ever_learned(close: object) -> None:
-    look = seen(fills=(ENTRY_FILL, close))  # type: ignore[arg-type]
+@pytest.mark.parametrize(("close", "reason"), [(BY_NAME, "take_profit"), (BY_PRICE, "stop_loss")])
+def test_an_exit_is_classified_though_no_order_was_ever_learned(close: Fill, reason: str) -> None:
+    """By the name in its id, or by its price where it has none of ours."""
+    look = seen(fills=(ENTRY_FILL, close))
     (book,) = plan(record(UNKNOWN_IDS), look).actions
     assert isinstance(book, Book)
-    assert (book.exit.reason, book.exit.complete, bool(book.why)) == ("stop_loss", True, True)
+    assert (book.exit.reason, book.exit.complete, bool(book.why)) == (reason, True, True)
     settled = replace(UNKNOWN_IDS, revision=1)
     (later,) = plan(record(settling=(settled,)), look).actions
     assert isinstance(later, Book)
-    assert (later.trade.id, later.exit.reason, later.successor) == (settled.id, "stop_loss", None)
+    assert (later.trade.id, later.exit.reason, later.successor) == (settled.id, reason, None)
 
 
 def test_what_is_settling_is_not_booked_again_before_its_fills_add_up() -> None:
@@ -168,6 +169,15 @@ def test_what_is_held_after_the_close_is_a_successors_as_the_venue_shows_it() ->
     made = book.successor
     assert made is not None
     assert (made.side, made.opening_size, made.opening_price) == (Side.LONG, D("0.7"), D(97))
+
+
+def test_what_is_held_though_later_fills_cancel_out_is_of_the_side_that_is_shown() -> None:
+    by_hand = (fill("h1", "1", "96", NOW - 80, "0", "x"), fill("h2", "-1", "96", NOW - 70, "1", "x"))
+    look = seen(LONG, (stop(),), (ENTRY_FILL, CLOSE, *by_hand), at_ms=NOW + LAG)
+    (book,) = plan(record(held_trade()), look).actions
+    assert isinstance(book, Book)
+    assert book.successor is not None
+    assert book.successor.side is Side.LONG
 
 
 def test_a_flip_that_only_fills_tell_of_makes_a_successor_of_the_other_side() -> None:

@@ -109,6 +109,11 @@ def test_what_a_trail_wants(row: Wish) -> None:
         assert (None if found is None else found[0]) == (None if at is None else D(at)), side
 
 
+def test_a_first_stop_at_the_entry_is_no_risk_and_one_near_it_is_a_small_one() -> None:
+    assert course(LONG, "110", first_stop=D(100)).risk is None
+    assert course(LONG, "110", first_stop=D("99.5")).risk == D("0.5")
+
+
 @pytest.mark.parametrize("side", list(Side))
 def test_a_first_stop_on_the_wrong_side_is_no_risk(side: Side) -> None:
     wrong = course(side, "110" if side is LONG else "90", first_stop=D(100) + side.sign)
