@@ -73,15 +73,18 @@ def _read(file: Path) -> dict[Name, str]:
 
 @dataclass(frozen=True)
 class Explained:
-    """Why survivors are no gap: the function, the lines as they were and are, and the reason."""
+    """Why survivors are no gap: the function, the lines as they were and are, which of several such, and the reason."""
 
     function: str
     was: str
     now: str
     why: str
+    nth: int | None = None
 
     def fits(self, mutant: Mutant) -> bool:
         """Return whether it speaks of a mutant."""
+        if self.nth not in (None, mutant.nth):
+            return False
         return (f"{mutant.module}.{mutant.function}", mutant.was, mutant.now) == (self.function, self.was, self.now)
 
 

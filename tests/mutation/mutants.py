@@ -38,7 +38,8 @@ class Mutant:
         return self.module, self.function, self.was, self.now, self.nth
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.function}, line {self.lines[0]}:\n    - {self.was}\n    + {self.now}"
+        which = f" ({self.nth}.)" if self.nth > 1 else ""
+        return f"{self.module}.{self.function}, line {self.lines[0]}:\n    - {self.was}\n    + {self.now}{which}"
 
 
 def mutants_of(path: Path, module: str) -> list[Mutant]:
