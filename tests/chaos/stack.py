@@ -225,8 +225,7 @@ class Stack:
 
 def _name(line: str) -> str:
     """Return a child's name by its command line; Celery puts its words in brackets where setproctitle is there."""
-    named = re.search(r"--name ([\w-]+)", line) or re.search(r"workers\.main ([\w-]+)", line)
-    named = named or re.search(r"\((\w+) ", line)
+    named = re.search(r"--name ([\w-]+)", line) or re.search(r"(?:workers\.main |\(|\] )(\w[\w-]*)", line)
     program = line.split(maxsplit=1)[0]
     return named[1] if named else "redis" if "server" in program else program
 
