@@ -13,13 +13,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from benchmarks.setting import PaperProcess, login
 from stopkeeper.core.model import Key
@@ -121,7 +122,8 @@ class Installation:
 
         def forget() -> None:
             while not over.wait(0.5):
-                self.forget_budgets()
+                with suppress(RedisError):  # away for a moment
+                    self.forget_budgets()
 
         thread = threading.Thread(target=forget)
         thread.start()
@@ -208,7 +210,8 @@ def installed(
         try:
             yield made
         finally:
-            made.keep()
+            with suppress(StoreGone):  # then what ended the block is what matters
+                made.keep()
 
 
 def _account(name: str, venue: PaperProcess) -> tuple[Account, str]:

@@ -27,6 +27,7 @@ ABOVE = Decimal("1.012")
 FAR = Decimal("0.97")
 PATIENCE_S = 90.0
 PAUSE_S = 0.1
+REFUSED_S = 0.5  # who is refused for the number of open trades does not knock all the time
 PLAIN, CROSSED = "Order could not be placed.", "Invalid TP/SL price. asset=0"
 
 
@@ -88,11 +89,12 @@ class Lane:
         return self.run.trade(*self.names)
 
     def open(self, **wish: Any) -> bool:
-        """Submit a signal; return whether it was accepted."""
+        """Submit a signal; return whether it was accepted, after a pause where it was not."""
         try:
             self.run.open(*self.names, **{"notional": NOTIONAL, "stop": STOP, **wish})
         except (Refused, VenueAway):
             self.refused += 1
+            time.sleep(REFUSED_S)
             return False
         return True
 
