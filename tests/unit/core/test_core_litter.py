@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from stopkeeper.core.actions import Cancel
+from stopkeeper.core.case import build
+from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Role, Seen, Side
 from stopkeeper.core.record import KeyRecord, Outstanding
 from tests.unit.core.scene import (
@@ -16,6 +18,7 @@ from tests.unit.core.scene import (
     D,
     cid,
     fill,
+    frame,
     held_trade,
     plan,
     position,
@@ -100,6 +103,12 @@ def test_what_is_cleared_beside_a_position(
     what: str, rec: KeyRecord, orders: tuple[Order, ...], gone: list[tuple[str, Role]]
 ) -> None:
     assert cleared(rec, seen(position(), orders)) == gone, what
+
+
+def test_the_nearer_stop_stays_while_the_farther_covers_a_part_only() -> None:
+    rec = record(held_trade(stop=D(94), loosened=True, stop_moved_by="person"))
+    look = seen(position(), (stop(), stop("94", "0.5", n=2, order_id="s2")))
+    assert hygiene(build(rec, look, frame())) == []
 
 
 def hangs(n: int, order_id: str | None = None, role: Role = Role.STOP) -> Outstanding:

@@ -141,6 +141,14 @@ def test_which_targets_are_superfluous(what: str, orders: tuple[Order, ...], gon
     )
 
 
+def test_a_target_that_fills_do_not_account_for_yet_stays() -> None:
+    """It may be the one that has just taken its part: the position is older than it."""
+    case = build(trade(explained=D("0.9")), seen(LONG, (target("115", "0.5"),)), frame())
+    assert isinstance(case.belief, Held)
+    assert case.trade is not None
+    assert superfluous(case, case.belief, case.trade) == []
+
+
 def test_before_any_fill_told_of_the_entry_the_position_counts() -> None:
     case = build(trade(entry_filled=D(0)), seen(LONG, UNDER), frame())
     assert isinstance(case.belief, Held)
