@@ -49,10 +49,13 @@ def mutants_of(path: Path, module: str) -> list[Mutant]:
     wrapper.visit(finder)
     found: list[Mutant] = []
     seen: Counter[tuple[str, str, str]] = Counter()
+    plain: dict[cst.FunctionDef, tuple[cst.FunctionDef, str]] = {}
     for function, node, body, lines, old, new in finder.found:
-        plain = node.with_changes(decorators=(), leading_lines=())
-        source = wrapper.module.code_for_node(plain.deep_replace(old, new))
-        was, now = _changed(wrapper.module.code_for_node(plain), source)
+        if node not in plain:
+            bare = node.with_changes(decorators=(), leading_lines=())
+            plain[node] = bare, wrapper.module.code_for_node(bare)
+        source = wrapper.module.code_for_node(plain[node][0].deep_replace(old, new))
+        was, now = _changed(plain[node][1], source)
         seen[function, was, now] += 1
         found.append(Mutant(module, function, lines, body, was, now, source, seen[function, was, now]))
     return found
