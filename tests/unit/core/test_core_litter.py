@@ -111,6 +111,11 @@ def test_the_nearer_stop_stays_while_the_farther_covers_a_part_only() -> None:
     assert hygiene(build(rec, look, frame())) == []
 
 
+def test_an_older_stop_that_has_fired_is_at_work_and_stays() -> None:
+    look = seen(position(), (stop("94", fired=True), stop("95", n=2, order_id="s2")))
+    assert hygiene(build(record(held_trade()), look, frame())) == []
+
+
 def hangs(n: int, order_id: str | None = None, role: Role = Role.STOP) -> Outstanding:
     return Outstanding(TRADE, role, n, order_id)
 
