@@ -101,10 +101,10 @@ def _verdicts(span: range, kind: str | None, jobs: int, *, told: bool) -> Iterat
     chunks += [(chunk, scene) for scene in SCENES for chunk in _chunks(scenes)]
     if jobs == 1 or len(chunks) == 1:
         for chunk, each in chunks:
-            yield from _chunk((chunk, each, None, told))
+            yield from _chunk((chunk, each, told))
         return
     with ProcessPoolExecutor(jobs) as pool:
-        for found in pool.map(_chunk, [(chunk, each, None, told) for chunk, each in chunks]):
+        for found in pool.map(_chunk, [(chunk, each, told) for chunk, each in chunks]):
             yield from found
 
 
@@ -112,10 +112,20 @@ def _chunks(span: range, size: int = CHUNK) -> list[range]:
     return [range(at, min(at + size, span.stop)) for at in range(span.start, span.stop, size)]
 
 
-def _chunk(what: tuple[range, str | None, str | None, bool]) -> Sequence[Verdict]:
-    span, kind, plant, told = what
-    with planted(plant):
-        return [live(seed, kind, told=told) for seed in span]
+def _chunk(what: tuple[range, str | None, bool]) -> Sequence[Verdict]:
+    span, kind, told = what
+    return [live(seed, kind, told=told) for seed in span]
+
+
+def _shown(what: tuple[range, str | None, str]) -> Verdict | None:
+    """Return the first world that is broken by a rule that is, and unbroken without."""
+    span, kind, plant = what
+    for seed in span:
+        with planted(plant):
+            verdict = live(seed, kind)
+        if verdict.broken and not live(seed, kind).broken:
+            return verdict
+    return None
 
 
 def _plant(name: str, span: range, kind: str | None, jobs: int) -> int:
@@ -141,13 +151,13 @@ def _plant(name: str, span: range, kind: str | None, jobs: int) -> int:
 
 def _caught(name: str, span: range, kind: str | None, jobs: int) -> Verdict | None:
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(_chunk, (chunk, kind, name, False)) for chunk in _chunks(span, FEW)]
+        waiting = [pool.submit(_shown, (chunk, kind, name)) for chunk in _chunks(span, FEW)]
         for each in waiting:
-            broken = next((verdict for verdict in each.result() if verdict.broken), None)
-            if broken is not None:
+            shown = each.result()
+            if shown is not None:
                 for other in waiting:
                     other.cancel()
-                return broken
+                return shown
     return None
 
 
