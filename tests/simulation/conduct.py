@@ -10,11 +10,10 @@ from exchange.paper.model import Event, Fill, FillEvent, Order, OrderEvent
 from exchange.paper.witness import covers
 from tests.simulation.scenes import SLOW_MS, Scene
 from tests.simulation.town import Town
-from tests.simulation.trouble import LAG_MS
 
 MAGIC, ENTRY, CLOSE = "57b", "1", "4"
 TARGET_MET = "c"  # the digit by which a close says that it is a target's: it may be of a part
-UNSEEN_MS = LAG_MS + 1_200  # a view that late, a look and a cancel
+UNSEEN_MS = 6_000  # how late a cancel may land after what its look showed: a view's lag, slow requests both ways
 LATE_MS = 9_000  # an order sent at the last moment lands within its deadline; clocks differ, one is set back
 READ_MS = 20_000  # how old what a close goes by may be: one lease, one request, one deadline, one lag
 
@@ -52,7 +51,7 @@ class Conduct:
             order = event.order
             if event.cause == "trader" and order.status == "canceled":
                 self._cancel(order)
-            elif order.status == "canceled" and order.oid in self.orders:
+            elif not order.live and order.oid in self.orders:
                 self._gone.append((self._now_ms(), self.orders[order.oid]))
             if order.oid not in self.orders and is_ours(order.cloid):
                 self._new(order)
