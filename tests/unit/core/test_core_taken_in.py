@@ -81,7 +81,7 @@ def taken_in(look: Seen, frm: Frame) -> Trade:
 def test_a_position_with_our_orders_is_rebuilt_by_them() -> None:
     made = taken_in(seen(LONG, (stop("96"), target(size="0.4"))), by(P.PROTECT, TRAIL))
     assert (made.orphan, made.policy, made.before) == (None, TRAIL, "")
-    assert (made.stop, made.first_stop, made.entered_ms, made.created_ms) == (D(96), D(96), NOW, NOW)
+    assert (made.stop, made.first_stop, made.entered_ms, made.created_ms) == (D(96), D(96), NOW, NOW - LAG)
     assert (made.targets, made.entry_filled) == ((Goal(D(110), D("0.4")),), D(1))
 
 
@@ -136,8 +136,8 @@ def test_the_first_stop_of_what_was_found_is_what_it_was_given(what: str, trade:
 @pytest.mark.parametrize(
     ("what", "trade", "quiet_ms"),
     [
-        ("found a moment ago", found_trade(created_ms=NOW - 100), NOW - 100 + 5_000 + LAG),
-        ("the successor of a trade of ours", found_trade(created_ms=NOW - 100, before="0123456789ab"), 7),
+        ("found a moment ago", found_trade(entered_ms=NOW - 100), NOW - 100 + 5_000 + LAG),
+        ("the successor of a trade of ours", found_trade(entered_ms=NOW - 100, before="0123456789ab"), 7),
         ("entered by a signal", held_trade(), 7),
     ],
 )
@@ -162,9 +162,9 @@ def test_which_orders_of_a_lost_record_count(what: str, trade: Trade, side: Side
 @pytest.mark.parametrize(
     ("what", "trade", "due_ms"),
     [
-        ("found a moment ago, left alone", found_trade(orphan=P.ALERT, created_ms=NOW - 100), NOW - 100 + LAG + 1),
-        ("found nearly a lag ago", found_trade(orphan=P.ALERT, created_ms=NOW - LAG), NOW + 1_000),
-        ("found a lag ago", found_trade(orphan=P.ALERT, created_ms=NOW - LAG - 1), None),
+        ("found a moment ago, left alone", found_trade(orphan=P.ALERT, entered_ms=NOW - 100), NOW - 100 + LAG + 1),
+        ("found nearly a lag ago", found_trade(orphan=P.ALERT, entered_ms=NOW - LAG), NOW + 1_000),
+        ("found a lag ago", found_trade(orphan=P.ALERT, entered_ms=NOW - LAG - 1), None),
         ("to be closed", found_trade(orphan=P.CLOSE), NOW + 1_000),
         ("its close is asked for", found_trade(orphan=P.CLOSE, close=CloseAsk("emergency_exit", NOW)), None),
         ("protected", found_trade(orphan=P.PROTECT), None),
