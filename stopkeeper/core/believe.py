@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Literal
 
 from stopkeeper.core.evidence import Chain, side_of
-from stopkeeper.core.model import ZERO, Fill, Order, OrderKind, OrderState, Position, Seen, Side
+from stopkeeper.core.ids import decode
+from stopkeeper.core.model import ZERO, Fill, Order, OrderKind, OrderState, Position, Role, Seen, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import KeyRecord, Origin, Sent, Trade
 from stopkeeper.core.rules import Ability, Rules
@@ -100,7 +101,7 @@ def absence(sent: Sent, client_id: str, seen: Seen, chain: Chain, lag_ms: int) -
         or min(position.at_ms, orders.at_ms, fills.at_ms) <= late
     ):
         return NotYet("positions, orders and fills were not all read late enough")
-    if chain.started:
+    if chain.started and not _of_others(chain, client_id):
         return NotYet("it has fills")
     denied = found.value.state in (OrderState.CANCELED, OrderState.REJECTED)
     if not denied and not told_by_fills(position.value, fills.value.fills):
@@ -108,6 +109,13 @@ def absence(sent: Sent, client_id: str, seen: Seen, chain: Chain, lag_ms: int) -
     return Proof(
         "look-up, fills, orders and position, all read after its deadline and the venue's lag, know nothing of it"
     )
+
+
+def _of_others(chain: Chain, client_id: str) -> bool:
+    """Return whether a trade was entered by other attempts than this one, as the ids of its fills tell."""
+    names = [decode(fill.client_id) for fill in chain.used]
+    entries = [name for name in names if name is not None and name.role is Role.ENTRY]
+    return bool(entries) and decode(client_id) not in entries
 
 
 def told_by_fills(position: Position | None, fills: Sequence[Fill]) -> bool:

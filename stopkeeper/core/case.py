@@ -348,8 +348,12 @@ def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ..
 
 
 def _attempts(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
-    if trade.origin is Origin.FOUND or trade.entered_ms is not None:
+    """Ask of an attempt that is not proved also once the trade has entered, by another: nothing ends before it is."""
+    if trade.origin is Origin.FOUND:
         return ()
+    if trade.entered_ms is not None:
+        ask = [s.attempt for s in trade.sent if s.unproven]
+        return tuple(entry_id(trade, attempt, installation) for attempt in ask)
     ask = [s.attempt for s in trade.sent if s.unproven or (s.rests and not shown(s, seen))]
     coming = len(trade.sent)
     if (

@@ -42,7 +42,7 @@ def hygiene(c: Case) -> Verdict:
     if c.lifted:
         why = "a person lifted the stop"
         return litter + [Cancel(o.id, k.role, why) for o, k in c.ours if k.role is Role.STOP and o.id not in going]
-    litter += _older_stops(c, held)
+    litter += _older_stops(c, held) + _broken_stops(c)
     return litter + (superfluous(c, held, c.trade) if c.trade and c.trade.targets else _stray_targets(c, held))
 
 
@@ -55,7 +55,7 @@ def _hanging(c: Case) -> list[Action]:
             continue
         name, told = answer.value.order_id or order.order_id, answer.value.order
         placed_ms = max(order.seen_ms, told.placed_ms if told else 0)  # its position may be as late to show as it is
-        if name is not None and name not in c.going and _outlived(placed_ms, c):
+        if name is not None and name not in {*c.going, *order.gone} and _outlived(placed_ms, c):
             found.append(Cancel(name, order.role, "it is shown nowhere and lives, and nothing is held that needs it"))
     return found
 
@@ -69,6 +69,16 @@ def _outlived(placed_ms: int, c: Case) -> bool:
     """Flat must be read later than an order could show a position: the record may have forgotten what was sent."""
     read = c.seen.position
     return not isinstance(read, Unknown) and read.at_ms > placed_ms + c.frame.can.lag_ms
+
+
+def _broken_stops(c: Case) -> list[Action]:
+    """Cancel stops of ours beside whole cover that protect nothing as they are; one that has fired is at work."""
+    if not c.whole:
+        return []
+    assert isinstance(c.belief, Held)
+    side = c.belief.side.opposite
+    broken = [o for o, k in c.ours if k.role is Role.STOP and o.side is side and o not in c.cover.stops and not o.fired]
+    return [Cancel(o.id, Role.STOP, "it is no protective stop as it stands") for o in broken if o.id not in c.going]
 
 
 def _older_stops(c: Case, held: Held) -> list[Action]:

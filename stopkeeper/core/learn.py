@@ -63,11 +63,9 @@ def _fold_lateness(record: KeyRecord, frame: Frame) -> KeyRecord:
         return record
     wait = ADMISSION_MARGIN_MS + lag
     first = trade.created_ms + ADMISSION_MARGIN_MS if last is None else last.deadline_ms + lag
-    opens = max(first, record.quiet_ms, trade.doubted_ms + wait if trade.doubted_ms else 0)
-    if frame.now_ms <= opens + LATE_MS + lag:
+    if frame.now_ms <= max(first, record.quiet_ms) + LATE_MS + lag:
         return record
-    quiet = max(record.quiet_ms, frame.now_ms + wait)
-    return replace(record, quiet_ms=quiet, trade=replace(trade, doubted_ms=frame.now_ms))
+    return replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + wait))
 
 
 def _fold_pending(record: KeyRecord, frame: Frame) -> KeyRecord:

@@ -10,7 +10,7 @@ from stopkeeper.core.actions import Action, Cancel, Enter, PlaceStop, PlaceTarge
 from stopkeeper.core.believe import Flat, believe
 from stopkeeper.core.evidence import follow
 from stopkeeper.core.ids import ClientId, decode, encode
-from stopkeeper.core.model import OVER, Role, Seen
+from stopkeeper.core.model import OVER, OrderState, Role, Seen
 from stopkeeper.core.outcomes import REPEATS, Accepted, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.record import KeyRecord, Outstanding
 
@@ -41,8 +41,7 @@ def concluded(record: KeyRecord, action: Action, answers: tuple[Outcome, ...]) -
     """
     kept = list(record.outstanding)
     if isinstance(action, Cancel):
-        done = any(isinstance(a, Accepted) or (isinstance(a, Rejected) and a.reason is Reason.GONE) for a in answers)
-        kept = [o for o in kept if not done or o.order_id != action.order_id]
+        kept = _canceled(kept, action.order_id, answers[0])
     elif isinstance(action, (Enter, PlaceStop, PlaceTarget)):
         for n, answer in enumerate(answers, record.n - len(answers) + 1):
             if isinstance(answer, Accepted):
@@ -50,6 +49,15 @@ def concluded(record: KeyRecord, action: Action, answers: tuple[Outcome, ...]) -
             elif not isinstance(answer, Unknown) and not (isinstance(answer, Rejected) and answer.reason in REPEATS):
                 kept = [o for o in kept if o.n != n]
     return record if tuple(kept) == record.outstanding else replace(record, outstanding=tuple(kept))
+
+
+def _canceled(kept: list[Outstanding], name: str, answer: Outcome) -> list[Outstanding]:
+    """Drop what was cancelled; of what is gone under one venue id, its own id is still to tell whether it lives on."""
+    if isinstance(answer, Accepted):
+        return [o for o in kept if o.order_id != name]
+    if isinstance(answer, Rejected) and answer.reason is Reason.GONE:
+        return [replace(o, gone=(*o.gone, name)) if o.order_id == name and name not in o.gone else o for o in kept]
+    return kept
 
 
 def folded(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> KeyRecord:
@@ -65,14 +73,23 @@ def folded(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> Key
         if client and client.installation == installation and client.role in (Role.STOP, Role.TARGET):
             name = (client.trade, client.role, client.n)
             if name in by_name or order.id not in going:
-                by_name[name] = Outstanding(*name, order.id, _since_ms(by_name.get(name), now_ms))
+                by_name[name] = _shown(by_name.get(name) or Outstanding(*name), order.id, now_ms)
                 live.add(name)
-    kept = [o for name, o in by_name.items() if name in live or not has_ended(o, record, seen, installation)]
+    known = {name: o if name in live else _told(o, seen, installation) for name, o in by_name.items()}
+    kept = [o for name, o in known.items() if name in live or not has_ended(o, record, seen, installation)]
     return record if (found := tuple(kept[-KEPT:])) == record.outstanding else replace(record, outstanding=found)
 
 
-def _since_ms(known: Outstanding | None, now_ms: int) -> int:
-    return known.seen_ms if known and known.seen_ms else now_ms
+def _shown(order: Outstanding, order_id: str, now_ms: int) -> Outstanding:
+    return replace(order, order_id=order_id, seen_ms=order.seen_ms or now_ms)
+
+
+def _told(order: Outstanding, seen: Seen, installation: str) -> Outstanding:
+    """Take over the venue id that a look-up names: an order that fired may have another than it was seen by."""
+    answer = seen.lookups.get(encode(client_of(order, installation)), Unknown("not asked"))
+    if isinstance(answer, Unknown) or answer.value.order_id is None:
+        return order
+    return replace(order, order_id=answer.value.order_id)
 
 
 def client_of(order: Outstanding, installation: str) -> ClientId:
@@ -83,7 +100,8 @@ def client_of(order: Outstanding, installation: str) -> ClientId:
 def has_ended(order: Outstanding, record: KeyRecord, seen: Seen, installation: str) -> bool:
     """Return whether an observation tells that a stop or target of ours lives no more: by a fill of it, or by its id.
 
-    Both trade at the market only, so that what a fill left of one is gone.
+    Both trade at the market only, so that what a fill left of one is gone. Of one that fired and did its work under
+    another id a venue may say for good that it has fired: it has ended once no cancel of that very id finds it.
     """
     client = client_of(order, installation)
     fills = () if isinstance(seen.fills, Unknown) else seen.fills.value.fills
@@ -94,6 +112,8 @@ def has_ended(order: Outstanding, record: KeyRecord, seen: Seen, installation: s
         return False
     if answer.value.state is None:
         return not record.pending_ms and answer.at_ms > record.quiet_ms  # unknown there, and too late to appear
+    if answer.value.state is OrderState.FIRED and answer.value.order_id in order.gone:
+        return True
     return answer.value.state in OVER
 
 

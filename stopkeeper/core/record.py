@@ -147,7 +147,6 @@ class Trade:
     the entry or since a person last moved the stop, ``moves_ms`` when it was moved within the last hour, ``loosened``
     that a person allowed it to go away from the price, ``off_until_ms`` until when a person lifted it, ``lifted``
     that it was so at the last look.
-    ``doubted_ms`` is since when an attempt that is late waits, lest it left already by a record that is lost.
     Of targets: ``entry_filled`` is what they take their fractions of, ``taken`` what they have closed, ``traded`` how
     much all its fills moved and ``explained`` the size they add up to, ``sized_ms`` when the size last changed.
     """
@@ -206,7 +205,6 @@ class Trade:
     explained: Decimal = ZERO
     sized_ms: int = 0
     settle_tried_ms: int = 0
-    doubted_ms: int = 0
     beyond: Sighting | None = None
     unsafe: Sighting | None = None
     opening_fee: Decimal = ZERO
@@ -228,7 +226,8 @@ class Outstanding:
     """A stop or target of ours that may live though no list of open orders shows it: its name, and its venue id.
 
     ``seen_ms`` is since when this record has seen it live: what is placed with an entry lives only once that filled.
-    0 = no look has shown it, and the record's ``quiet_ms`` knows.
+    0 = no look has shown it, and the record's ``quiet_ms`` knows. ``gone`` are venue ids under which it lives no more, as
+    the venue said to a cancel: one that fired may live on under another.
     """
 
     trade: str
@@ -236,6 +235,7 @@ class Outstanding:
     n: int
     order_id: str | None = None
     seen_ms: int = 0
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,10 @@ def proof(look: Seen, chain: Chain = NO_FILLS, found: Lookup | None = UNKNOWN_ID
     return absence(sent(deadline_ms=NOW - 1), ID, look, chain, LAG)
 
 
+def entered_by(name: str | None) -> Chain:
+    return Chain(used=(replace(ENTRY_FILL, client_id=name),), started=True)
+
+
 def test_absence_is_proved_by_four_late_reads_that_agree() -> None:
     assert isinstance(proof(seen(at_ms=LATE)), Proof)
 
@@ -183,11 +187,19 @@ def test_absence_is_proved_by_four_late_reads_that_agree() -> None:
         ("fills unreadable", seen(fills=DOWN, at_ms=LATE), Chain(), Lookup(ID, None)),
         ("reads too early", seen(at_ms=LATE - 1), Chain(), Lookup(ID, None)),
         ("fills of it", seen(at_ms=LATE), Chain(started=True), Lookup(ID, None)),
+        ("its own fill", seen(at_ms=LATE), entered_by(cid(Role.ENTRY, 0)), Lookup(ID, None)),
+        ("a fill without an id", seen(at_ms=LATE), entered_by(None), Lookup(ID, None)),
+        ("a fill of a stop", seen(at_ms=LATE), entered_by(cid(Role.STOP, 1)), Lookup(ID, None)),
         ("a position it may have opened", seen(position(), at_ms=LATE), Chain(), Lookup(ID, None)),
     ],
 )
 def test_a_missing_leg_is_no_proof(what: str, look: Seen, chain: Chain, found: Lookup | None) -> None:
     assert isinstance(proof(look, chain, found), NotYet), what
+
+
+def test_that_another_attempt_entered_does_not_keep_one_from_being_proved_absent() -> None:
+    """A store that went back forgets which attempt entered: its fills must not keep the key for ever."""
+    assert isinstance(proof(seen(at_ms=LATE), entered_by(cid(Role.ENTRY, 1)), Lookup(ID, None)), Proof)
 
 
 def test_an_early_look_up_is_no_proof() -> None:
@@ -212,6 +224,12 @@ def test_the_venues_own_refusal_is_proof_though_somebodys_position_is_held() -> 
     [
         ("no trade", record(), seen(), ()),
         ("entered", record(held_trade()), seen(), ()),
+        (
+            "entered, and of another attempt nothing is known",
+            record(held_trade(sent=(sent(), *held_trade().sent))),
+            seen(),
+            (cid(Role.ENTRY, 0),),
+        ),
         ("found", record(found_trade()), seen(), ()),
         ("before the first send", record(new_trade()), seen(fills=DOWN), (cid(Role.ENTRY, 0),)),
         ("before the first send, but reads tell", record(new_trade(created_ms=NOW - 5_001)), seen(), ()),

@@ -48,6 +48,30 @@ def cleared(rec: KeyRecord, look: Seen) -> list[tuple[str, Role]]:
         ("an entry of a trade that has ended", record(held_trade()), (stop(), OLD_ENTRY), [("e9", Role.ENTRY)]),
         ("a lifted stop, its target stays", record(LIFTED), (stop(), target()), [("s1", Role.STOP)]),
         (
+            "a stop of ours that the last price triggers, beside a good one",
+            record(held_trade()),
+            (stop("96", mark_triggered=False), stop(n=2, order_id="s2")),
+            [("s1", Role.STOP)],
+        ),
+        (
+            "a limit stop of ours, its cancel under way",
+            replace(record(held_trade()), canceled=(("s1", NOW),)),
+            (stop("96", kind=OrderKind.STOP_LIMIT), stop(n=2, order_id="s2")),
+            [],
+        ),
+        (
+            "a stop that has fired is at work",
+            record(held_trade()),
+            (stop("96", fired=True), stop(n=2, order_id="s2")),
+            [],
+        ),
+        (
+            "a wrong stop is left while nothing covers",
+            record(held_trade(stop_tried_ms=NOW)),
+            (stop("96", mark_triggered=False),),
+            [],
+        ),
+        (
             "a lifted stop whose cancel is under way",
             replace(record(LIFTED), canceled=(("s1", NOW),)),
             (stop(), target()),

@@ -35,6 +35,7 @@ from tests.unit.core.scene import (
     frame,
     held_trade,
     new_trade,
+    plan,
     position,
     record,
     seen,
@@ -98,7 +99,7 @@ def test_each_leg_of_an_entry_is_noted_by_its_own_answer() -> None:
     ("order", "outcome", "left"),
     [
         ("s1", Accepted("s1"), ()),
-        ("s1", Rejected(Reason.GONE, "not live"), ()),
+        ("s1", Rejected(Reason.GONE, "not live"), (replace(FIRST, gone=("s1",)),)),
         ("s1", Rejected(Reason.EXPIRED, "late"), (FIRST,)),
         ("s1", Unknown("timeout"), (FIRST,)),
         ("s9", Accepted("s9"), (FIRST,)),
@@ -115,6 +116,40 @@ def test_what_is_shown_is_noted_also_where_the_record_had_forgotten_it() -> None
     rec = learn(record(held_trade()), seen(position(), (stop(), target(), theirs, entry)), frame())
     assert rec.outstanding == (SHOWN, Outstanding(TRADE, Role.TARGET, 2, "t1", NOW))
     assert learn(rec, seen(position(), DOWN), frame()).outstanding == rec.outstanding
+
+
+FIRED_ANEW = Lookup(NAME, OrderState.FIRED, "s9", D(0))
+
+
+def flat(rec: KeyRecord, *answers: Lookup, now_ms: int = NOW) -> KeyRecord:
+    return learn(rec, seen(None, (), CLOSED, lookups={each.client_id: each for each in answers}), frame(now_ms))
+
+
+def test_a_stop_that_lives_on_under_another_venue_id_is_cancelled_under_that() -> None:
+    gone = replace(SHOWN, gone=("s1",), seen_ms=NOW - 60_000)
+    rec = flat(record(held_trade(), outstanding=(gone,)), FIRED_ANEW)
+    assert rec.outstanding == (replace(gone, order_id="s9"),)
+    made = plan(rec, seen(None, (), CLOSED, lookups={NAME: FIRED_ANEW}))
+    assert [a.order_id for a in made.actions if isinstance(a, Cancel)] == ["s9"]
+
+
+def test_what_is_fired_for_good_under_an_id_that_is_gone_has_ended() -> None:
+    gone = replace(SHOWN, order_id="s9", gone=("s1", "s9"))
+    assert flat(record(held_trade(), outstanding=(gone,)), FIRED_ANEW).outstanding == ()
+
+
+def test_what_is_told_to_live_under_an_id_that_is_gone_is_asked_after_again_and_not_cancelled() -> None:
+    live = Lookup(NAME, OrderState.LIVE, "s1", D(0))  # a view from before the cancel
+    gone = replace(SHOWN, gone=("s1",), seen_ms=NOW - 60_000)
+    rec = flat(record(held_trade(), outstanding=(gone,)), live)
+    assert rec.outstanding == (gone,)
+    assert plan(rec, seen(None, (), CLOSED, lookups={NAME: live})).actions == ()
+
+
+def test_an_id_is_gone_once() -> None:
+    gone = replace(FIRST, gone=("s1",))
+    again = Rejected(Reason.GONE, "not live")
+    assert done(Cancel("s1", Role.STOP, "older"), again, outstanding=(gone,)) == (gone,)
 
 
 def test_since_when_it_is_seen_stays_with_it() -> None:
