@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from select import select
 
 from tests.mutation.book import SURVIVED, UNREACHED, Book
 from tests.mutation.checks import Base, Check, first_to_fail
@@ -59,10 +60,14 @@ class Hunt:
         return child, (mutant, reader)
 
     def _collect(self, running: dict[int, tuple[Mutant, int]], told: Callable[[Mutant, str], None]) -> None:
-        child, status = os.wait()
+        ready, _, _ = select([reader for _, reader in running.values()], [], [])
+        child = next(
+            child for child, (_, reader) in running.items() if reader in ready
+        )  # who has said it all has ended
         mutant, reader = running.pop(child)
         with os.fdopen(reader) as said:
             what = said.read()
+        _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status) or not what:
             what = f"ended by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "ended the process"
         self._came(mutant, what, told)

@@ -201,7 +201,7 @@ class Judge:
             CALM_NAKED_MS if self._town.trouble.profile.quiet else BASE_NAKED_MS + 2 * sum(b - a for a, b in spans)
         )
         if self._owed.naked_ms is not None:
-            allowed = self._owed.naked_ms + sum(b - a for a, b in spans if a >= from_ms)
+            allowed = self._owed.naked_ms
         if lasted > allowed:
             self.broke("naked", f"{symbol}: for {lasted:.0f} ms from {from_ms:.0f}, at most {allowed} were due")
 

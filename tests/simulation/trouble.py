@@ -76,7 +76,7 @@ _SCENES: dict[str, dict[str, Any]] = {
     "hanging": {"slow": 0.02, "lag": True},
     "wiped": {"slow": 0.02},
     "turned": {},
-    "refusing": {"slow": 0.02},
+    "refusing": {},
     "asked": {"slow": 0.02},
     "leveraged": {"slow": 0.02},
     "strangers": {"slow": 0.02},

@@ -164,10 +164,14 @@ def test_a_closed_pipe_and_ctrl_c_are_quiet(stack: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["account"] == "main"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    try:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["account"] == "main"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert errors.strip() == ""  # a line break after ^C
     piped = subprocess.run(
