@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.actions import Action, Book, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
-from stopkeeper.core.learn import with_role, with_sent
+from stopkeeper.core.attempts import with_role, with_sent
 from stopkeeper.core.model import ZERO, Resting, Role
 from stopkeeper.core.outcomes import REPEATS, WIDENS, Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.outstanding import announced, concluded

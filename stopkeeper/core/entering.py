@@ -6,8 +6,9 @@ Wait for entries, never for stops: a second entry is a loss. The concern ``entry
 from decimal import Decimal
 
 from stopkeeper.core.actions import Cancel, Enter, Prepare, Refuse, RestKind, Verdict, Wait
+from stopkeeper.core.asking import looked_up
 from stopkeeper.core.believe import Flat, Held, told_by_fills
-from stopkeeper.core.case import LOOK_AGAIN_MS, Case, looked_up
+from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.missing import APART_MS
 from stopkeeper.core.model import Resting, Role
 from stopkeeper.core.orphans import taken_in

@@ -5,30 +5,20 @@ What is noted of an effect and its outcome stands in effects.py.
 
 from dataclasses import replace
 
-from stopkeeper.core.believe import Flat, Held, Proof, absence
-from stopkeeper.core.case import (
-    ADMISSION_MARGIN_MS,
-    Case,
-    Frame,
-    build,
-    entry_id,
-    has_entered,
-    owned,
-    shown,
-    stop_id,
-    viewed_ms,
-)
-from stopkeeper.core.evidence import Chain, follow, reason_of, reason_of_client
-from stopkeeper.core.ids import ClientId, decode
-from stopkeeper.core.model import OVER, ZERO, Lookup, Order, OrderState, Resting, Role, Seen
+from stopkeeper.core.asking import stop_id
+from stopkeeper.core.attempts import fold_attempts, with_role
+from stopkeeper.core.believe import Flat, Held
+from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, Frame, build, owned, viewed_ms
+from stopkeeper.core.evidence import Chain, reason_of, reason_of_client
+from stopkeeper.core.ids import ClientId
+from stopkeeper.core.model import OVER, ZERO, Order, Role, Seen
 from stopkeeper.core.moving import follow_price
 from stopkeeper.core.orphans import best_trigger, fold_orphan, quiet_after_loss, taken_over
-from stopkeeper.core.outcomes import Accepted, Outcome, Unknown
+from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.outstanding import folded
 from stopkeeper.core.prices import Toward, to_step
-from stopkeeper.core.record import KeyRecord, Placed, Sent, Sighting, StopSeen, Terms, Trade
+from stopkeeper.core.record import KeyRecord, Placed, Sighting, StopSeen, Trade
 
-ROLES_KEPT = 64
 LATE_MS = 3_000  # less than any deadline
 
 
@@ -41,7 +31,7 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     if record.trade is None:
         return record
     known = record.trade
-    record = replace(record, trade=_fold_entry(known, seen, frame))
+    record = replace(record, trade=fold_attempts(known, seen, frame))
     if record.trade is not None and (len(record.trade.sent) > len(known.sent) or _ended(record.trade) > _ended(known)):
         # it was sent by a record that is lost, or ended unseen in the book: how long ago is not known
         lost = ADMISSION_MARGIN_MS if len(record.trade.sent) > len(known.sent) else 0  # and what was sent after it
@@ -129,121 +119,6 @@ def _with_placed(trade: Trade, order: Order, client: ClientId, frame: Frame) -> 
         return trade
     others = tuple(p for p in trade.placed if p.role is not client.role or client.role is Role.TARGET)
     return replace(trade, placed=(*others, Placed(client.role, order.id, client.n, order.placed_ms)))
-
-
-def with_role(trade: Trade, order: str, reason: str) -> Trade:
-    """Note what an order of ours is for, unless that is known; the oldest notes go."""
-    if any(known == order for known, _ in trade.order_roles):
-        return trade
-    return replace(trade, order_roles=(*trade.order_roles, (order, reason))[-ROLES_KEPT:])
-
-
-def _fold_entry(trade: Trade, seen: Seen, frame: Frame) -> Trade:
-    """Take in what look-ups say of entry attempts, also of one this record has forgotten, and prove absences."""
-    chain = follow(trade, seen.fills, frame.installation)
-    for attempt in range(len(trade.nonces)):
-        client_id = entry_id(trade, attempt, frame.installation)
-        answer = seen.lookups.get(client_id)
-        if answer is None or isinstance(answer, Unknown):
-            continue
-        known = answer.value
-        sent = next((s for s in trade.sent if s.attempt == attempt), None)
-        if sent is None:
-            if known.state is not None and attempt == len(trade.sent):
-                trade = replace(trade, sent=(*trade.sent, _forgotten(trade, attempt, frame)))
-                sent = trade.sent[-1]
-            else:
-                continue
-        if sent.rests:
-            orders, late = seen.orders, sent.deadline_ms + frame.can.lag_ms
-            gone = not isinstance(orders, Unknown) and min(answer.at_ms, orders.at_ms) > late and not shown(sent, seen)
-            trade = _fold_resting(trade, sent, known, gone=gone)
-            continue
-        if not sent.unproven:
-            continue
-        if known.filled > 0 or known.state is OrderState.FILLED:
-            done: Outcome = Accepted(order_id=known.order_id, filled=known.filled)
-            trade = with_sent(replace(trade, held=max(trade.held, known.filled)), replace(sent, outcome=done))
-            if known.order_id:
-                trade = with_role(trade, known.order_id, "entry")
-        elif sent.terms.resting is not Resting.NO and known.state is OrderState.CANCELED:
-            # it stood in the book, and somebody took it away: it is not sent again
-            trade = with_sent(trade, replace(sent, outcome=Accepted(known.order_id), over=True))
-        elif isinstance(absence(sent, client_id, seen, chain, frame.can.lag_ms), Proof):
-            trade = with_sent(trade, replace(sent, absent=True))
-    trade = _proved_by_fills(trade, chain, frame)
-    trade = _proved_by_orders(trade, seen, frame)
-    trade = _over(trade, seen, frame)
-    if trade.entered_ms is None and has_entered(trade, chain):
-        mine = (f.time_ms for f in chain.used if reason_of(f, trade, frame.installation) == "entry")
-        trade = replace(trade, entered_ms=min(mine, default=frame.now_ms))
-    return trade
-
-
-def _fold_resting(trade: Trade, sent: Sent, known: Lookup, *, gone: bool) -> Trade:
-    """An entry that rested and is not shown any more: its id tells whether it is over, and what of it filled."""
-    assert isinstance(sent.outcome, Accepted)
-    over = known.state in OVER or (
-        known.state is None and gone  # it stood, and the venue knows of it no more: old orders are forgotten
-    )
-    filled = max(sent.outcome.filled, known.filled)
-    done = replace(sent.outcome, filled=filled, live=not over)
-    return with_sent(replace(trade, held=max(trade.held, filled)), replace(sent, outcome=done, over=over))
-
-
-def _over(trade: Trade, seen: Seen, frame: Frame) -> Trade:
-    """An entry that rested is over once all of it filled, or once a part did and it is not shown any more."""
-    for sent in trade.sent:
-        if not sent.rests or trade.entered_ms is None or not isinstance(sent.outcome, Accepted):
-            continue
-        late = not isinstance(seen.orders, Unknown) and seen.orders.at_ms > sent.sent_ms + frame.can.lag_ms
-        if (late and not shown(sent, seen)) or trade.entry_filled >= sent.terms.size:
-            trade = with_sent(trade, replace(sent, over=True))
-    return trade
-
-
-def _proved_by_orders(trade: Trade, seen: Seen, frame: Frame) -> Trade:
-    """An unanswered entry that stands in the book was accepted."""
-    for sent in trade.sent:
-        if not sent.unproven or isinstance(seen.orders, Unknown):
-            continue
-        name = decode(entry_id(trade, sent.attempt, frame.installation))
-        live = next((o for o in seen.orders.value if decode(o.client_id) == name), None)
-        if live is not None:
-            trade = with_sent(trade, replace(sent, outcome=Accepted(live.id, live=True)))
-            trade = with_role(trade, live.id, "entry")
-    return trade
-
-
-def _proved_by_fills(trade: Trade, chain: Chain, frame: Frame) -> Trade:
-    """A fill that bears an attempt's id answers for it, for good: once entered, nobody looks it up any more."""
-    for sent in trade.sent:
-        if not sent.unproven:
-            continue
-        name = entry_id(trade, sent.attempt, frame.installation)
-        mine = [f for f in chain.used if decode(f.client_id) == decode(name)]
-        if mine:
-            filled = sum((f.size for f in mine), ZERO)
-            average = sum((f.size * f.price for f in mine), ZERO) / filled
-            trade = with_sent(trade, replace(sent, outcome=Accepted(mine[0].order_id, filled, average)))
-            trade = with_role(trade, mine[0].order_id, "entry")
-    return trade
-
-
-def _forgotten(trade: Trade, attempt: int, frame: Frame) -> Sent:
-    """An attempt the venue knows and this record does not: the store went back in time after it was sent."""
-    if trade.sent:
-        terms = trade.sent[-1].terms
-    else:
-        stop = trade.stop or ZERO
-        resting = trade.signal.resting if trade.signal else Resting.NO
-        terms = Terms(ZERO, ZERO, stop, ZERO, ZERO, goals=trade.targets, resting=resting)
-    return Sent(attempt, attempt, trade.nonces[attempt], frame.now_ms, frame.now_ms, terms, Unknown("record lost"))
-
-
-def with_sent(trade: Trade, sent: Sent) -> Trade:
-    """Put an attempt's new state in the place of its old one."""
-    return replace(trade, sent=tuple(sent if s.attempt == sent.attempt else s for s in trade.sent))
 
 
 def _fold_belief(case: Case) -> KeyRecord:

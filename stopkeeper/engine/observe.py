@@ -8,7 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.case import Frame, doubtful, questions, stop_id
+from stopkeeper.core.asking import questions, stop_id
+from stopkeeper.core.case import Frame, doubtful
 from stopkeeper.core.model import AccountSeen, FillPage, Known, Lookup, Order, Position, Resting, Seen
 from stopkeeper.core.moving import needs_candles
 from stopkeeper.core.outcomes import Unknown

@@ -8,7 +8,8 @@ from statistics import median
 from typing import assert_never
 
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
-from stopkeeper.core.case import agree, entry_id
+from stopkeeper.core.asking import entry_id
+from stopkeeper.core.case import agree
 from stopkeeper.core.ids import ClientId, close_number, encode
 from stopkeeper.core.model import ZERO, Market, Position, Resting, Role, Side
 from stopkeeper.core.outcomes import Accepted, Barred, EntryOutcome, Outcome, Reason, Rejected, Throttled, Unknown

@@ -7,7 +7,19 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from stopkeeper.core import believe, case, concerns, danger, decide, entering, hygiene, learn, moving, outstanding
+from stopkeeper.core import (
+    attempts,
+    believe,
+    case,
+    concerns,
+    danger,
+    decide,
+    entering,
+    hygiene,
+    learn,
+    moving,
+    outstanding,
+)
 from stopkeeper.core.actions import Book, Cancel
 from stopkeeper.core.believe import Cover, CoverKind, FaultKind, Flat, Held, Proof
 from stopkeeper.core.case import Case
@@ -48,7 +60,7 @@ def absence_at_once() -> list[Swap]:
             return believe.NotYet("it was not asked")
         return Proof(f"attempt {sent.attempt} is not known")
 
-    return [(learn, "absence", naive)]
+    return [(attempts, "absence", naive)]
 
 
 def ending_last() -> list[Swap]:

@@ -18,8 +18,9 @@ from stopkeeper.core.actions import (
     Refuse,
     Rest,
 )
+from stopkeeper.core.asking import entry_id, questions
 from stopkeeper.core.believe import CoverKind, Held, cover
-from stopkeeper.core.case import Frame, entry_id, questions
+from stopkeeper.core.case import Frame
 from stopkeeper.core.decide import decide
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.ids import decode

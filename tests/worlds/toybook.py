@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from stopkeeper.core.actions import Action, Cancel, Enter, Flatten
+from stopkeeper.core.asking import entry_id, questions
 from stopkeeper.core.believe import Held, cover, covers_alone
-from stopkeeper.core.case import Frame, entry_id, questions
+from stopkeeper.core.case import Frame
 from stopkeeper.core.effects import lift_stop, move_stop
 from stopkeeper.core.ids import decode
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Resting, Role, Seen, Side

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stopkeeper.core.actions import Book, Cancel, Exit, Flatten
+from stopkeeper.core.asking import questions
 from stopkeeper.core.believe import CoverKind, Flat, Held, NotYet, Proof, absence, believe, cover, fault_of
-from stopkeeper.core.case import build, questions
+from stopkeeper.core.case import build
 from stopkeeper.core.evidence import Chain, follow
 from stopkeeper.core.guard import never_lower
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Role, Seen, Side

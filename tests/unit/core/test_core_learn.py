@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
-from stopkeeper.core.case import questions
+from stopkeeper.core.asking import questions
+from stopkeeper.core.attempts import ROLES_KEPT, with_role
 from stopkeeper.core.effects import announce, ask_close, conclude, move_stop
-from stopkeeper.core.learn import ROLES_KEPT, learn, with_role
+from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Lookup, MarginMode, OrderState, Role, Side
 from stopkeeper.core.outcomes import (
     Accepted,

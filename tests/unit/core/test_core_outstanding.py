@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget
-from stopkeeper.core.case import questions
+from stopkeeper.core.asking import questions
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Lookup, OrderState, Role

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Book, Cancel, Enter, PlaceStop, Refuse, Rest
-from stopkeeper.core.case import Frame, entry_id, questions
+from stopkeeper.core.asking import entry_id, questions
+from stopkeeper.core.case import Frame
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import (

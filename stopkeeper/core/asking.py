@@ -1,0 +1,82 @@
+"""Which of our client ids are to be looked up, and what they are: what no list shows is told by its own id."""
+
+from stopkeeper.core.case import ADMISSION_MARGIN_MS
+from stopkeeper.core.ids import ClientId, encode
+from stopkeeper.core.model import Role, Seen
+from stopkeeper.core.outcomes import Accepted, Unknown
+from stopkeeper.core.outstanding import asked_after
+from stopkeeper.core.record import KeyRecord, Origin, Placed, Sent, Trade
+
+
+def entry_id(trade: Trade, attempt: int, installation: str) -> str:
+    """Return the client id of an entry attempt: a function of the trade, so it can be looked up before it is sent."""
+    return encode(ClientId(installation, Role.ENTRY, attempt, trade.id))
+
+
+def stop_id(trade: Trade, placed: Placed, installation: str) -> str:
+    """Return the client id of an acked stop of a trade."""
+    return encode(ClientId(installation, Role.STOP, placed.n, trade.id))
+
+
+def looked_up(trade: Trade, attempt: int, seen: Seen, installation: str) -> bool:
+    """Return whether this observation tells that an entry attempt is not at the venue yet.
+
+    Either its id was looked up, or open orders and fills, complete and read after the trade was made, would name it.
+    """
+    if not isinstance(seen.lookups.get(entry_id(trade, attempt, installation), Unknown("")), Unknown):
+        return True
+    if isinstance(seen.orders, Unknown) or isinstance(seen.fills, Unknown):
+        return False
+    after = trade.created_ms + ADMISSION_MARGIN_MS
+    return min(seen.orders.at_ms, seen.fills.at_ms) > after and seen.fills.value.since_ms <= trade.created_ms
+
+
+def shown(sent: Sent, seen: Seen) -> bool:
+    """Return whether an entry that rests is among the live orders; what cannot be read counts as shown."""
+    outcome = sent.outcome
+    if isinstance(seen.orders, Unknown) or not isinstance(outcome, Accepted):
+        return True
+    return any(order.id == outcome.order_id for order in seen.orders.value)
+
+
+def questions(record: KeyRecord, seen: Seen, installation: str, lag_ms: int) -> tuple[str, ...]:
+    """Return the client ids to look up: a young stop that is not shown, unproven attempts, the next before its send.
+
+    And an entry that rested and is not shown any more: whether it filled or was cancelled is told by its id. And, once
+    flat, stops and targets whose end is not known: one that fired and hangs is shown nowhere else.
+    """
+    trade = record.trade
+    flat = asked_after(record, seen, installation, lag_ms)
+    if trade is None:
+        return flat
+    missing = _missing_stops(trade, seen, installation)
+    return missing + _attempts(trade, seen, installation) + tuple(name for name in flat if name not in missing)
+
+
+def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
+    """An acked stop that is not shown may only be late; what became of it is told by its id."""
+    if isinstance(seen.orders, Unknown):
+        return ()
+    shown = {order.id for order in seen.orders.value}
+    return tuple(
+        stop_id(trade, p, installation) for p in trade.placed if p.role is Role.STOP and p.order_id not in shown
+    )
+
+
+def _attempts(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
+    """Ask of an attempt that is not proved also once the trade has entered, by another: nothing ends before it is."""
+    if trade.origin is Origin.FOUND:
+        return ()
+    if trade.entered_ms is not None:
+        ask = [s.attempt for s in trade.sent if s.unproven]
+        return tuple(entry_id(trade, attempt, installation) for attempt in ask)
+    ask = [s.attempt for s in trade.sent if s.unproven or (s.rests and not shown(s, seen))]
+    coming = len(trade.sent)
+    if (
+        not ask
+        and not any(s.rests for s in trade.sent)
+        and coming < len(trade.nonces)
+        and not looked_up(trade, coming, seen, installation)
+    ):
+        ask = [coming]
+    return tuple(entry_id(trade, attempt, installation) for attempt in ask)
