@@ -59,7 +59,7 @@ demo: install
 	$(BIN)/stopkeeper demo $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

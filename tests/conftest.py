@@ -4,19 +4,27 @@ The tests of a file share a process, for what they set up together; those of the
 side. What a test records as the property ``told`` is printed once all have run, whichever process ran it.
 """
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
-TOGETHER = ("audit",)
+TOGETHER = ("tests/audit/",)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the process of each test."""
-    for item in items:
-        where = item.path.relative_to(HERE)
-        item.add_marker(pytest.mark.xdist_group(where.parts[0] if where.parts[0] in TOGETHER else str(where)))
+def process_of(test: str) -> str:
+    """Return a name for the process in which a test runs beside those it sets something up with."""
+    path = test.partition("::")[0]
+    return next((folder for folder in TOGETHER if path.startswith(folder)), path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand tests out by ``process_of``; marked groups of xdist 3.8 are lost on pytest 9, which names a test once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = process_of  # the way its own subclasses differ by
+    return scheduler
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -25,5 +33,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in reports:
         for name, text in report.user_properties:
             if name == "told" and report.when == "call":
-                terminalreporter.section(report.nodeid.partition("@")[0])
+                terminalreporter.section(report.nodeid)
                 terminalreporter.write_line(str(text))

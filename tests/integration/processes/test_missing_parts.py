@@ -289,7 +289,7 @@ def test_without_redis_a_command_says_so_and_the_journal_afterwards(scene: Scene
     assert told.stderr.count("\n") == 1
     refused = scene.house.run("open", "main", "ETH", "long", "--notional", "100", "--stop", "2%")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    until(lambda: scene.house.log("feed").count("lease not renewed") >= before + 2)  # two seconds apart
+    until(lambda: scene.house.log("feed").count("lease not renewed") >= before + 3)  # two seconds apart
     scene.server.start()
     until(lambda: _answers(scene), 20)
     scene.until_line("guardian", "Redis answers again after")
