@@ -144,7 +144,7 @@ def _turned(ordered: Sequence[Fill], opening: Decimal, trade: Trade) -> list[Fil
 def _rest_of(fill: Fill) -> Fill:
     """Return what a fill opened, without what it closed."""
     left = (fill.start or ZERO) + fill.signed
-    return replace(fill, size=abs(left), fee=fill.fee * abs(left) / fill.size, start=ZERO)
+    return replace(fill, size=abs(left), fee=fill.fee * abs(left) / fill.size, start=ZERO, closed_pnl=ZERO)
 
 
 def _opens(fill: Fill) -> bool:

@@ -74,6 +74,10 @@ def test_of_a_fill_that_turned_a_position_round_only_the_rest_is_counted() -> No
     chain = chain_of(fill("h", "-0.4", "99", T - 900, "0"), whole, close("c", "0.6", "110", T + 9, "0.6"))
     out = exit_of(held_trade(), chain, RULES, INST)
     assert (out.size, out.gross_pnl, out.fees) == (D("0.6"), D(6), D("0.65"))
+    going = exit_of(
+        held_trade(), chain_of(fill("h", "-0.4", "99", T - 900, "0"), replace(whole, closed_pnl=D(7))), RULES, INST
+    )
+    assert going.gross_pnl == 0, "what the turn earned is whose it was before"
 
 
 LATE = found_trade(created_ms=T - 3_000)  # read at T, by a view that may be that late
