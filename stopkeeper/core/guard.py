@@ -14,7 +14,8 @@ def never_lower(actions: Sequence[Action], case: Case) -> list[Action]:
 
     A Cancel survives only if the position is believed flat, or its size has stood for a lag and the orders *seen live
     in this very observation* cover it without that one and without all cancelled before, or a person lifted the stop
-    until a time that is not up. Nothing is cancelled on Unknown but an entry; nothing is booked on Unknown, nor on Held without a successor.
+    until a time that is not up. Nothing is cancelled on Unknown but an entry; nothing is booked on Unknown, nor on Held
+    without a successor.
     """
     kept: list[Action] = []
     going = {order for order, _ in case.record.canceled}
