@@ -85,7 +85,6 @@ def _play(stage: Stage, scene: Scene, done: Strike) -> None:
     cell, folder = stage.cell, stage.cell.folder / f"strike-{stage.cell.played}"
     folder.mkdir()
     orders = Orders(folder)
-    scene.before(stage)
     if scene.leads:
         cell.worker("healthy")
     doomed = cell.feed(orders) if scene.leads else cell.worker("doomed", orders)

@@ -79,7 +79,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Scene:
-    """What happens before the worker starts, before it is armed, and then.
+    """What happens before the worker is armed, and then.
 
     ``naked``: the scene takes a cover away; ``leads``: not a worker strikes but the feed.
     """
@@ -87,7 +87,6 @@ class Scene:
     name: str
     act: Callable[[Stage], object]
     prepare: Callable[[Stage], object] = lambda _stage: None
-    before: Callable[[Stage], object] = lambda _stage: None
     naked: bool = False
     by_hand: bool = False
     leads: bool = False
@@ -197,8 +196,9 @@ def _deaf(stage: Stage) -> None:
     assert until(stale, SET_S), "the marks stay fresh"
 
 
-def _to_the_hour(stage: Stage) -> None:
-    """Set the venue's clock forward, so that a full hour strikes while the position is held: funding is asked for."""
+def _held_to_the_hour(stage: Stage) -> None:
+    """Set the venue's clock forward once a position is held, so that a full hour strikes: funding is asked for."""
+    _held(stage)
     _skip(stage, HOUR_MS - stage.cell.venue_ms() % HOUR_MS - BEFORE_HOUR_MS)
 
 
@@ -253,10 +253,11 @@ SCENES = {
         Scene("stolen lease", _steal, _held),
         Scene("clocks", _clocks, _held),
         Scene("deaf", _enter, _deaf),
-        Scene("funding", _close_in_the_hour, _held, _to_the_hour),
-        Scene("correction", _close_without_funding, _held, _to_the_hour),
+        Scene("funding", _close_in_the_hour, _held_to_the_hour),
+        Scene("correction", _close_without_funding, _held_to_the_hour),
     )
 }
+TIMELESS = ("funding", "correction")  # they set the venue's clock, and it does not run back
 FOR_OURS, FOR_HAND = SYMBOLS[:-2], SYMBOLS[-2:]
 
 
