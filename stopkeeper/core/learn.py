@@ -20,6 +20,7 @@ from stopkeeper.core.prices import Toward, to_step
 from stopkeeper.core.record import KeyRecord, Placed, Sighting, StopSeen, Trade
 
 LATE_MS = 3_000  # less than any deadline
+NUMBERS_LOST = 64  # as many as a lost record may have given to orders that no list shows yet
 
 
 def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
@@ -34,8 +35,10 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     record = replace(record, trade=fold_attempts(known, seen, frame))
     if record.trade is not None and (len(record.trade.sent) > len(known.sent) or _ended(record.trade) > _ended(known)):
         # it was sent by a record that is lost, or ended unseen in the book: how long ago is not known
-        lost = ADMISSION_MARGIN_MS if len(record.trade.sent) > len(known.sent) else 0  # and what was sent after it
-        record = replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + lost + frame.can.lag_ms))
+        forgotten = len(record.trade.sent) > len(known.sent)  # and what was sent after it
+        quiet_ms = frame.now_ms + (ADMISSION_MARGIN_MS if forgotten else 0) + frame.can.lag_ms
+        n = record.n + (NUMBERS_LOST if forgotten else 0)
+        record = replace(record, n=n, quiet_ms=max(record.quiet_ms, quiet_ms))
     return _fold_belief(build(_fold_lateness(record, frame), seen, frame))
 
 

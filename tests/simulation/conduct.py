@@ -41,18 +41,18 @@ class Conduct:
         self.orders: dict[int, Order] = {}
         self._opened: dict[str, str] = {}  # coin -> the trade whose entry opened what is held, "" for a stranger's
         self._over_ms: dict[str, int] = {}  # trade -> when what it had opened was closed or turned over
-        self._gone: list[tuple[int, Order]] = []  # orders that ended by nobody's wish or a stranger's, and when
+        self._gone: list[tuple[int, Order]] = []  # stops that fired, or ended not by us, as they were; and when
         self._foreign: list[tuple[int, str, Decimal]] = []  # fills of strangers: when, coin, signed size
         self._sizes: dict[str, list[tuple[int, Decimal]]] = {}  # coin -> (until when, size) of what was held
 
     def hear(self, event: Event) -> None:
         """Judge an event of the market."""
         if isinstance(event, OrderEvent):
-            order = event.order
+            order, before = event.order, self.orders.get(event.order.oid)
             if event.cause == "trader" and order.status == "canceled":
                 self._cancel(order)
-            elif not order.live and order.oid in self.orders:
-                self._gone.append((self._now_ms(), self.orders[order.oid]))
+            elif before is not None and covers(before, is_buy=order.is_buy) and not covers(order, is_buy=order.is_buy):
+                self._gone.append((self._now_ms(), before))
             if order.oid not in self.orders and is_ours(order.cloid):
                 self._new(order)
             self.orders[order.oid] = order

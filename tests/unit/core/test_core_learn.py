@@ -9,7 +9,7 @@ from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarg
 from stopkeeper.core.asking import questions
 from stopkeeper.core.attempts import ROLES_KEPT, with_role
 from stopkeeper.core.effects import announce, ask_close, conclude, move_stop
-from stopkeeper.core.learn import learn
+from stopkeeper.core.learn import NUMBERS_LOST, learn
 from stopkeeper.core.model import Lookup, MarginMode, OrderState, Role, Side
 from stopkeeper.core.outcomes import (
     Accepted,
@@ -183,6 +183,14 @@ def test_an_attempt_the_record_has_forgotten_is_taken_up(before: Any) -> None:
     assert trade.sent[-1].attempt == len(before)
     assert trade.sent[-1].outcome == Accepted("e7", D(1))
     assert (trade.entered_ms, trade.held) == (NOW, D(1))
+
+
+def test_numbers_that_a_lost_record_may_have_given_are_not_given_again() -> None:
+    """Its stop may live and no list be readable: two that live must not bear one id."""
+    name = cid(Role.ENTRY, 0)
+    look = seen(orders=DOWN, lookups={name: Lookup(name, OrderState.FILLED, "e7", D(1))})
+    assert learn(record(new_trade(), n=3), look, frame()).n == 3 + NUMBERS_LOST
+    assert learn(record(new_trade(sent=(sent(),)), n=3), look, frame()).n == 3, "what is on record has lost nothing"
 
 
 def test_look_ups_of_what_was_answered_or_never_sent_are_passed_over() -> None:
