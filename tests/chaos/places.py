@@ -21,9 +21,15 @@ PLACES = {
     "two prices": ("prices.count", "venue.mark"),
     "crowd": ("wakes.mark_due",),
     "stolen lease": ("leases.abandon",),
-    "clocks": ("venue.poll_limits",),
+    "clocks": (
+        "venue.poll_limits",
+        "venue.short",
+        "gaps.back",
+        "gaps.lacking",
+        "gaps.turn",
+    ),
     "deaf": ("prices.put",),
-    "funding": ("venue.funding",),
+    "funding": ("venue.funding", "gaps.lack"),
     "correction": ("records.save/correcting",),
     "leader": ("prices.hear",),
 }

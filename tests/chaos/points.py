@@ -41,21 +41,15 @@ SIDES = ("before", "after")
 LOCAL = frozenset({"venue.now_ms", "venue.clock_age_ms", "venue.clock", "venue.silence", "leases.remaining_ms"})
 
 _COMMANDS = "only commands ask, and write nothing after it"
-_TELLS = "what is missing is told by it, between drives; no drive goes by it"
-#: What no worker and no feed passes, each with the reason.
+#: What is not struck, each with the reason: no worker and no feed passes it, or too seldom.
 ELSEWHERE = {
     "leases.holders": _COMMANDS,
     "ledger.lines": _COMMANDS,
     "records.reserved": _COMMANDS,
     "wakes.overdue": _COMMANDS,
     "prices.counts": _COMMANDS,
-    "venue.short": _TELLS,
-    "venue.key_trouble": _TELLS,
+    "venue.key_trouble": "asked twice a minute for all workers, between drives; what it answers is proved anew",
     "venue.prove": "it does nothing at the venue, and is asked between drives",
-    "gaps.lack": _TELLS,
-    "gaps.back": _TELLS,
-    "gaps.lacking": _TELLS,
-    "gaps.turn": _TELLS,
     "flags.inherit": "one write of a command, of what must be two minutes old at the venue",
     "journal.read": "commands read it, and alerts where a service is configured: neither acts at the venue",
 }
