@@ -256,6 +256,7 @@ def a_stop_that_fires_and_waits(told: Told) -> None:
     "story", [entry_targets_and_stop, refusals, a_resting_entry, a_stop_that_fires_and_waits], ids=lambda s: s.__name__
 )
 def test_both_say_the_same(story: Callable[[Told], None]) -> None:
+    setcontext(Context(prec=28))  # ccxt leaves another rounding to the thread that called it
     told = _beside_it()
     story(told)
     for gateway in _gateway():
