@@ -5,6 +5,7 @@ The gateway speaks over real HTTP to a paper venue, the simulated venue to a pap
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Context, setcontext
 from decimal import Decimal as Dec
 from typing import Any
 
