@@ -123,6 +123,19 @@ class Case:
         return frozenset(order for order, _ in self.record.canceled)
 
     @property
+    def stands_from_ms(self) -> int:
+        """Return the venue time after which what is read shows the cover as it stands.
+
+        Views go back and forth for a lag after the size changed; and beside what was found, what a lost record had sent
+        may be under way, a cancel of the newer stop among it.
+        """
+        trade = self.trade
+        if trade is None:
+            return 0
+        lost_ms = self.record.quiet_ms if trade.origin is Origin.FOUND else 0
+        return max(trade.sized_ms + self.frame.can.lag_ms, lost_ms)
+
+    @property
     def entered(self) -> bool:
         return has_entered(self.trade, self.chain)
 

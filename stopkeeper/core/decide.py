@@ -22,7 +22,7 @@ from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.model import Role, Seen
 from stopkeeper.core.moving import pause_ends_ms, wish_of
 from stopkeeper.core.orphans import orphan_due_ms
-from stopkeeper.core.record import KeyRecord, Trade
+from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.targets import targets
 
 ORDER: tuple[Concern, ...] = (ending, danger, protection, closing, entry, trailing, targets, hygiene, booking)
@@ -92,7 +92,7 @@ def _next_look(case: Case, held: Held) -> int | None:
     if trade is None:
         return None
     moments = [time_up_ms(trade), move_due_ms(case, held), orphan_due_ms(case)]
-    moments += [_other_side_ms(case, held), _stands_ms(case, trade), displaced_due_ms(case)]
+    moments += [_other_side_ms(case, held), _stands_ms(case), displaced_due_ms(case)]
     if case.sure and wish_of(trade, held, case) is not None:
         moments.append(max(pause_ends_ms(trade, case) + 1, case.now + LOOK_AGAIN_MS))
     if case.entries and trade.signal is not None:
@@ -106,11 +106,10 @@ def _other_side_ms(case: Case, held: Held) -> int | None:
     return max(max(placed) + case.frame.can.lag_ms + 1, case.now + LOOK_AGAIN_MS) if placed else None
 
 
-def _stands_ms(case: Case, trade: Trade) -> int | None:
-    """Return when a size has stood for a lag and the stop that is too much may go; None where there is no such stop."""
-    stood = trade.sized_ms + case.frame.can.lag_ms
-    several = sum(k.role is Role.STOP for _, k in case.ours) > 1
-    return max(stood + 1, case.now + LOOK_AGAIN_MS) if several and case.now <= stood else None
+def _stands_ms(case: Case) -> int | None:
+    """Return when the stop that is too much may go; None where there is no such stop."""
+    several, due = sum(k.role is Role.STOP for _, k in case.ours) > 1, case.stands_from_ms
+    return max(due + 1, case.now + LOOK_AGAIN_MS) if several and case.now <= due else None
 
 
 def _under_way(case: Case) -> bool:

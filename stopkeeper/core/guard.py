@@ -64,12 +64,11 @@ def _may_have_grown(case: Case) -> bool:
 
 
 def _stands(case: Case) -> bool:
-    """Return whether the position was read later than another size of it may still be shown: views go back and forth.
-
-    A stop that covers the smaller of two sizes shown within a lag is no whole cover yet.
-    """
-    read, sized_ms = case.seen.position, case.trade.sized_ms if case.trade else 0
-    return not isinstance(read, Unknown) and read.at_ms > sized_ms + case.frame.can.lag_ms
+    """Return whether positions and orders were read late enough to tell what covers what."""
+    read, orders = case.seen.position, case.seen.orders
+    if isinstance(read, Unknown) or isinstance(orders, Unknown):
+        return False
+    return min(read.at_ms, orders.at_ms) > case.stands_from_ms
 
 
 def _shows_by_now(order: Order, case: Case) -> bool:

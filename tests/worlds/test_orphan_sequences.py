@@ -77,6 +77,7 @@ def test_people_and_a_lost_record(policy: OrphanPolicy) -> None:
     @given(st.integers(0, 100_000), st.sampled_from([NEVER, 3, 6, 9]))
     @example(19, 6)  # what a lost record had sent appeared after its position was booked
     @example(192, 6)  # a cancel that nobody remembered was under way
+    @example(1815, 9)  # another was, once the found position had been turned into a successor's
     def lived(seed: int, lost_at: int) -> None:
         run = lived_through(seed, lost_at, policy)
         assume(not run.unlisted())  # known and open: the test below

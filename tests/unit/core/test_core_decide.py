@@ -23,7 +23,17 @@ from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Distance, Lookup, MarginMode, OrderState, Resting, Role, Seen, Side, TargetWish
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
-from stopkeeper.core.record import CloseAsk, Cursor, KeyRecord, Outstanding, Placed, Prepared, Sighting, TargetTerms
+from stopkeeper.core.record import (
+    CloseAsk,
+    Cursor,
+    KeyRecord,
+    Outstanding,
+    Placed,
+    Prepared,
+    Sighting,
+    TargetTerms,
+    Trade,
+)
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
     AIM,
@@ -863,6 +873,24 @@ def test_a_size_that_was_shown_larger_a_moment_ago_keeps_the_stops_of_the_larger
     ends = plan(rec, older).ends
     assert ends is not None
     assert ends.due_ms == NOW + LAG + 1
+
+
+@pytest.mark.parametrize(
+    ("trade", "gone"), [(held_trade(), ["s1"]), (found_trade(), []), (found_trade(before=TRADE), [])]
+)
+def test_beside_what_was_found_no_stop_goes_before_a_lost_records_cancels_can_be_seen(
+    trade: Trade, gone: list[str]
+) -> None:
+    """The newer stop may be the one that is going: only the record that is lost knew."""
+    two, quiet_ms = (stop(), stop(n=2, order_id="s2")), NOW + 4_000
+    rec = record(replace(trade, held=D(1), entry_filled=D(1)), quiet_ms=quiet_ms)
+    made = plan(rec, seen(position(), two))
+    assert [a.order_id for a in made.actions if isinstance(a, Cancel)] == gone
+    if not gone:
+        assert made.ends is not None
+        assert made.ends.due_ms == quiet_ms + 1
+        late = plan(rec, seen(position(), two, at_ms=quiet_ms + 1), frame(quiet_ms + 1))
+        assert [a.order_id for a in late.actions if isinstance(a, Cancel)] == ["s1"]
 
 
 def test_a_larger_size_counts_also_while_something_of_ours_may_still_appear() -> None:
