@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.fault_classes import CLASSES, FaultClass, Stage
 from benchmarks.installation import Installation, installed
-from benchmarks.setting import folder_for, paper
+from benchmarks.setting import at_least_one, folder_for, paper
 from benchmarks.striking import Missed
 from stopkeeper.engine import desk
 
@@ -200,7 +200,7 @@ def _table(found: Sequence[Told]) -> Table:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.naked", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="trades of each class")
+    parser.add_argument("--rounds", type=at_least_one, default=ROUNDS, help="trades of each class")
     parser.add_argument("--only", nargs="+", choices=[each.account for each in CLASSES], help="these classes alone")
     parser.add_argument("--docs", action="store_true", help="write these rows into docs/operations.md")
     parser.add_argument("--json", action="store_true", help="print one document")

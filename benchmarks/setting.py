@@ -1,5 +1,6 @@
 """What is measured against: paper venues in processes of their own, real Redis, fresh accounts."""
 
+import argparse
 import json
 import secrets
 import subprocess
@@ -161,3 +162,10 @@ class Bench:
         with Redis.from_url(self.server.url) as redis:
             for key in redis.scan_iter("sk:budget*"):
                 redis.delete(key)
+
+
+def at_least_one(text: str) -> int:
+    """Return a count given on a command line. Raises ArgumentTypeError where nothing would be done by it."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 (got {text})")
+    return int(text)

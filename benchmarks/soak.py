@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.growth import FAMILIES, Sample, Tally, grown, sample, unjudged
 from benchmarks.installation import Installation, Unmet, installed, up
-from benchmarks.setting import folder_for, paper
+from benchmarks.setting import at_least_one, folder_for, paper
 from benchmarks.soak_lanes import KINDS, PATIENCE_S, Lane
 from stopkeeper.core.model import Key
 from stopkeeper.engine.drive import drive
@@ -266,7 +266,7 @@ def _families(samples: Sequence[Sample]) -> Table:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--trades", type=int, default=TRADES, help="how many are booked")
+    parser.add_argument("--trades", type=at_least_one, default=TRADES, help="how many are booked")
     parser.add_argument("--here", action="store_true", help="drive in this process: no queue, beat and feed")
     parser.add_argument("--flower", action="store_true", help="run Flower too: events and remote control leave keys")
     parser.add_argument("--json", action="store_true", help="print one document")

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks import breached, cover_lost, replacing, steady_state
 from benchmarks.overhead import p99
-from benchmarks.setting import folder_for
+from benchmarks.setting import at_least_one, folder_for
 
 LATENCY_MS = 50
 ROUNDS = 30
@@ -123,7 +123,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.supervision", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one document")
     parser.add_argument("--only", choices=tuple(MEASURES), help="one measurement instead of all")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="stops taken away each way; breached a third of it")
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=ROUNDS, help="stops taken away each way; breached a third of it"
+    )
     parser.add_argument("--keep", type=Path, help="a new directory for configuration, logs and journals, to look into")
     return parser.parse_args(argv)
 

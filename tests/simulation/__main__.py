@@ -50,7 +50,7 @@ def main() -> None:
 def simulate(seeds: str, kind: str | None, plant: str | None, story: bool, results: Path | None, jobs: int) -> None:
     """Live through COUNT worlds from seed START on."""
     start, _, count = seeds.partition(":")
-    if not start.isdecimal() or not (count or "1").isdecimal():
+    if not start.isdecimal() or not (count or "1").isdecimal() or int(count or "1") < 1:
         raise click.BadParameter(f"seeds are START:COUNT, for example 0:1000 (got {seeds})")
     span = range(int(start), int(start) + int(count or "1"))
     if plant:

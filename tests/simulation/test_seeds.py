@@ -48,8 +48,9 @@ def test_a_broken_world_tells_its_story() -> None:
     assert "no-such-rule is none of" in done.stderr
 
 
-def test_seeds_that_are_none_are_refused_in_one_line() -> None:
-    done = simulate("zero:10")
+@pytest.mark.parametrize("seeds", ["zero:10", "5:0", "0:-1"])
+def test_seeds_that_are_none_are_refused_in_one_line(seeds: str) -> None:
+    done = simulate(seeds)
     assert done.returncode == 2
     assert "START:COUNT" in done.stderr
 

@@ -1,6 +1,8 @@
 """A round of two classes of faults by the command itself: counted by the witness, told with its story, written down."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,15 @@ def test_a_class_that_was_not_measured_keeps_its_row_and_every_class_its_place()
     second = markdown([_told(1, [[2.0]]), _told(2, [[4.0]])], first)
     worst = [line.split(" | ")[4] for line in second.splitlines()[2:]]
     assert worst == ["1", "2", "4"]
+
+
+@pytest.mark.parametrize("words", [["naked", "--rounds"], ["soak", "--trades"], ["supervision", "--rounds"]])
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_count_by_which_nothing_would_be_measured_is_refused(words: list[str], count: str) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{words[0]}", f"{words[1]}={count}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(f"argument {words[1]}: at least 1 (got {count})")
 
 
 def test_a_document_without_a_place_for_the_table_is_refused() -> None:
