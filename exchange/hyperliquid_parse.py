@@ -5,11 +5,13 @@ No network. Anything unreadable raises Unreadable; the caller makes it Unknown. 
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from typing import Any
 
 from exchange.fields import Unreadable, get, integer, number, rows
 from stopkeeper.core.model import (
+    OVER,
     ZERO,
     Candle,
     Fill,
@@ -185,16 +187,44 @@ def lookup(raw: object, symbol: str, client_id: str) -> Lookup:
     row, status = get(entry, "order"), str(get(entry, "status"))
     if str(get(row, "coin")) != symbol or client_id_of(row) not in (None, client_id.lower().removeprefix("0x")):
         raise Unreadable(f"asked for {client_id} on {symbol}, told of {str(row)[:120]}")
-    state = _STATES.get(status)
-    if state is None and status.endswith("Canceled"):
-        state = OrderState.CANCELED
-    if state is None and status.endswith("Rejected"):
-        state = OrderState.REJECTED
+    state = _state(status)
     if state is None:
         raise Unreadable(f"not an order's state: {status!r}")
     filled = ZERO if state is OrderState.REJECTED else number(get(row, "origSz")) - number(get(row, "sz"))
     order = _order(row) if state is OrderState.LIVE else None
     return Lookup(client_id, state, str(integer(get(row, "oid"))), max(filled, ZERO), order)
+
+
+def _state(status: str) -> OrderState | None:
+    """Return what a status says of an order; None = it is not documented."""
+    if status.endswith("Canceled"):
+        return OrderState.CANCELED
+    return OrderState.REJECTED if status.endswith("Rejected") else _STATES.get(status)
+
+
+def unended_rows(raw: object) -> list[Any]:
+    """Return, of ``historicalOrders``, the rows of perpetual orders with a client id of which none names an end.
+
+    An order may have a row for each of its states, also of one moment, so that the newest is not told by its time.
+    """
+    ended: set[int] = set()
+    last: dict[int, Any] = {}
+    for entry in rows(raw):
+        row = get(entry, "order")
+        oid, state = integer(get(row, "oid")), _state(str(get(entry, "status")))
+        if state in OVER:
+            ended.add(oid)
+        elif client_id_of(row) is not None and is_perp(str(get(row, "coin"))):
+            before = last.get(oid)
+            if before is None or integer(get(entry, "statusTimestamp")) >= integer(get(before, "statusTimestamp")):
+                last[oid] = entry
+    return [entry for oid, entry in last.items() if oid not in ended]
+
+
+def unended(entries: Iterable[Any]) -> tuple[Order, ...]:
+    """Return the orders of such rows; one that fired is said to have by its status alone."""
+    told = ((get(entry, "order"), str(get(entry, "status"))) for entry in entries)
+    return tuple(replace(_order(row), fired=_state(status) is OrderState.FIRED) for row, status in told)
 
 
 # --- fills ------------------------------------------------------------------------------------------------------

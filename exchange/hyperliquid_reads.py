@@ -123,6 +123,32 @@ class Reads:
             )
         )
 
+    def history(self, after_ms: int, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown:
+        """Read the orders on record without an end: weight 20 and rows/20, one reading for all processes and keys.
+
+        The venue tells the newest 2000 records (venue docs). A server that does not know the question names none, and
+        is not asked again for an hour.
+        """
+        name = f"history:{self.account.http_url}:{self.account.address}"
+        kept = self._cache.load(name)
+        if kept is not None:
+            at_ms, found = parse_json(kept)
+            if at_ms > after_ms:
+                return Known(parse.unended(found), at_ms)
+
+        def read() -> tuple[Order, ...] | Unknown:
+            if self._cache.load(self._unasked("historicalOrders")):
+                return ()
+            reply = self._info("historicalOrders", urgency)
+            records = parsed(reply, parse.unended_rows)
+            if isinstance(records, Unknown):
+                return () if self._never_heard_of("historicalOrders", reply) else records
+            self.budget.add(surcharge_of("historicalOrders", len(rows(reply.body))))
+            self._cache.save(name, json.dumps([self._seen_ms, records], default=str), _ASK_AGAIN_MS)
+            return parse.unended(records)
+
+        return self._stamped(read)
+
     def settings(self, symbol: str, urgency: Urgency) -> Known[Settings] | Unknown:
         """Read leverage, margin mode and mark of a symbol: one request, weight 20.
 
@@ -130,16 +156,12 @@ class Reads:
         about either, and is not asked again for an hour.
         """
         at_ms = self._seen_ms or self.now_ms()
-        unasked = f"no-activeAssetData:{self.account.http_url}"
-        if self._cache.load(unasked):
+        if self._cache.load(self._unasked("activeAssetData")):
             return Known(Settings(None, None), at_ms)
         reply = self._info("activeAssetData", urgency, coin=symbol)
         found = parsed(reply, parse.settings)
         if isinstance(found, Unknown):
-            if reply.status in _NOT_UNDERSTOOD:
-                self._cache.save(unasked, "1", _ASK_AGAIN_MS)
-                return Known(Settings(None, None), at_ms)
-            return found
+            return Known(Settings(None, None), at_ms) if self._never_heard_of("activeAssetData", reply) else found
         leverage, mode, mark = found
         return Known(Settings(Prepared(leverage, mode, at_ms), _priced(mark, reply)), at_ms)
 
@@ -206,6 +228,16 @@ class Reads:
         user = {} if kind in _NO_USER else {"user": self.account.address}
         body = {"type": kind} | user | fields
         return self._gateway.call(Ask(kind, "public", "info", body, weight_of(kind), urgency))
+
+    def _unasked(self, kind: str) -> str:
+        return f"no-{kind}:{self.account.http_url}"
+
+    def _never_heard_of(self, kind: str, reply: Reply) -> bool:
+        """Return whether the server does not know a question, and keep it from being asked again for a while."""
+        unknown = reply.status in _NOT_UNDERSTOOD
+        if unknown:
+            self._cache.save(self._unasked(kind), "1", _ASK_AGAIN_MS)
+        return unknown
 
     def _pages(self, urgency: Urgency) -> Pages:
         def page(kind: str, **fields: Any) -> list[Any] | Unknown:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 Answer = Literal["lost_before", "lost_after", "refused"]
 Fault = Callable[[str, str], Answer | None]
 BAR_MS = 500
+KEPT_MS = 3_600_000
 _KINDS = {Field.HOLDINGS: "clearinghouseState", Field.ORDERS: "frontendOpenOrders", Field.FILLS: "userFillsByTime"}
 
 
@@ -46,11 +47,13 @@ class SimulatedReads:
         self.requests: Counter[str] = Counter()
         self.weight: Counter[str] = Counter()
         self._budget = IpBudget(budget, "simulated")
+        self._cache = cache
         self._actions = AddressBudget(cache, address)
         self._latency, self._fault = latency, fault
         self._markets = {name: words.market_of(item, paper.knobs.taker_fee) for name, item in paper.listing.items()}
         self._seen_ms: int | None = None
         self._held: tuple[Mapping[str, Side], int] = ({}, 0)
+        self._history: Known[tuple[Order, ...]] | None = None
         self._bars: dict[tuple[str, str, int], tuple[tuple[Candle, ...], int]] = {}
 
     def now_ms(self) -> int:
@@ -136,6 +139,23 @@ class SimulatedReads:
             return words.lookup_of(client_id, found)
 
         return self._stamped(lambda: self._read("lookup", symbol, "orderStatus", urgency, record))
+
+    def history(self, after_ms: int, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown:
+        """Read the orders on record without an end: weight 20 and rows/20."""
+
+        def unended() -> tuple[Order, ...]:
+            found = self.paper.views.history(self.account, self.paper.now_ms())
+            self._surcharge("historicalOrders", len(found))
+            return words.unended_of(found)
+
+        name, known = f"history:{self.address}", self._history
+        if known is not None and known.at_ms > after_ms and self._cache.load(name) == str(known.at_ms):
+            return known
+        read = self._stamped(lambda: self._read("history", "", "historicalOrders", urgency, unended))
+        if isinstance(read, Known):
+            self._cache.save(name, str(read.at_ms), KEPT_MS)  # what a lost store had kept, nobody may lean on
+            self._history = read
+        return read
 
     def settings(self, symbol: str, urgency: Urgency) -> Known[Settings] | Unknown:
         """Read leverage, margin mode and mark of a symbol: weight 20."""

@@ -4,7 +4,7 @@ For the simulation, which puts the engine on the paper market without a wire bet
 the gateway: that reads what the wire prints, this what the market remembers, and a contract test holds both together.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from exchange.paper.margin import cross_value, free, isolated_value, liquidation_px, unrealized
@@ -56,6 +56,7 @@ _STATES = {
     "scheduledCancel": OrderState.CANCELED,
     "canceled": OrderState.CANCELED,
 }
+_UNENDED = (OrderState.LIVE, OrderState.FIRED)
 _KINDS = {
     ("sl", True): OrderKind.STOP_MARKET,
     ("sl", False): OrderKind.STOP_LIMIT,
@@ -121,6 +122,13 @@ def orders_of(found: Iterable[VenueOrder]) -> tuple[Order, ...]:
     """Return live orders, newest first: not those at work, nor children whose parent still stands."""
     standing = [order for order in found if order.status not in ("triggered", "waitingForFill")]
     return tuple(order_of(order) for order in sorted(standing, key=lambda order: -order.oid))
+
+
+def unended_of(records: Sequence[VenueOrder]) -> tuple[Order, ...]:
+    """Return the orders whose newest record, which comes last, names no end."""
+    newest = {record.oid: record for record in records}
+    found = sorted(newest.values(), key=lambda order: -order.oid)
+    return tuple(order_of(o) for o in found if o.cloid is not None and _STATES.get(o.status) in _UNENDED)
 
 
 def order_of(order: VenueOrder) -> Order:

@@ -77,9 +77,8 @@ def _status(venue: Venue, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _history(venue: Venue, body: dict[str, Any]) -> list[Any]:
-    then_ms = venue.now_ms() - venue.knobs.status_lag_ms
-    records = [order for order in _account(venue, body).history if order.status_ms <= then_ms]
-    return [on_record(order) for order in reversed(records[-ROWS:])]
+    records = venue.views.history(_account(venue, body), venue.now_ms())
+    return [on_record(order) for order in reversed(records)]
 
 
 def fills(venue: Venue, body: dict[str, Any]) -> list[Any]:

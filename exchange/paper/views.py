@@ -17,6 +17,7 @@ from exchange.paper.knobs import Knobs
 from exchange.paper.model import Account, Fill, Order, Position
 
 KEPT_MS = 180_000
+SHOWN = 2000  # records of orders a reader gets
 Kind = Literal["position", "order", "fill", "status"]
 Hidden = Callable[[Kind, str], dict[str | None, int]]  # (kind, account) -> symbol (None: all) -> lag in ms
 
@@ -107,6 +108,11 @@ class Views:
         if not lag and not hidden:
             return account.fills
         return [f for f in account.fills if f.time_ms <= now_ms - max(lag, hidden.get(f.coin, 0))]
+
+    def history(self, account: Account, now_ms: int) -> list[Order]:
+        """Return the newest records of orders a reader sees, oldest first."""
+        then_ms = now_ms - self._lag("status")
+        return [order for order in account.history if order.status_ms <= then_ms][-SHOWN:]
 
     def record(self, account: Account, ref: int | str, now_ms: int) -> Order | None:
         """Return the newest record of an order by id or cloid (of the newest order under a cloid) a reader sees."""

@@ -1,6 +1,8 @@
 """Which of our client ids are to be looked up, and what they are: what no list shows is told by its own id."""
 
-from stopkeeper.core.case import ADMISSION_MARGIN_MS
+from stopkeeper.core.believe import Flat, believe
+from stopkeeper.core.case import ADMISSION_MARGIN_MS, has_entered
+from stopkeeper.core.evidence import follow
 from stopkeeper.core.ids import ClientId, encode
 from stopkeeper.core.model import Role, Seen
 from stopkeeper.core.outcomes import Accepted, Unknown
@@ -51,6 +53,34 @@ def questions(record: KeyRecord, seen: Seen, installation: str, lag_ms: int) -> 
         return flat
     missing = _missing_stops(trade, seen, installation)
     return missing + _attempts(trade, seen, installation) + tuple(name for name in flat if name not in missing)
+
+
+def history_after_ms(record: KeyRecord, seen: Seen, installation: str, lag_ms: int) -> int | None:
+    """Return the venue time after which the venue's history of orders must be read, or None where nothing hangs on it.
+
+    A new record may follow one that is lost, and a stop that fired and hangs is in no list: what the history names is
+    asked after by its id. It is read before a key's first entry, and again before what was found leaves its key.
+    """
+    trade, read = record.trade, seen.position
+    if trade is None or isinstance(read, Unknown):
+        return None
+    if trade.origin is Origin.SIGNAL:
+        return (
+            0
+            if not (record.history_ms or trade.sent or has_entered(trade, follow(trade, seen.fills, installation)))
+            else None
+        )
+    told_ms = unheard_until_ms(record, lag_ms)
+    if told_ms is None or read.at_ms <= told_ms:
+        return None
+    belief = believe(record, seen, follow(trade, seen.fills, installation), lag_ms)
+    return told_ms if isinstance(belief, Flat) else None
+
+
+def unheard_until_ms(record: KeyRecord, lag_ms: int) -> int | None:
+    """Return the venue time after which a history shows all that a lost record had sent; None = one was read since."""
+    told_ms = record.since_ms + ADMISSION_MARGIN_MS + lag_ms
+    return told_ms if record.history_ms <= told_ms else None
 
 
 def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:

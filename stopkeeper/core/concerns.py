@@ -17,6 +17,7 @@ from stopkeeper.core.actions import (
     Verdict,
     Wait,
 )
+from stopkeeper.core.asking import unheard_until_ms
 from stopkeeper.core.believe import CoverKind, Flat, Held, covers_alone
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, viewed_ms
 from stopkeeper.core.danger import flatten, surely_naked
@@ -25,7 +26,7 @@ from stopkeeper.core.evidence import exit_of, follow, side_of
 from stopkeeper.core.model import Order, Role
 from stopkeeper.core.orphans import closed_by_policy, covered_at, found_trade, said_of, taken_in
 from stopkeeper.core.outcomes import Unknown
-from stopkeeper.core.record import CloseAsk, Trade
+from stopkeeper.core.record import CloseAsk, Origin, Trade
 from stopkeeper.core.sizing import worst_of_stop
 from stopkeeper.core.targets import when_quiet
 from stopkeeper.core.trailing import improves
@@ -215,6 +216,10 @@ def booking(c: Case) -> Verdict:
         return Wait(due, "flat: waiting until nothing of ours can still appear")
     if isinstance(c.seen.orders, Unknown) or isinstance(c.seen.fills, Unknown):
         return Wait(c.now + LOOK_AGAIN_MS, "flat: orders or fills could not be read", RestKind.BLIND)
+    unheard_ms = unheard_until_ms(c.record, c.frame.can.lag_ms) if trade.origin is Origin.FOUND else None
+    if unheard_ms is not None:
+        due = max(unheard_ms + 1, c.now + 2 * LOOK_AGAIN_MS)
+        return Wait(due, "flat: waiting for the venue's history of orders to name what a lost record sent")
     if not c.entered:
         return [Refuse(why_refused(c, trade))]
     if c.chain.closed and c.chain.whole:

@@ -184,6 +184,8 @@ def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
         return Wait(soon, "open orders or fills could not be read", RestKind.BLIND)
     if min(c.now, c.seen.orders.at_ms) <= c.record.quiet_ms:
         return Wait(soon, "something of ours may still appear on the key", RestKind.FLAT)
+    if not (c.record.history_ms or trade.sent):
+        return Wait(c.now + 2 * LOOK_AGAIN_MS, "the venue's history of orders could not be read", RestKind.BLIND)
     if not looked_up(trade, attempt, c.seen, c.frame.installation):
         return Wait(soon, "the entry's id could not be looked up", RestKind.BLIND)
     return None

@@ -25,6 +25,8 @@ NUMBERS_LOST = 64  # as many as a lost record may have given to orders that no l
 
 def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     """Fold an observation into a record, before anything is decided."""
+    if record.trade is not None and not record.since_ms:
+        record = replace(record, since_ms=frame.now_ms)
     record = quiet_after_loss(_fold_pending(record, frame), frame.can.lag_ms)
     record = _fold_orders(record, seen, frame)
     record = folded(record, seen, frame.installation, frame.now_ms)

@@ -211,6 +211,7 @@ class Seen:
     """One observation of one key: the account's, cut to the symbol, with its mark and the look-ups asked for.
 
     ``second`` is a mark from another source than ``mark``, where there is one; ``atr`` the average true range.
+    ``history`` are the orders of the account that the venue has on record and whose end is not, shown or not.
     """
 
     position: Known[Position | None] | Unknown = Unknown("not read")
@@ -221,6 +222,7 @@ class Seen:
     atr: Decimal | None = None
     funds: Funds | None = None
     lookups: Mapping[str, Known[Lookup] | Unknown] = field(default_factory=dict)
+    history: Known[tuple[Order, ...]] | Unknown = Unknown("not read")
 
 
 @dataclass(frozen=True, slots=True)

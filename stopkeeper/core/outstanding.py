@@ -4,13 +4,14 @@ A trigger order that fired and found nobody is in no list of open orders, and cl
 soon as it finds somebody. A trade therefore leaves its key, and an entry is sent, only once each of them has ended.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from stopkeeper.core.actions import Action, Cancel, Enter, PlaceStop, PlaceTarget
 from stopkeeper.core.believe import Flat, believe
 from stopkeeper.core.evidence import follow
 from stopkeeper.core.ids import ClientId, decode, encode
-from stopkeeper.core.model import OVER, OrderState, Role, Seen
+from stopkeeper.core.model import OVER, Order, OrderState, Role, Seen
 from stopkeeper.core.outcomes import REPEATS, Accepted, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.record import KeyRecord, Outstanding
 
@@ -65,19 +66,38 @@ def folded(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> Key
 
     What was dropped for its cancel may still be shown for a while: it does not come back.
     """
+    record = _with_history(record, seen, installation)
     by_name = {(o.trade, o.role, o.n): o for o in record.outstanding}
     going = {order for order, _ in record.canceled}
     live: set[tuple[str, Role, int]] = set()
-    for order in () if isinstance(seen.orders, Unknown) else seen.orders.value:
-        client = decode(order.client_id)
-        if client and client.installation == installation and client.role in (Role.STOP, Role.TARGET):
-            name = (client.trade, client.role, client.n)
-            if name in by_name or order.id not in going:
-                by_name[name] = _shown(by_name.get(name) or Outstanding(*name), order.id, now_ms)
-                live.add(name)
+    for name, order in _closing(() if isinstance(seen.orders, Unknown) else seen.orders.value, installation):
+        if name in by_name or order.id not in going:
+            by_name[name] = _shown(by_name.get(name) or Outstanding(*name), order.id, now_ms)
+            live.add(name)
     known = {name: o if name in live else _told(o, seen, installation) for name, o in by_name.items()}
     kept = [o for name, o in known.items() if name in live or not has_ended(o, record, seen, installation)]
     return record if (found := tuple(kept[-KEPT:])) == record.outstanding else replace(record, outstanding=found)
+
+
+def _with_history(record: KeyRecord, seen: Seen, installation: str) -> KeyRecord:
+    """Note what the venue has on record as ours and not as ended: a lost record's may be shown in no list."""
+    history = seen.history
+    if isinstance(history, Unknown) or history.at_ms <= record.history_ms:
+        return record
+    by_name = {(o.trade, o.role, o.n): o for o in record.outstanding}
+    going = {order for order, _ in record.canceled}
+    for name, order in _closing(history.value, installation):
+        if order.symbol == record.key.symbol and name not in by_name and order.id not in going:
+            by_name[name] = Outstanding(*name, order_id=order.id)
+    return replace(record, outstanding=tuple(by_name.values())[-KEPT:], history_ms=history.at_ms)
+
+
+def _closing(orders: Iterable[Order], installation: str) -> Iterator[tuple[tuple[str, Role, int], Order]]:
+    """Yield the stops and targets of ours among orders, each with its name."""
+    for order in orders:
+        client = decode(order.client_id)
+        if client and client.installation == installation and client.role in (Role.STOP, Role.TARGET):
+            yield (client.trade, client.role, client.n), order
 
 
 def _shown(order: Outstanding, order_id: str, now_ms: int) -> Outstanding:

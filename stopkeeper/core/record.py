@@ -255,6 +255,8 @@ class KeyRecord:
     ``canceled`` are (order id, ack time, or deadline while unanswered) of cancels not yet seen; ``settling`` trades
     booked as incomplete. ``blind_since_ms`` is since when positions or orders could not be read, 0 while they can.
     ``outstanding`` are our stops and targets whose end nothing has told yet; like ``quiet_ms`` they outlive the trade.
+    ``since_ms`` is when this record's first trade was driven, ``history_ms`` as of when the venue's history of orders
+    was folded into it; 0 = not yet.
     """
 
     key: Key
@@ -269,3 +271,5 @@ class KeyRecord:
     prepared: Prepared | None = None
     blind_since_ms: int = 0
     outstanding: tuple[Outstanding, ...] = ()
+    since_ms: int = 0
+    history_ms: int = 0

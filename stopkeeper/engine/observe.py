@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.asking import questions, stop_id
+from stopkeeper.core.asking import history_after_ms, questions, stop_id
 from stopkeeper.core.case import Frame, doubtful
 from stopkeeper.core.model import AccountSeen, FillPage, Known, Lookup, Order, Position, Resting, Seen
 from stopkeeper.core.moving import needs_candles
@@ -212,7 +212,7 @@ def narrow(record: KeyRecord, account: AccountSeen, ports: Ports, asked: dict[st
     symbol = record.key.symbol
     seen = project(account, symbol, lookups=dict(asked))
     answers = look_ups(record, seen, ports.venue, ports.installation, asked)
-    seen = replace(seen, lookups=answers, atr=atr_of(record, ports))
+    seen = replace(seen, lookups=answers, atr=atr_of(record, ports), history=_history(record, seen, ports))
     if seen.mark:
         return with_second(record, seen, ports)
     return replace(seen, mark=mark_of(symbol, ports, ask=needs_mark(record)))
@@ -232,6 +232,14 @@ def look_ups(
         if isinstance(answer, Known):
             asked[client_id] = answer
     return answers
+
+
+def _history(record: KeyRecord, seen: Seen, ports: Ports) -> Known[tuple[Order, ...]] | Unknown:
+    """Read the venue's history of orders where a record is new: it may follow one that is lost."""
+    after_ms = history_after_ms(record, seen, ports.installation, ports.venue.can.lag_ms)
+    if after_ms is None:
+        return seen.history
+    return ports.venue.history(after_ms, Urgency.ORDINARY if awaiting_entry(record) else Urgency.PROTECTIVE)
 
 
 def with_second(record: KeyRecord, seen: Seen, ports: Ports) -> Seen:

@@ -120,6 +120,15 @@ def hanging_forgotten() -> list[Swap]:
     return [(outstanding, "hidden", lambda *_: ()), (case, "hidden", lambda *_: ())]
 
 
+def history_unread() -> list[Swap]:
+    """3.3: what hangs is known only while the record that sent it is."""
+
+    def naive(record: Any, seen: Any, _installation: str) -> Any:
+        return record if isinstance(seen.history, Unknown) else replace(record, history_ms=seen.history.at_ms)
+
+    return [(outstanding, "_with_history", naive)]
+
+
 def adopted_without_stop() -> list[Swap]:
     """3.12: what was found is owned, and that is all."""
     true = concerns.protection

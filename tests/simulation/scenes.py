@@ -102,14 +102,19 @@ def hanging(town: Town) -> None:
         stop = _stop_of(town, symbol)
         if stop is None or stop.trigger is None or not town.trouble.on:
             continue
-        hangs_ms = rng.choice((6_000, 9_000, 12_000, 20_000))
-        match = {"account": ADDRESS, "symbol": symbol}
-        rule = {"kind": "stop_no_fill", "match": match, "times": 1, "delay_ms": hangs_ms, "then": "fill"}
-        town.paper.faults.add(rule, town.paper.now_ms())
-        town.trouble.note("venue", f"the price passes {stop.oid} {symbol}, which hangs for {hangs_ms} ms")
-        town.trouble.disturb(8_000)
-        beyond = Decimal("1.002") if stop.is_buy else Decimal("0.998")
-        town.paper.push_mark(symbol, on_tick(town.paper.listing[symbol], stop.trigger.px * beyond), 0)
+        _hang(town, symbol, stop, rng.choice((6_000, 9_000, 12_000, 20_000)))
+
+
+def _hang(town: Town, symbol: str, stop: Order, hangs_ms: int) -> None:
+    """Let the price pass a stop, and the stop hang."""
+    assert stop.trigger is not None
+    match = {"account": ADDRESS, "symbol": symbol}
+    rule = {"kind": "stop_no_fill", "match": match, "times": 1, "delay_ms": hangs_ms, "then": "fill"}
+    town.paper.faults.add(rule, town.paper.now_ms())
+    town.trouble.note("venue", f"the price passes {stop.oid} {symbol}, which hangs for {hangs_ms} ms")
+    town.trouble.disturb(8_000)
+    beyond = Decimal("1.002") if stop.is_buy else Decimal("0.998")
+    town.paper.push_mark(symbol, on_tick(town.paper.listing[symbol], stop.trigger.px * beyond), 0)
 
 
 def refusing(town: Town) -> None:
@@ -196,13 +201,19 @@ def asking(town: Town) -> None:
 
 
 def wiping(town: Town) -> None:
-    """Take everything from the store at the moment a person closes a position: what is left of it is at the venue."""
+    """Take everything from the store at the moment a person closes a position: what is left of it is at the venue.
+
+    That may be a stop that has fired and hangs, which no list of open orders shows.
+    """
     rng, hand = town.rng, Hand(town.paper)
     while town.trouble.on:
         town.time.sleep(rng.randint(4_000, 9_000))
         symbol = rng.choice(BUSY)
         if symbol not in town.account.positions or not town.trouble.on:
             continue
+        stop = _stop_of(town, symbol) if rng.random() < 0.5 else None
+        if stop is not None and stop.trigger is not None:
+            _hang(town, symbol, stop, rng.choice((9_000, 20_000)))
         town.trouble.note("person", f"closes {symbol}, and the store is empty")
         town.trouble.disturb(2 * town.times.sweep_ms)
         town.world.go_back(State())

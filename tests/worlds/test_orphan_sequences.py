@@ -4,13 +4,11 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stopkeeper.core.actions import Again, Rest, RestKind
 from stopkeeper.core.case import Frame
-from stopkeeper.core.model import Seen
-from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import OrphanPolicy
 from tests.unit.core.scene import KEY, RULES
@@ -25,24 +23,10 @@ class Under(World):
     """A world whose account has an orphan policy."""
 
     policy = OrphanPolicy.PROTECT
-    forgotten: frozenset[str] = frozenset()  # orders of a record that is lost, which no look has shown since
 
     def lose(self) -> None:
         """Lose all that is on record."""
         self.record = KeyRecord(KEY, version=self.record.version)
-        self.forgotten = frozenset(self.toy.orders)
-
-    def look(self) -> Seen:
-        made = super().look()
-        assert not isinstance(made.orders, Unknown)
-        self.forgotten -= {order.id for order in made.orders.value}
-        return made
-
-    def unlisted(self) -> bool:
-        """Return whether an order that has fired and hangs was booked over, of which only a lost record knew."""
-        return any(
-            "booked while" in each and any(f"'{o}'" in each for o in self.forgotten) for each in self.toy.breaches
-        )
 
     def frame(self) -> Frame:
         return replace(super().frame(), rules=replace(RULES, orphan_policy=self.policy))
@@ -65,22 +49,17 @@ def lived_through(seed: int, lost_at: int, policy: OrphanPolicy) -> Under:
     return run
 
 
-@pytest.mark.xfail(strict=True, reason="a venue's history of orders is not read: nothing else shows one that hangs")
-@pytest.mark.parametrize(("seed", "policy"), [(7941, OrphanPolicy.ADOPT), (307, OrphanPolicy.ALERT)])
-def test_what_hangs_unlisted_and_was_on_a_lost_record_is_found(seed: int, policy: OrphanPolicy) -> None:
-    assert not lived_through(seed, 9, policy).unlisted()
-
-
 @pytest.mark.parametrize("policy", OrphanPolicy)
 def test_people_and_a_lost_record(policy: OrphanPolicy) -> None:
     @settings(max_examples=60, deadline=None, database=None)
     @given(st.integers(0, 100_000), st.sampled_from([NEVER, 3, 6, 9]))
     @example(19, 6)  # what a lost record had sent appeared after its position was booked
     @example(192, 6)  # a cancel that nobody remembered was under way
+    @example(7941, 9)  # what a lost record had sent had fired, hung, and was shown in no list
+    @example(307, 9)  # so under another policy
     @example(1815, 9)  # another was, once the found position had been turned into a successor's
     def lived(seed: int, lost_at: int) -> None:
         run = lived_through(seed, lost_at, policy)
-        assume(not run.unlisted())  # known and open: the test below
         assert run.toy.breaches == []
         before = run.tired
         settle(run)

@@ -18,14 +18,14 @@ from stopkeeper.core.actions import (
     Refuse,
     Rest,
 )
-from stopkeeper.core.asking import entry_id, questions
+from stopkeeper.core.asking import entry_id, history_after_ms, questions
 from stopkeeper.core.believe import CoverKind, Held, cover
 from stopkeeper.core.case import Frame
 from stopkeeper.core.decide import decide
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.ids import decode
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import Fill, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
+from stopkeeper.core.model import Fill, Known, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.record import Cursor, KeyRecord, Prepared
 from tests.unit.core.scene import CAN, ENTERED_MS, INST, LAG, RULES, D, cid, fill, frame, position, seen, stop, target
@@ -230,7 +230,10 @@ class World:
         shown = tuple(o for o in orders.orders.values() if not (toy.hides and o.fired))
         base = seen(row, shown, fills.fills, toy.now, mark=str(toy.mark))
         asked = {name: self.answer(name) for name in questions(self.record, base, INST, LAG)}
-        return replace(base, lookups=seen(at_ms=toy.now, lookups=asked).lookups)
+        base = replace(base, lookups=seen(at_ms=toy.now, lookups=asked).lookups)
+        if history_after_ms(self.record, base, INST, LAG) is None:
+            return base
+        return replace(base, history=Known(tuple(toy.view().orders.values()), toy.now))
 
     def answer(self, name: str) -> Lookup:
         """Answer a look-up by a view that may be late."""

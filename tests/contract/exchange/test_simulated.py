@@ -189,6 +189,8 @@ def entry_targets_and_stop(told: Told) -> None:
     told.look("part closed")
     told.move(MARK * Dec("1.02"))
     told.look("first target")
+    told.note("what stands is on record", venue.history(0, NOW))
+    told.note("and is read anew for who asks for later", venue.history(venue.now_ms() - 1, NOW))
     _states(told, 3)
     told.move(MARK * Dec("0.969"))
     told.look("stopped out")
@@ -251,6 +253,8 @@ def a_stop_that_fires_and_waits(told: Told) -> None:
     told.move(MARK * Dec("0.94"))
     told.look("fired")
     _states(told, 400, 401)
+    told.note("what hangs is on record", told.venue.history(0, NOW))
+    told.note("a reading serves who asks for no later one", told.venue.history(0, NOW))
 
 
 @pytest.mark.parametrize(

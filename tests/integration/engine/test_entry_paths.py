@@ -19,7 +19,7 @@ def entries(desk) -> int:
     return sum(witness.get("entries_by_signal", {}).values()) if witness else 0
 
 
-def test_a_market_entry_is_protected_with_no_naked_time_and_seven_requests_at_most(market):
+def test_a_market_entry_is_protected_with_no_naked_time_and_eight_requests_at_most(market):
     market.submit(target="5%")
     market.post("/stats/reset")
     market.tick()
@@ -33,7 +33,15 @@ def test_a_market_entry_is_protected_with_no_naked_time_and_seven_requests_at_mo
     assert entries(market) == 1
     assert requests["order"] == 1
     assert requests["updateLeverage"] == 1
+    assert requests["historicalOrders"] == 1  # of the account, for the first entry of each of its keys
+    assert sum(requests.values()) <= 8, requests
+    market.post("/stats/reset")
+    market.submit("ETH", target="5%")
+    market.tick()
+    assert market.phase("ETH") == "protected"
+    requests = market.get("/stats")["requests"]["by_type"]
     assert sum(requests.values()) <= 7, requests
+    assert "historicalOrders" not in requests
 
 
 def test_with_known_leverage_and_a_fresh_look_two_requests_lead_from_send_to_verified(market):

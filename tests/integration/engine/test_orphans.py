@@ -525,3 +525,22 @@ def test_an_audit_sends_nothing_signed_and_writes_nothing(held):
     assert asked["orders"] == []
     assert held.ports.records.load(held.key()) == record
     assert held.story() == lines
+
+
+def test_a_stop_that_hangs_and_is_shown_nowhere_is_found_by_the_venues_history_before_the_next_entry(market):
+    """It fired and found nobody, a person closed its position, and the record that knew of it is lost."""
+    market.submit()
+    stop = market.until_phase("protected").stop_order_id
+    market.fault("stop_no_fill", "stop", delay_ms=60_000)
+    market.mark("93000")
+    market.hand(side="sell", size="0.01")
+    market.mark("95000")
+    assert orders(market) == []
+    new = reborn(market)
+    new.submit()
+    new.until_phase("protected")
+    told = new.story()
+    cancelled = next(n for n, line in enumerate(told) if line.startswith("Cancel: ") and stop in line)
+    entered = next(n for n, line in enumerate(told) if line.startswith("Enter: "))
+    assert cancelled < entered, told
+    assert new.get("/stats")["requests"]["by_type"]["historicalOrders"] == 2  # one before each first entry

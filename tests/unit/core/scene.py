@@ -136,7 +136,9 @@ def found_trade(**more: Any) -> Trade:
 
 
 def record(trade: Trade | None = None, **more: Any) -> KeyRecord:
-    base = KeyRecord(KEY, n=1, quiet_ms=NOW - 30_000, trade=trade, prepared=PREPARED)
+    base = KeyRecord(
+        KEY, n=1, quiet_ms=NOW - 30_000, trade=trade, prepared=PREPARED, since_ms=1, history_ms=NOW - 60_000
+    )
     return replace(base, **more)
 
 

@@ -243,6 +243,55 @@ def test_a_look_up_survives_ccxts_exception_for_an_unknown_order(venue: Hyperliq
     assert known.value.state is OrderState.LIVE
 
 
+def _on_record(oid: int, *states: str, **more: Any) -> list[dict[str, Any]]:
+    row = recorded("historical_orders")[1]["order"] | {"oid": oid, "coin": "BTC", "cloid": "0x" + IDS.stop} | more
+    return [{"order": row, "status": state, "statusTimestamp": 1_000 + oid} for state in states]
+
+
+def test_of_the_history_what_has_not_ended_is_told_once_for_all_keys(venue: Hyperliquid, server: WireServer) -> None:
+    server.by_kind["historicalOrders"] = [
+        *_on_record(1, "open"),
+        *_on_record(2, "triggered", "open"),  # the rows of one moment come in no order
+        *_on_record(3, "open", "filled"),
+        *_on_record(4, "reduceOnlyCanceled", "open"),
+        *_on_record(5, "open", cloid=None),  # a person's
+        *_on_record(6, "open", coin="@107"),
+        *recorded("historical_orders"),
+    ]
+    assert isinstance(venue.history(0, NOW), Unknown)  # no venue time yet
+    held = venue.holdings(NOW)
+    assert isinstance(held, Known)
+    told = venue.history(0, NOW)
+    assert isinstance(told, Known)
+    assert [(order.id, order.client_id) for order in told.value] == [("1", IDS.stop), ("2", IDS.stop)]
+    assert told.at_ms == held.at_ms
+    assert venue.history(held.at_ms - 1, NOW) == told
+    assert server.kinds().count("historicalOrders") == 1
+    time.sleep(0.002)
+    later = venue.holdings(NOW)
+    assert isinstance(later, Known)
+    anew = venue.history(held.at_ms, NOW)
+    assert isinstance(anew, Known)
+    assert anew.at_ms == later.at_ms
+    assert server.kinds().count("historicalOrders") == 2
+
+
+def test_a_server_without_a_history_is_asked_once(venue: Hyperliquid, server: WireServer) -> None:
+    server.by_kind["historicalOrders"] = {"error": "unknown type"}
+    venue.holdings(NOW)
+    for _ in range(2):
+        told = venue.history(0, NOW)
+        assert isinstance(told, Known)
+        assert told.value == ()
+    assert server.kinds().count("historicalOrders") == 1
+
+
+def test_a_history_that_could_not_be_had_is_unknown(venue: Hyperliquid, server: WireServer) -> None:
+    venue.holdings(NOW)
+    server.answer = lambda path, body: None
+    assert isinstance(venue.history(0, NOW), Unknown)
+
+
 def test_settings_tell_leverage_mode_and_mark_in_one_request(venue: Hyperliquid, server: WireServer) -> None:
     data = {"user": "0x", "coin": "BTC", "leverage": {"type": "isolated", "value": 5}, "markPx": "95000.0"}
     server.by_kind["activeAssetData"] = data
