@@ -48,6 +48,7 @@ def test_every_alarm_is_told_though_nothing_is_wanted(word: str) -> None:
         (line("found", text="no trade owns it: long 0.5"), "BTC found: no trade owns it: long 0.5"),
         (line("watermark", symbol="", text="time went back"), "watermark: time went back"),
         (line("switch", symbol="", text="halted: all is closed"), "halt: halted: all is closed"),
+        (line("found", text="main:BTC: no trade owns it"), "BTC found: no trade owns it"),
         (line("switch", symbol="", text="paused: no new entries"), None),
         (line("switch", symbol="", text="resumed"), None),
         (line("Enter"), None),
@@ -67,7 +68,8 @@ def test_what_is_told_though_nothing_is_wanted(given_: Line, told: str | None) -
     ("given_", "wants", "told"),
     [
         (line("Enter", text="entry accepted"), Wants(entries=True), "BTC entry: entry accepted"),
-        (line("booked", text="stop_loss at 1"), Wants(exits=True), "BTC exit: stop_loss at 1"),
+        (line("Enter", text="main:BTC: entry accepted"), Wants(entries=True), "BTC entry: entry accepted"),
+        (line("booked", text="main: stop_loss at 1"), Wants(exits=True), "BTC exit: stop_loss at 1"),
         (
             line("PlaceStop", text="place stop", moved_by="person"),
             Wants(stop_moves=True),
@@ -85,6 +87,20 @@ def test_what_is_wanted_is_told_and_is_no_alarm(given_: Line, wants: Wants, told
     assert message is None or not message.alarm
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"kind": "alarm:feed", "text": "the streams are gone"}, "feed: the streams are gone"),
+        ({"kind": "alarm:naked", "symbol": "BTC"}, "BTC naked: "),
+        ({"symbol": "BTC", "text": "whatever it was"}, None),
+    ],
+)
+def test_a_line_that_lacks_a_field_silences_no_alarm(fields: dict[str, str], told: str | None) -> None:
+    """A journal is read for as long as it is kept, and written by any version."""
+    _, message = say((f"{T0}-0", fields), wants=ALL)
+    assert (message and message.text) == told
+
+
 def test_an_alarm_that_goes_on_is_told_once_and_again_after_the_time() -> None:
     wants = Wants(repeat_ms=5 * MINUTE_MS)
     lines = [line("alarm:naked", at_ms, text=str(at_ms)) for at_ms in range(0, 11 * MINUTE_MS, 30_000)]
@@ -93,6 +109,16 @@ def test_an_alarm_that_goes_on_is_told_once_and_again_after_the_time() -> None:
         "BTC naked: for 5 min now: 300000",
         "BTC naked: for 10 min now: 600000",
     ]
+
+
+@pytest.mark.parametrize(("silent_ms", "told"), [(NOTHING.repeat_ms - 1, 1), (NOTHING.repeat_ms, 2)])
+def test_an_alarm_that_was_silent_for_the_time_is_over(silent_ms: int, told: int) -> None:
+    assert texts(line("alarm:naked"), line("alarm:naked", silent_ms)) == ["BTC naked: why"] * told
+
+
+def test_what_is_told_again_goes_on_from_then() -> None:
+    lines = [line("alarm:naked", minute * MINUTE_MS) for minute in (0, 8, 15, 24)]
+    assert texts(*lines) == ["BTC naked: why", "BTC naked: for 15 min now: why"]
 
 
 def test_alarms_of_another_symbol_or_kind_are_others() -> None:
@@ -133,6 +159,20 @@ def test_news_of_one_poll_is_one_message_with_the_alarms_first() -> None:
     assert message is not None
     assert message.title == "Stopkeeper main: 2 alarms"
     assert message.text.splitlines() == ["BTC naked: why", "SOL found: why", "BTC entry: why", "ETH exit: why"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "title"),
+    [
+        ([line("Enter")], "Stopkeeper main: BTC entry"),
+        ([line("Enter"), line("booked")], "Stopkeeper main"),
+        ([line("Enter"), line("booked"), line("alarm:naked")], "Stopkeeper main: BTC naked"),
+    ],
+)
+def test_a_title_names_what_it_is_about_where_that_is_one_thing_or_an_alarm(lines: list[Line], title: str) -> None:
+    _, message = say(*lines, wants=ALL)
+    assert message is not None
+    assert message.title == title
 
 
 def test_what_does_not_fit_is_counted_in_one_line() -> None:
@@ -187,10 +227,26 @@ def test_one_a_minute_is_enough_for_wishes_too() -> None:
     assert message is not None
 
 
-def test_an_old_line_says_how_old_it_is() -> None:
-    _, message = say(line("alarm:naked"), now_ms=7 * MINUTE_MS)
+def test_messages_of_one_ms_count_each() -> None:
+    wants = Wants(max_per_minute=1)
+    told, _ = say(line("alarm:naked"), wants=wants)
+    _, message = say(line("alarm:blind"), wants=wants, told=told)
+    assert message is None
+
+
+def test_no_message_is_remembered_for_longer_than_it_counts() -> None:
+    told, message = say(line("alarm:naked"))
     assert message is not None
-    assert message.text == "BTC naked: why (7 min ago)"
+    assert [say(told=told, now_ms=now_ms)[0].sent_ms for now_ms in (MINUTE_MS - 1, MINUTE_MS)] == [(T0,), ()]
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "told"), [(2 * MINUTE_MS, ""), (2 * MINUTE_MS + 1, " (2 min ago)"), (7 * MINUTE_MS, " (7 min ago)")]
+)
+def test_an_old_line_says_how_old_it_is(age_ms: int, told: str) -> None:
+    _, message = say(line("alarm:naked"), now_ms=age_ms)
+    assert message is not None
+    assert message.text == f"BTC naked: why{told}"
 
 
 def test_a_clock_that_was_set_back_silences_nobody() -> None:
