@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stopkeeper.core.evidence import Chain, classify, exit_of, follow
+from stopkeeper.core.evidence import Chain, classify, exit_of, follow, in_order
 from stopkeeper.core.model import Fill, FillPage, Known, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Goal, Trade
@@ -94,7 +94,14 @@ LATE = found_trade(created_ms=T - 3_000)  # read at T, by a view that may be tha
          fill("o", "1", "99", T - 900, "0")), ["o"], "1", False),
         ("turned round", (fill("o", "1.5", "99", T - 900, "-0.5"), close("c", "0.4", "95", T + 9, "1")), ["o", "c"],
          "0.6", False),
+        ("turned round, and then closed in parts", (fill("a", "0.5", "99", T - 990, "-1"),
+         fill("o", "1.5", "99", T - 900, "-0.5"), close("c", "0.4", "95", T + 9, "1"),
+         close("d", "0.3", "95", T + 10, "0.6")), ["o", "c", "d"], "0.3", False),
         ("what opened it is not shown yet", (fill("a", "0.5", "99", T - 990, "-1"),), [], "1", False),
+        ("and was not at the ms of the read", (fill("a", "0.5", "99", T, "-1"),), [], "1", False),
+        ("closed in part while the read was on its way", (close("c", "0.2", "95", T - 300, "0.5"),), ["c"], "0.3",
+         False),
+        ("a venue that names no start", (close("c", "0.2", "95", T - 300),), ["c"], "0.8", False),
     ],
 )  # fmt: skip
 def test_what_is_found_begins_before_it_was_read(
@@ -108,6 +115,59 @@ def test_what_is_found_begins_before_it_was_read(
 
 def test_an_entry_beside_which_a_fill_is_missing_is_not_whole() -> None:
     assert not chain_of(JOINS).whole
+    then = (close("c", "1.5", "95", T + 9, "1.5"), fill("h", "1", "96", T + 20, "0"))
+    chain = chain_of(JOINS, *then)
+    assert ([f.id for f in chain.used], chain.whole) == ([ENTRY_FILL.id, "c"], False), (
+        "what was opened later is not its"
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "fills", "net", "order"),
+    [
+        ("begun where the one before ended", ("1 0.5 -0.5", "2 0 1", "3 1 -0.5"), "0", "231"),
+        ("what they began from is not known", ("1 0.5 -0.5", "2 0.8 -0.3"), "1", "21"),
+        ("closed and opened again and again", ("1 1 -1", "2 0 1", "3 1 -1", "4 0 1"), "0", "2143"),
+        (
+            "that, and what they began from is not known",
+            ("1 2 -1", "2 1 1", "3 2 -1", "4 1 1", "9 0.5 0.5"),
+            "3",
+            "92143",
+        ),
+    ],
+)
+def test_fills_of_one_ms_follow_each_other(what: str, fills: tuple[str, ...], net: str, order: str) -> None:
+    made = [fill(name, signed, "95", T, start) for name, start, signed in (each.split() for each in fills)]
+    found = in_order(made, D(net))
+    assert "".join(f.id for f in found) == order, what
+    assert all(b.start == a.start + a.signed for a, b in zip(found, found[1:], strict=False) if a.start is not None)
+
+
+def test_what_is_of_another_symbol_or_from_before_the_signal_is_another_trades() -> None:
+    admitted = held_trade().created_ms
+    before = fill("h", "0.5", "99", admitted - 1, "0")
+    assert [f.id for f in chain_of(before, replace(ENTRY_FILL, symbol="ETH", id="e"), JOINS).used] == [ENTRY_FILL.id]
+    within = replace(before, time_ms=admitted)
+    assert [f.id for f in chain_of(within, JOINS).used] == ["h", ENTRY_FILL.id], "of the very ms it is its own"
+
+
+def test_a_page_that_begins_with_the_trade_tells_all_of_it() -> None:
+    assert chain_of(ENTRY_FILL, since_ms=held_trade().created_ms).whole
+    assert not chain_of(ENTRY_FILL, since_ms=held_trade().created_ms + 1).whole
+
+
+def test_a_position_of_unknown_size_begins_as_its_first_fill_says() -> None:
+    """The successor of a flip that was seen late: nothing told how large it was, or what it cost."""
+    trade = found_trade(opening_size=D(0), opening_price=None)
+    chain = chain_of(close("c", "0.5", "95", T + 9, "0.5", "x"), trade=trade)
+    assert (chain.opening, chain.closed, chain.whole) == (D("0.5"), True, True)
+    assert exit_of(trade, chain, RULES, INST).entry_price is None
+
+
+def test_of_a_larger_turn_the_fee_is_shared_by_size() -> None:
+    whole = fill("f1", "2", "100", T, "-0.5", "e1", client_id=cid(Role.ENTRY, 0), fee=D(1))
+    chain = chain_of(fill("h", "-0.5", "99", T - 900, "0"), whole)
+    assert [(f.size, f.fee) for f in chain.used] == [(D("1.5"), D("0.75"))]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +306,7 @@ TIGHT = {"exit_tolerance": D("0.001"), "stop_worst": D("0.001")}
         ("better than any stop slips", "95.96", {}, {}, "external"),
         ("slipped by 4 %", "91.2", {}, {}, "stop_loss"),
         ("at the worst price", "85.5", {}, {}, "stop_loss"),
+        ("at the worst price as the grid may round it", "85.481", {}, {}, "stop_loss"),
         ("beyond the worst price", "85.4", {}, {}, "external"),
         ("a short's stop slips up", "109.2", SHORT, {}, "stop_loss"),
         ("a short's stop, better", "103.95", SHORT, {}, "stop_loss"),
@@ -269,6 +330,13 @@ TIGHT = {"exit_tolerance": D("0.001"), "stop_worst": D("0.001")}
             "take_profit",
         ),
         ("both are as near: the stop", "108", {**BOTH, "stop": D(107), "targets": goals("109")}, {}, "stop_loss"),
+        (
+            "both are as near: the stop, also one that a policy moved",
+            "108",
+            {**BOTH, **POLICY, "stop": D(107), "targets": goals("109")},
+            {},
+            "trailing_stop",
+        ),
         ("a short's target slips up", "98", {**SHORT, "targets": goals("90")}, {}, "take_profit"),
         ("a target's id is known", "110", {**BOTH, "order_roles": (("t1", "take_profit"),)}, {}, "external"),
         ("nothing was wanted", "95", {"stop": None}, {}, "external"),
@@ -324,6 +392,22 @@ def test_evidence_names_liquidation_and_is_cut_short() -> None:
     assert done.evidence.endswith("2 more fills")
 
 
+@pytest.mark.parametrize(("fills", "named", "rest"), [(8, 8, 0), (9, 8, 1), (10, 8, 2)])
+def test_evidence_names_eight_fills_and_counts_the_rest(fills: int, named: int, rest: int) -> None:
+    outs = [close(f"c{i}", "0.1", "95", T + 9 + i) for i in range(fills)]
+    *told, last = exit_of(held_trade(), chain_of(ENTRY_FILL, *outs), RULES, INST).evidence.split("; ")
+    assert len(told) + (rest == 0) == named
+    assert (f"{rest} more" in last) is (rest > 0)
+
+
+def test_evidence_knows_an_order_of_ours_by_its_client_id() -> None:
+    told = []
+    for client in (cid(Role.STOP, 7), None):
+        out = replace(close("c", "1", "93", T + 9, order="z"), client_id=client)
+        told.append("our order" in exit_of(held_trade(), chain_of(ENTRY_FILL, out), RULES, INST).evidence)
+    assert told == [True, False]
+
+
 def test_an_exit_without_fills_is_unknown() -> None:
     done = exit_of(held_trade(flat_since_ms=NOW), chain_of(), RULES, INST)
     assert (done.reason, done.complete, done.size, done.realized_pnl) == ("unknown", False, D(0), D(0))
@@ -357,6 +441,19 @@ def test_a_found_trade_opened_by_fills_counts_each_once() -> None:
     chain = chain_of(fill("a", "1", "90", T + 5, "0"), fill("b", "-1", "91", T + 9, "1"), trade=trade)
     assert chain.whole
     assert exit_of(trade, chain, RULES, INST).gross_pnl == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "trade"),
+    [
+        ("it had grown", found_trade(opening_size=D("0.5"))),
+        ("nothing tells what it cost", found_trade(opening_price=None)),
+    ],
+)
+def test_where_a_price_is_not_known_the_venues_sum_is_booked(what: str, trade: Trade) -> None:
+    out = close("c", "1", "110", T + 9, "1")
+    done = exit_of(trade, chain_of(replace(out, closed_pnl=D(7)), trade=trade), RULES, INST)
+    assert (done.complete, done.gross_pnl) == (True, D(7)), what
 
 
 @quick
