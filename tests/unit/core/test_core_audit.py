@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stopkeeper.core.audit import KINDS, breaches
-from stopkeeper.core.case import Frame
+from stopkeeper.core.case import Frame, build
 from stopkeeper.core.inventory import OrphanKind, orphans_of
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, FillPage, Funds, Holdings, Known, MarginMode, OrderKind, Role, Seen, Side
@@ -118,9 +118,21 @@ BREACHED = [
         record(held_trade(created_ms=GONE - 9_000, entered_ms=GONE)),
         seen(None, (), (replace(ENTRY_FILL, time_ms=GONE), fill("c", "-1", "95", GONE + 1, "1"))),
     ),
+    Breached(
+        "closed so long ago that it must have been booked",
+        ["no_position"],
+        record(held_trade(flat_since_ms=NOW - 2 * RULES.incomplete_after_ms)),
+        seen(),
+    ),
     Breached("cross", ["margin_mode"], HELD, seen(position(margin_mode=MarginMode.CROSS), (stop(),))),
     Breached("another leverage", ["leverage"], HELD, seen(position(leverage=D(20)), (stop(),))),
     Breached("it may still appear", ["unknown"], record(quiet_ms=NOW), seen()),
+    Breached(
+        "it may still appear, and then a stop of ours is needed",
+        ["unknown"],
+        record(quiet_ms=NOW),
+        seen(None, (stop(),)),
+    ),
     Breached("another lives", ["other_installation_live"], record(), seen(None, (stop(client_id=THEIRS),))),
     Breached("one that was", ["other_installation"], record(), seen(None, (stop(client_id=THEIRS, placed_ms=OLD),))),
     Breached(
@@ -165,6 +177,18 @@ WELL = [
     ),
     Breached("one entry that rests", [], HELD, seen(position(), (stop(), RESTING))),
     Breached("closed a moment ago", [], HELD, seen(None, (stop(),), (ENTRY_FILL, fill("c", "-1", "95", NOW - 9, "1")))),
+    Breached(
+        "closed, and not so long ago that it must have been booked",
+        [],
+        record(held_trade(flat_since_ms=NOW - 2 * RULES.incomplete_after_ms + 1)),
+        seen(),
+    ),
+    Breached(
+        "closed a moment ago: a stop of an earlier trade is cleared away with it",
+        [],
+        record(held_trade(flat_since_ms=NOW - 9)),
+        seen(None, (stop(client_id=cid(Role.STOP, 1, "f" * 12)),)),
+    ),
     Breached("a signal that waits", [], record(new_trade()), seen()),
     Breached("flat", [], record(), seen()),
     Breached("positions that cannot be read are a breach of the account, not of the key", [], record(), seen(DOWN)),
@@ -176,6 +200,32 @@ def test_what_is_a_breach(case: Breached) -> None:
     found = breaches("main", PLAIN, [(case.rec, case.look, case.frm)], ("BTC",))
     assert [each.kind for each in found] == case.kinds, [each.text for each in found]
     assert all(each.text and (each.account, each.symbol) == ("main", "BTC") for each in found)
+
+
+@pytest.mark.parametrize("case", BREACHED, ids=lambda case: case.what)
+def test_a_breach_of_a_position_says_what_is_held(case: Breached) -> None:
+    of_position = {
+        "naked",
+        "part_cover",
+        "unsafe",
+        "no_target",
+        "orphan_position",
+        "other_side",
+        "margin_mode",
+        "leverage",
+    }
+    read = case.look.position
+    held = f"{read.value.side} 1" if isinstance(read, Known) and read.value else None
+    for each in breaches("main", PLAIN, [(case.rec, case.look, case.frm)], ("BTC",)):
+        assert held is None or each.kind not in of_position or held in each.text
+
+
+def test_what_is_wrong_with_each_stop_is_said_where_there_is_no_cover() -> None:
+    look = seen(position(), (stop(fired=True), stop(order_id="s2", n=2, reduce_only=False)))
+    (naked, *_) = breaches("main", PLAIN, [(HELD, look, frame())], ("BTC",))
+    wrong = build(HELD, look, frame()).cover.wrong
+    assert len(wrong) == 2
+    assert naked.text.endswith(f": {wrong[0]}; {wrong[1]}")
 
 
 def test_each_kind_has_its_case_and_its_line_in_the_docs() -> None:
@@ -193,8 +243,25 @@ def account(positions: Mapping[str, object] | None = None, orders: tuple[object,
 
 def test_a_position_elsewhere_and_what_cannot_be_read_are_breaches_of_the_account() -> None:
     found = breaches("main", account({"DOGE": position(symbol="DOGE")}), [], ("BTC",))
-    assert [(each.symbol, each.kind) for each in found] == [("DOGE", "other_symbol")]
-    assert [each.kind for each in breaches("main", AccountSeen(DOWN, DOWN, DOWN), [], ())] == ["blind"] * 3
+    assert [(each.account, each.symbol, each.kind) for each in found] == [("main", "DOGE", "other_symbol")]
+    blind = breaches("main", AccountSeen(DOWN, DOWN, DOWN), [], ())
+    assert [(each.account, each.symbol, each.kind) for each in blind] == [("main", "", "blind")] * 3
+    assert [[word in each.text for word in ("positions ", "orders ", "fills ")] for each in blind] == [
+        [True, False, False],
+        [False, True, False],
+        [False, False, True],
+    ], "each says what could not be read"
+    both = replace(account({"DOGE": position(symbol="DOGE")}), fills=DOWN)
+    assert [each.kind for each in breaches("main", both, [], ("BTC",))] == ["blind", "other_symbol"]
+
+
+@pytest.mark.parametrize(("trade", "kinds"), [(True, []), (False, ["other_symbol"])])
+def test_a_symbol_with_a_trade_is_guarded_though_it_is_not_configured_any_more(trade: bool, kinds: list[str]) -> None:
+    key = replace(KEY, symbol="DOGE")
+    rec = replace(record(held_trade(key=key) if trade else None), key=key)
+    look = account({"DOGE": position(symbol="DOGE")})
+    found = breaches("main", look, [(rec, seen(position(symbol="DOGE"), (stop(symbol="DOGE"),)), frame())], ("BTC",))
+    assert [each.kind for each in found if each.kind != "orphan_position"] == kinds
 
 
 # --- the list ----------------------------------------------------------------------------------------------------
