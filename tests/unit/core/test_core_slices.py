@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stopkeeper.core.model import ZERO, Distance, TargetWish
 from stopkeeper.core.record import Goal
 from stopkeeper.core.sizing import Refusal, work_out
-from stopkeeper.core.slices import ordered, slices
+from stopkeeper.core.slices import ordered, slices, standing
 from tests.unit.core.scene import MARKET, RULES, D, signal
 
 
@@ -50,6 +50,16 @@ TINY = goals("0.5", "0.5", price="9000")  # so that 0.001 is worth the venue's 1
         ("too small and alone, and not all", goals("0.05"), "1", "0", "1", "0"),
         ("too small and all others are served", goals("0.5", "0.05"), "1", "0.5", "0.5", "0 0"),
         ("of the smallest position one has it all", TINY, "0.001", "0", "0.001", "0 0.001"),
+        ("just enough for an order", goals("0.1", "0.9", price="100"), "1", "0", "1", "0.1 0.9"),
+        ("all but a millionth is all", goals("0.999999"), "1", "0", "1", "1"),
+        (
+            "the farthest has the rest though it is less than a step",
+            goals("0.7", "0.3", price="11000"),
+            "0.003",
+            "0",
+            "0.003",
+            "0.002 0.001",
+        ),
     ],
 )
 def test_slices(what: str, of: tuple[Goal, ...], filled: str, taken: str, held: str, expected: str) -> None:
@@ -61,6 +71,23 @@ def test_nearest_first() -> None:
     three = (Goal(D(120), D("0.2")), Goal(D(110), D("0.3")), Goal(D(130), D("0.5")))
     assert [goal.price for goal in ordered(three, 1)] == [110, 120, 130]
     assert [goal.price for goal in ordered(three, -1)] == [130, 120, 110]
+
+
+@pytest.mark.parametrize(
+    ("what", "filled", "taken", "left"),
+    [
+        ("nothing was entered yet", "0", "0", 3),
+        ("nothing was taken", "2", "0", 3),
+        ("less than the first", "2", "0.9", 3),
+        ("the first, but for a millionth", "2", "0.999999", 2),
+        ("the first", "2", "1", 2),
+        ("less than the second", "2", "1.5", 2),
+        ("the second", "2", "1.6", 1),
+        ("all", "2", "2", 0),
+    ],
+)
+def test_which_targets_were_not_taken_yet(what: str, filled: str, taken: str, left: int) -> None:
+    assert standing(THREE, D(filled), D(taken)) == list(THREE[3 - left :]), what
 
 
 def test_two_at_one_price_are_one() -> None:
