@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stopkeeper.core.ids import N_MAX, ClientId, decode, encode, found_id, trade_id
 from stopkeeper.core.model import Role
-from stopkeeper.core.prices import NotAPrice, Price, Source, Toward, parse_price, to_grid, to_step
+from stopkeeper.core.prices import Flaw, NotAPrice, Price, Source, Tape, Toward, flaw_of, parse_price, to_grid, to_step
 from tests.unit.core.scene import INST, KEY, D
 
 quick = settings(max_examples=60, deadline=None)
@@ -24,6 +24,55 @@ def test_what_is_no_price(raw: object) -> None:
 @pytest.mark.parametrize(("raw", "value"), [("1.5", D("1.5")), (3, D(3)), (2.5, D("2.5")), (D("1E-8"), D("1E-8"))])
 def test_what_is_a_price(raw: object, value: Decimal) -> None:
     assert parse_price(raw) == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "flaw"),
+    [
+        (None, Flaw.NOTHING),
+        ("abc", Flaw.NOTHING),
+        ("NaN", Flaw.NOT_FINITE),
+        ("1E31", Flaw.NOT_FINITE),
+        ("1E30", None),
+        ("1E-30", None),
+        ("1E-31", Flaw.NOT_FINITE),
+        ("0", Flaw.ZERO),
+        ("0E-40", Flaw.ZERO),
+        ("-0.1", Flaw.NEGATIVE),
+        (" 0.1 ", None),
+    ],
+)
+def test_what_keeps_a_number_from_being_a_price(raw: object, flaw: Flaw | None) -> None:
+    assert flaw_of(raw) is flaw
+    assert (parse_price(raw) is None) is (flaw is not None)
+
+
+CALM = 60_000
+
+
+@pytest.mark.parametrize(
+    ("what", "prices", "believed"),
+    [
+        ("the first is good", ["100 0"], "100"),
+        ("as far as one may be", ["100 0", "105 1"], "105"),
+        ("far off, once", ["100 0", "105.1 1"], "100"),
+        ("far off, twice", ["100 0", "110 1", "110 2"], "100"),
+        ("far off, three times the same", ["100 0", "110 1", "110 2", "110 3"], "110"),
+        ("three times the same, as far apart as they may be", ["100 0", "110 1", "115.5 2", "110 3"], "110"),
+        ("three times far off, each time elsewhere", ["100 0", "110 1", "120 2", "130 3"], "100"),
+        ("a good one in between begins anew", ["100 0", "110 1", "110 2", "100 3", "110 4"], "100"),
+        ("far off after as long as it may be calm", ["100 0", f"110 {CALM}"], "100"),
+        ("far off after a longer calm", ["100 0", f"110 {CALM + 1}"], "110"),
+        ("a calm is counted from the last good one", ["100 5000", f"110 {CALM + 5_000}"], "100"),
+    ],
+)
+def test_which_price_of_a_stream_is_believed(what: str, prices: list[str], believed: str) -> None:
+    tape, flaw = Tape(), None
+    for each in prices:
+        price, at_ms = each.split()
+        tape, flaw = tape.take(D(price), 1_000_000 + int(at_ms), D("0.05"), CALM)
+    assert tape.good == D(believed), what
+    assert flaw is (None if prices[-1].startswith(f"{believed} ") else Flaw.FAR_OFF)
 
 
 @pytest.mark.parametrize("bad", [D(0), D(-1), D("NaN"), D("Infinity")])
