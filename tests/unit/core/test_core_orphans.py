@@ -89,6 +89,19 @@ CLAIMS = [
     Claim("opened by an entry of ours", (), (ENTRY_FILL,), OWN),
     Claim("opened by us, enlarged by hand", (), (ENTRY_FILL, fill("h", "2", "100", NOW - 9, "1")), OWN),
     Claim(
+        "a small one opened by us, enlarged by hand",
+        (),
+        (replace(ENTRY_FILL, size=D("0.2")), fill("h", "0.3", "100", NOW - 9, "0.2")),
+        OWN,
+        position("0.5"),
+    ),
+    Claim(
+        "ours was opened and closed within one ms, and what opened this one is not shown yet",
+        (),
+        (replace(ENTRY_FILL, id="2"), fill("1", "-1", "99", ENTRY_FILL.time_ms, "1")),
+        NOBODYS,
+    ),
+    Claim(
         "ours was closed, a stranger opened another",
         (),
         (ENTRY_FILL, fill("c", "-1", "99", NOW - 90, "1"), fill("h", "1", "100", NOW - 9, "0")),
@@ -121,9 +134,14 @@ def test_ids_go_before_the_policy(claim: Claim, policy: OrphanPolicy) -> None:
     assert trade.id.startswith(FOUND)
 
 
-def test_a_booked_entry_claims_nothing() -> None:
-    booked = replace(EMPTY, cursor=replace(EMPTY.cursor, time_ms=NOW - 30_000))
-    assert found(P.CLOSE, seen(position(), (), (ENTRY_FILL,)), booked).orphan is P.CLOSE
+@pytest.mark.parametrize(("until_ms", "kept"), [(-1, None), (0, P.CLOSE), (30_000, P.CLOSE)])
+def test_a_booked_entry_claims_nothing(until_ms: int, kept: OrphanPolicy | None) -> None:
+    booked = replace(EMPTY, cursor=replace(EMPTY.cursor, time_ms=ENTRY_FILL.time_ms + until_ms))
+    assert found(P.CLOSE, seen(position(), (), (ENTRY_FILL,)), booked).orphan is kept
+
+
+def test_fills_that_are_not_read_claim_nothing() -> None:
+    assert found(P.CLOSE, seen(position(), (), DOWN)).orphan is P.CLOSE
 
 
 def test_a_found_trades_id_tells_that_it_was_found() -> None:
@@ -222,6 +240,20 @@ DEEDS = [
         kept(P.CLOSE),
         seen(position(), (COVER,), since_ms=NOW - 10),
         "rest: rest protected",
+        P.CLOSE,
+    ),
+    Deed(
+        "close: fills begin with it",
+        kept(P.CLOSE),
+        seen(position(), (COVER,), since_ms=NOW - LAG - 1_000),
+        "closing: Flatten",
+        P.CLOSE,
+    ),
+    Deed(
+        "close: from the first look that would show our ids",
+        kept(P.CLOSE, LAG + 1),
+        seen(position(), (COVER,)),
+        "closing: Flatten",
         P.CLOSE,
     ),
     Deed("close: a stop of ours shows late", kept(P.CLOSE), seen(position(), (OURS,)), "rest: rest protected", P.CLOSE),
@@ -381,6 +413,25 @@ def test_what_a_flip_by_hand_leaves_is_kept_by_the_policy(policy: OrphanPolicy) 
     left = successor(plan(record(held_trade()), look, by(policy)))
     assert left.orphan is (None if policy is P.ADOPT else policy)
     assert (left.stop is None) is (policy is P.ALERT)
+
+
+def test_of_what_was_turned_round_twice_each_turn_is_a_trade_and_takes_over_nothing_of_the_others_side() -> None:
+    """The first turn left a short; the long that is held now is what its own end will leave."""
+    again = fill("d", "5", "100", NOW - 2 * LAG + 9, "-2")
+    look = seen(position("3"), (stop(size="3"), target()), (*FLIPPED, again))
+    left = successor(plan(record(held_trade()), look, by(P.ADOPT)))
+    assert (left.side, left.opening_size) == (Side.SHORT, D(2))
+    assert (left.stop, left.first_stop, left.targets) == (None, None, ())
+
+
+def test_a_target_of_the_trade_that_ended_is_none_of_what_a_person_opened_after_it() -> None:
+    reopened = (
+        ENTRY_FILL,
+        fill("c", "-1", "100", NOW - 3 * LAG, "1"),
+        fill("h", "1", "100", NOW - 2 * LAG, "0"),
+    )
+    left = successor(plan(record(held_trade()), seen(position(), (stop(), target()), reopened), by(P.PROTECT)))
+    assert (left.orphan, left.targets, left.entry_filled) == (P.PROTECT, (), D(0))
 
 
 @pytest.mark.parametrize("policy", P)
