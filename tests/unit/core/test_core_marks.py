@@ -12,7 +12,22 @@ from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import Goal, KeyRecord, Placed, Sighting
-from tests.unit.core.scene import LAG, NOW, RULES, D, frame, held_trade, position, record, seen, stop, target
+from stopkeeper.core.rules import Switches
+from tests.unit.core.scene import (
+    LAG,
+    NOW,
+    RULES,
+    D,
+    frame,
+    held_trade,
+    plan,
+    position,
+    record,
+    seen,
+    stop,
+    target,
+    told,
+)
 
 DOWN = Unknown("down")
 TRAILS = Policy(Trail(TrailKind.PERCENT, D("0.02")))
@@ -78,6 +93,7 @@ def aged(view: Seen, age_ms: int) -> Seen:
         ("both far above", look("110", "110.1"), False, True),
         ("one per cent apart", look("99", "100"), True, False),
         ("farther apart", look("98.9", "100"), False, False),
+        ("both beyond a target, and farther apart", look("110", "120"), False, False),
         ("as old as it may be", aged(look("100", "100"), RULES.mark_age_ms), True, True),
         ("too old", aged(look("100", "100"), RULES.mark_age_ms + 1), False, False),
         ("no mark at all", replace(look(None), second=Price(D(100), Source.STREAM, 0)), False, False),
@@ -100,6 +116,9 @@ def test_what_two_sources_show_at_a_level(what: str, view: Seen, stopped: bool, 
             "97",
         ),
         ("rounded towards the price", position(liquidation_price=D("95.12345")), "100", "96.343"),
+        ("a little inside the edge", position(liquidation_price=D("92.6")), "100", "95"),
+        ("liquidation a little in front of the entry", position(liquidation_price=D("99.5")), "104", "99.625"),
+        ("margin taken out, and the mark is near", position(liquidation_price=D(101)), "101.5", "101.13"),
         ("at the edge itself", position(liquidation_price=D("93.3344")), "100", "95.001"),
         ("margin taken out: by the mark", position(liquidation_price=D(101)), "105", "102"),
         ("the mark is beyond it as well", position(liquidation_price=D(101)), "100.5", "101"),
@@ -111,6 +130,22 @@ def test_what_two_sources_show_at_a_level(what: str, view: Seen, stopped: bool, 
 def test_where_the_stop_belongs(what: str, held: Position, mark: str | None, wanted: str) -> None:
     made, belief = case(seen(replace(held, mark=None if mark is None else D(mark)), mark=mark))
     assert made.wanted_stop(belief) == D(wanted), what
+
+
+@pytest.mark.parametrize(
+    ("tried_ms", "barred", "then"),
+    [
+        (499, "", "protection: again"),
+        (500, "", "protection: PlaceStop"),
+        (4_999, "no such agent", "protection: again"),
+        (5_000, "no such agent", "protection: PlaceStop"),
+    ],
+)
+def test_a_stop_is_tried_again_soon_and_less_often_where_the_venue_bars_all(
+    tried_ms: int, barred: str, then: str
+) -> None:
+    naked = record(held_trade(stop_tried_ms=NOW - tried_ms))
+    assert told(plan(naked, look("100"), frame(switches=Switches(barred=barred)))) == then
 
 
 @pytest.mark.parametrize(
