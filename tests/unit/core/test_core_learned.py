@@ -1,16 +1,18 @@
 """What a record takes from a look: answers to attempts, fills and what they tell of a size, cover and its loss."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from stopkeeper.core.learn import LATE_MS, learn
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Resting, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
-from stopkeeper.core.record import KeyRecord, Placed, Terms, Trade
+from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sighting, Terms, Trade
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
     AIM,
+    CAN,
     ENTERED_MS,
     ENTRY_FILL,
     LAG,
@@ -79,6 +81,15 @@ def test_fills_answer_for_the_attempt_they_name() -> None:
     assert trade.sent == (ABSENT, replace(SECOND, outcome=Accepted("e2", D(1), D("100.6"))))
     assert ("e2", "entry") in trade.order_roles
     assert trade.entered_ms == NOW - 200
+    part = learned(record(new_trade(sent=(ABSENT, SECOND))), seen(position("0.4"), (stop(),), fills[:1]))
+    assert part.sent[1].outcome == Accepted("e2", D("0.4"), D(100))
+
+
+def test_a_position_was_entered_when_the_first_fill_of_its_entry_says() -> None:
+    acked = new_trade(sent=(sent(Accepted(None, D(1))),))
+    mine = fill("a", "1", "100", NOW - 200, "0.5", "e2", client_id=cid(Role.ENTRY, 0))
+    by_hand = fill("h", "0.5", "99", NOW - 900, "0")
+    assert learned(record(acked), seen(position("1.5"), (stop(),), (by_hand, mine))).entered_ms == NOW - 200
 
 
 def test_the_book_answers_for_the_attempt_that_stands_in_it() -> None:
@@ -131,6 +142,7 @@ def test_a_rest_that_the_venue_forgot_is_over(
     assert after.trade is not None
     assert after.trade.sent[0].over is over, what
     assert after.quiet_ms == (NOW + LAG if over else rec.quiet_ms)
+    assert after.n == rec.n, "an end that was not seen has taken no numbers"
 
 
 @pytest.mark.parametrize(
@@ -162,6 +174,12 @@ def test_a_late_signal_waits_for_what_a_lost_record_may_have_sent() -> None:
     assert learn(in_time, seen(), frame()).quiet_ms == 0
 
 
+def test_what_has_entered_waits_for_no_attempt() -> None:
+    """A record that went back to before the entry was noted, and what it found of it since."""
+    rec = record(held_trade(sent=()))
+    assert learn(rec, seen(LONG, (stop(),)), frame()).quiet_ms == rec.quiet_ms
+
+
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
@@ -175,6 +193,21 @@ def test_a_young_order_is_as_good_as_acked_and_does_not_replace_what_is_newer() 
     assert newer.placed == (Placed(Role.STOP, "s1", 2, NOW - 50),)
     old = learned(record(held_trade()), seen(LONG, (stop(placed_ms=NOW - LAG),)))
     assert old.placed == ()
+
+
+def test_an_old_view_makes_no_order_young() -> None:
+    """What it shows has stood for a lag: every later view shows it as well, or it is gone."""
+    old = learned(record(held_trade()), seen(LONG, (stop(placed_ms=NOW - LAG),), at_ms=NOW - 2_000))
+    assert old.placed == ()
+    older = learned(record(held_trade()), seen(LONG, (stop(placed_ms=NOW - LAG - 1),), at_ms=NOW - 2_000))
+    assert older.placed == ()
+    young = learned(record(held_trade()), seen(LONG, (stop(placed_ms=NOW - LAG + 1),), at_ms=NOW - 2_000))
+    assert young.placed == (Placed(Role.STOP, "s1", 1, NOW - LAG + 1),)
+
+
+def test_only_a_stop_or_target_that_is_young_is_waited_for() -> None:
+    rests = replace(booked(0), placed_ms=NOW - 50)
+    assert learned(record(new_trade(sent=(RESTS,))), seen(None, (rests,))).placed == ()
 
 
 def test_what_was_acked_is_waited_for_no_longer_than_a_lag() -> None:
@@ -234,6 +267,16 @@ def test_fills_that_tell_nothing_of_it(what: str, fills: tuple[object, ...], sin
     assert amounts(learned(record(BARE), look)) == ("0", "0", "0", "0"), what
 
 
+def test_what_a_fill_was_for_may_be_learned_after_it() -> None:
+    """The target's answer came after the look that showed its fill."""
+    taken = replace(TAKEN, client_id=None, order_id="t1")
+    look = seen(position("0.7"), (stop(),), (ENTRY_FILL, taken))
+    before = learned(record(BARE), look)
+    assert amounts(before) == ("1.3", "0.7", "1", "0")
+    named = replace(before, order_roles=(*before.order_roles, ("t1", "take_profit")))
+    assert amounts(learned(record(named), look)) == ("1.3", "0.7", "1", "0.3")
+
+
 def test_an_older_page_tells_less_than_what_is_known() -> None:
     known = replace(BARE, traded=D("1.3"), explained=D("0.7"), entry_filled=D(1), taken=D("0.3"))
     assert amounts(learned(record(known), seen(LONG, (stop(),), (ENTRY_FILL,)))) == ("1.3", "0.7", "1", "0.3")
@@ -275,6 +318,78 @@ def test_what_cannot_be_read_denies_no_cover(what: str, trade: Trade, covered: b
 def test_a_position_that_only_a_close_was_acked_for_is_naked_though_orders_are_unread() -> None:
     acked = held_trade(covered=False, placed=(Placed(Role.TARGET, "t1", 2, NOW - 100),))
     assert learned(record(acked), seen(LONG, DOWN)).naked_since_ms == NOW
+
+
+# --- dangers -----------------------------------------------------------------------------------------------------
+
+BEYOND = position(mark="90")
+UNSAFE = position(liquidation_price=D(95))
+BEFORE = Sighting(NOW - 500, 2, NOW - 400)
+
+
+@pytest.mark.parametrize(
+    ("what", "trade", "look", "beyond", "unsafe"),
+    [
+        ("all is well", held_trade(), seen(LONG, (stop(),)), None, None),
+        ("beyond the stop that stands", held_trade(), seen(BEYOND, (stop(),), at_ms=NOW - 9), (NOW, 1, NOW - 9), None),
+        ("liquidated at the stop", held_trade(), seen(UNSAFE, (stop(),), at_ms=NOW - 9), None, (NOW, 1, NOW - 9)),
+        ("liquidated behind it", held_trade(), seen(position(liquidation_price=D("94.9")), (stop(),)), None, None),
+        (
+            "beyond it once more",
+            held_trade(beyond=BEFORE),
+            seen(BEYOND, (stop(),), at_ms=NOW - 9),
+            (NOW - 500, 3, NOW - 9),
+            None,
+        ),
+        (
+            "unsafe once more",
+            held_trade(unsafe=BEFORE),
+            seen(UNSAFE, (stop(),), at_ms=NOW - 9),
+            None,
+            (NOW - 500, 3, NOW - 9),
+        ),
+        (
+            "the same reading once more",
+            held_trade(beyond=BEFORE),
+            seen(BEYOND, (stop(),), at_ms=NOW - 400),
+            (NOW - 500, 2, NOW - 400),
+            None,
+        ),
+        ("over", held_trade(beyond=BEFORE, unsafe=BEFORE), seen(LONG, (stop(),)), None, None),
+        ("no stop stands", held_trade(beyond=BEFORE, unsafe=BEFORE), seen(BEYOND), None, None),
+    ],
+)
+def test_dangers_are_counted_by_readings(
+    what: str,
+    trade: Trade,
+    look: Seen,
+    beyond: tuple[int, int, int] | None,
+    unsafe: tuple[int, int, int] | None,
+) -> None:
+    after = learned(record(trade), look)
+    assert after.beyond == (beyond and Sighting(*beyond)), what
+    assert after.unsafe == (unsafe and Sighting(*unsafe)), what
+
+
+def test_a_stop_that_is_no_cover_where_it_is_too_large_makes_no_danger() -> None:
+    exact = frame(can=replace(CAN, oversize_covers=False))
+    large = seen(replace(BEYOND, liquidation_price=D(96)), (stop(size="2"),))
+    after = learn(record(held_trade()), large, exact).trade
+    assert after is not None
+    assert (after.beyond, after.unsafe, after.naked_since_ms) == (None, None, NOW)
+
+
+# --- wishes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("part", "keep"), [("0", None), ("0.4", D("0.4"))])
+def test_a_wish_to_close_a_part_is_sized_by_the_next_reading_and_a_wish_for_all_is_not(
+    part: str, keep: Decimal | None
+) -> None:
+    asked = held_trade(close=CloseAsk("manual_close", NOW - 9, D(part)))
+    close = learned(record(asked), seen(LONG, (stop(),))).close
+    assert close is not None
+    assert close.keep_size == keep
 
 
 def test_an_answer_that_is_none_changes_nothing() -> None:
