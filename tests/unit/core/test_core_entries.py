@@ -6,11 +6,27 @@ import pytest
 
 from stopkeeper.core.actions import Again, Enter, Prepare, Refuse, Rest
 from stopkeeper.core.case import Frame, build
-from stopkeeper.core.entering import entry
-from stopkeeper.core.model import Amount, Funds, Seen
-from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
-from stopkeeper.core.record import KeyRecord
-from tests.unit.core.scene import NOW, RULES, D, frame, new_trade, plan, position, record, seen, sent, signal, stop
+from stopkeeper.core.entering import displaced_due_ms, entry
+from stopkeeper.core.model import Amount, Funds, Resting, Seen
+from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.record import Cursor, KeyRecord
+from tests.unit.core.scene import (
+    LAG,
+    NOW,
+    RULES,
+    TERMS,
+    D,
+    frame,
+    held_trade,
+    new_trade,
+    plan,
+    position,
+    record,
+    seen,
+    sent,
+    signal,
+    stop,
+)
 
 TRIED = new_trade(prepare_tried_ms=NOW - 1_000)
 ABSENT = sent(absent=True, deadline_ms=NOW - 9_000)
@@ -51,6 +67,30 @@ def test_what_an_entry_does(what: str, rec: KeyRecord, look: Seen, frm: Frame, d
     assert isinstance(verdict, list), what
     assert [type(action) for action in verdict] == ([] if does is None else [does]), what
     assert all(action.why for action in verdict)
+
+
+RESTS = sent(Accepted("e1", live=True), terms=replace(TERMS, resting=Resting.GTC))
+
+
+@pytest.mark.parametrize(
+    ("what", "rec", "due_ms"),
+    [
+        ("no trade", record(), None),
+        ("it has entered", record(held_trade()), None),
+        ("nothing was sent yet", record(new_trade()), None),
+        ("an attempt is unproven", record(new_trade(sent=(sent(),))), None),
+        ("an attempt rests", record(new_trade(sent=(RESTS,))), None),
+        ("it was refused long ago", record(new_trade(sent=(REFUSED,))), 500),
+        ("what was sent for it may show a little longer", record(new_trade(sent=(REFUSED,)), quiet_ms=NOW + 100), 500),
+        ("what was sent for it may show for long", record(new_trade(sent=(REFUSED,)), quiet_ms=NOW + 2_000), 2_001),
+        ("a booking may show", record(new_trade(sent=(REFUSED,)), cursor=Cursor(NOW - LAG + 2_000)), 2_001),
+    ],
+)
+def test_when_a_signal_that_did_not_enter_leaves_the_position_on_its_key(
+    what: str, rec: KeyRecord, due_ms: int | None
+) -> None:
+    due = displaced_due_ms(build(rec, seen(position(), (stop(),)), frame()))
+    assert due == (None if due_ms is None else NOW + due_ms), what
 
 
 def test_an_id_that_could_not_be_looked_up_is_waited_for() -> None:

@@ -4,7 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from stopkeeper.core.actions import Book, Cancel, Enter, Flatten, Found, PlaceStop, PlaceTarget, Plan, Prepare, Refuse
+from stopkeeper.core.actions import (
+    Again,
+    Book,
+    Cancel,
+    Enter,
+    Flatten,
+    Found,
+    PlaceStop,
+    PlaceTarget,
+    Plan,
+    Prepare,
+    Refuse,
+)
 from stopkeeper.core.case import build
 from stopkeeper.core.decide import decide
 from stopkeeper.core.evidence import exit_of, follow
@@ -176,6 +188,12 @@ def test_only_what_cannot_wait_presses() -> None:
     assert not pressing(decide(record(held_trade()), covered, frame(), alone), NOW)
     flat = seen(None, (target(),), (ENTRY_FILL, fill("c", "-1", "99", NOW - 9_000, "1")))
     assert not pressing(decide(record(held_trade(held=D(0))), flat, frame(), alone), NOW)
+
+
+@pytest.mark.parametrize(("due_ms", "presses"), [(NOW + 1_999, True), (NOW + 2_000, False)])
+def test_who_waits_for_long_does_not_press(due_ms: int, presses: bool) -> None:
+    assert pressing(Plan("protection", ends=Again(due_ms, "a stop is to show")), NOW) is presses
+    assert not pressing(Plan("booking", ends=Again(due_ms, "fills are to show")), NOW)
 
 
 def test_blind_it_places_a_stop_only_where_none_was_ever_seen() -> None:

@@ -291,6 +291,13 @@ def test_until_when_an_effect_may_appear(outcome: Outcome, quiet: int) -> None:
     assert (rec.quiet_ms, rec.pending_ms) == (quiet, 0)
 
 
+def test_an_entry_of_which_nothing_was_answered_stays_unproven() -> None:
+    rec = announce(record(new_trade()), ENTER, NOW + 4_000, 1, NOW)
+    after = conclude(rec, ENTER, LOST, NOW + 100, LAG).trade
+    assert after is not None
+    assert [s.unproven for s in after.sent] == [True]
+
+
 def test_an_entry_answered_in_full() -> None:
     answer = EntryOutcome(Accepted("e2", D(1), D(100)), Accepted("s2", live=True), (Accepted("t2", live=True),))
     trade = done(ENTER, answer, new_trade()).trade
@@ -383,6 +390,8 @@ def test_a_wish_to_close_all_is_not_weakened() -> None:
     assert ask_close(rec, part) == rec
     assert ask_close(ask_close(record(held_trade()), part), all_of_it) == rec
     assert ask_close(record(), part) == record()
+    newer = CloseAsk("emergency_exit", NOW + 2)
+    assert ask_close(rec, newer) == ask_close(record(held_trade()), newer), "of two such wishes the later counts"
 
 
 def test_a_persons_stop() -> None:

@@ -146,6 +146,12 @@ def test_a_larger_stop_stays_while_an_entry_may_have_filled_more(
     assert kept([cancel], rec, seen(LONG, stops)) == ([cancel] if goes else []), what
 
 
+@pytest.mark.parametrize(("sized_ms", "goes"), [(NOW - LAG, False), (NOW - LAG - 1, True)])
+def test_a_stop_goes_beside_another_once_the_size_was_read_as_it_stands(sized_ms: int, goes: bool) -> None:
+    cancel = Cancel("s1", Role.STOP, "tidy")
+    assert kept([cancel], record(held_trade(sized_ms=sized_ms)), seen(LONG, BOTH)) == ([cancel] if goes else [])
+
+
 def test_a_stop_larger_than_a_position_nobody_owns_goes_where_another_covers() -> None:
     cancel = Cancel("s1", Role.STOP, "tidy")
     assert kept([cancel], record(), seen(LONG, (stop(size="2"), BOTH[1]))) == [cancel]

@@ -13,6 +13,7 @@ from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import OrphanPolicy, Switches
 from tests.unit.core.scene import (
+    LAG,
     NOW,
     RULES,
     D,
@@ -36,6 +37,17 @@ TWO = (stop(), stop("94", order_id="s2"))
 GOING = (("s2", NOW),)
 UNDER_WAY = (RestKind.PROTECTED, SOON)
 LIFTED = held_trade(off_until_ms=NOW + 90_000)
+
+
+@pytest.mark.parametrize(
+    ("stops", "stands_ms", "due_ms"),
+    [(2, 600, 601), (2, 100, 500), (2, 0, 500), (2, -1, None), (1, 600, None)],
+)
+def test_a_stop_too_many_is_looked_at_again_once_it_may_go(stops: int, stands_ms: int, due_ms: int | None) -> None:
+    """Which of two stops covers is told once views show the size as it is, a lag after it changed."""
+    rec = record(held_trade(sized_ms=NOW + stands_ms - LAG))
+    both = (stop("96", order_id="s1", n=1), stop("95", order_id="s2", n=2))[:stops]
+    assert rest(build(rec, seen(position(), both), frame())).due_ms == (None if due_ms is None else NOW + due_ms)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from stopkeeper.core.actions import Again, Rest, RestKind
 from stopkeeper.core.case import Frame
+from stopkeeper.core.missing import APART_MS
 from stopkeeper.core.model import Known, Lookup, OrderKind, OrderState, Resting, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sighting
@@ -60,6 +61,15 @@ ONCE = Sighting(NOW - 100, 1, NOW - 100)
             record(new_trade()),
             seen(),
             frame(clock_age_ms=RULES.offset_max_age_ms + 1),
+            "entry",
+            SOON,
+            K.BLIND,
+        ),
+        (
+            "this machine's clock is set wrong",
+            record(new_trade()),
+            seen(),
+            frame(clock_apart_ms=APART_MS + 1),
             "entry",
             SOON,
             K.BLIND,
