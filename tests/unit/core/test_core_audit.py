@@ -292,7 +292,16 @@ BY_HAND = replace(OPENS, id="h", client_id=None)
 def test_what_no_trade_owns(what: str, rec: KeyRecord, look: Seen, kinds: list[tuple[str, int | None]]) -> None:
     found = orphans_of("main", PLAIN, [(rec, look, frame())], ("BTC",))
     assert [(each.kind, each.since_ms) for each in found] == kinds, what
-    assert all(each.what and each.symbol == KEY.symbol for each in found)
+    assert all(each.what and (each.account, each.symbol) == ("main", KEY.symbol) for each in found)
+
+
+def test_a_position_that_is_nobodys_says_whether_it_was_taken_in_and_how_it_is_kept() -> None:
+    said = set()
+    for trade in (None, *(found_trade(orphan=policy) for policy in (OrphanPolicy.PROTECT, OrphanPolicy.CLOSE))):
+        (orphan,) = orphans_of("main", PLAIN, [(record(trade), seen(position()), frame())], ("BTC",))
+        assert orphan.what.startswith("long 1")
+        said.add(orphan.what)
+    assert len(said) == 3
 
 
 def test_what_stands_on_symbols_that_are_not_the_accounts_is_listed_and_not_claimed() -> None:
@@ -325,6 +334,12 @@ def test_hygiene_takes_away_what_was_taken_over_and_nothing_younger() -> None:
     assert told(plan(record(), seen(None, (old,)))) == "rest: rest flat"
     made = plan(record(), seen(None, (old, alive)), HEIR)
     assert [action.order_id for action in made.actions] == ["s1"]  # type: ignore[union-attr]
+
+
+def test_of_two_installations_targets_of_one_number_one_goes() -> None:
+    theirs = target(order_id="t9", client_id=cid(Role.TARGET, 2, installation="fffff"), placed_ms=OLD)
+    made = plan(record(held_trade(targets=AIM)), seen(position(), (stop(), target(), theirs)), HEIR)
+    assert told(made) == "hygiene: Cancel"
 
 
 def test_a_position_under_a_stop_that_was_taken_over_is_ours_and_numbers_go_on_from_its() -> None:

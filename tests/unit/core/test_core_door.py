@@ -53,6 +53,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"rules": limited(max_notional=D(100))},
     {"rules": limited(max_stop_distance=D("0.05"))},
     {"stop": at("86")},
+    {"mark": "1.02", "stop": at("1"), "amount": Amount(size=D(100))},
+    {"mark": "1.02", "stop": at("0.99"), "amount": Amount(size=D(100))},
     {"free": "20"},
 ]
 
@@ -61,6 +63,14 @@ ACCEPTED: list[dict[str, Any]] = [
 def test_what_is_accepted_at_the_very_edge(wish: dict[str, Any]) -> None:
     found = door(**wish)
     assert isinstance(found, Terms), str(found)
+
+
+@pytest.mark.parametrize(("stop", "accepted"), [("85", True), ("84.99", False)])
+def test_a_stop_may_stand_at_the_very_edge_of_the_liquidation(stop: str, accepted: bool) -> None:
+    """A market without maintenance margin, so that 5x is liquidated at 80, and the edge is a quarter nearer."""
+    plain = replace(MARKET, maintenance_rate=D(0))
+    found = work_out(signal(stop=at(stop), leverage=5), plain, D(100), RULES, None)
+    assert isinstance(found, Terms) is accepted, str(found)
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -84,6 +94,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         SHORT | {"stop": at("100")},
         "stop: the stop of a short must be above the price 100 (got 100); give a stop above it",
+    ),
+    (
+        {"mark": "95", "limit": D(96)},
+        ("stop: the stop of a long must be below both the limit 96 and the price 95 (got 95); give a stop below it"),
+    ),
+    (
+        {"limit": D(99), "targets": targets((at("100"), None))},
+        "target: the target of a long must be above the price 100 (got 100); give one above it",
     ),
     (
         {"targets": targets((at("104"), "0.6"), (at("108"), "0.5"))},

@@ -211,13 +211,16 @@ def test_a_closes_number_tells_its_reason_and_stays_in_its_digits(reason: str) -
         number = close_number(n, reason)
         assert close_reason(number) == reason
         assert decode(encode(ClientId(INST, Role.FLATTEN, number, "0" * 12))) is not None
-    assert close_number(1, reason) != close_number(2, reason)
+    assert len({close_number(n, reason) for n in range(16)}) == 16, "each close has an id of its own"
 
 
 def test_a_number_without_a_reason_tells_none() -> None:
     assert close_number(7, "some day's word") == 7
     assert close_reason(7) is None
     assert close_reason(0xFFFFF) is None
+    first, second = (close_number(0, reason) for reason in CLOSE_REASONS[:2])
+    later = first + len(CLOSE_REASONS) * (second - first)
+    assert [close_reason(later - 1), close_reason(later)] == [CLOSE_REASONS[-1], None], "a later version's reason"
 
 
 def test_the_reason_in_a_closes_id_counts_where_no_record_noted_it() -> None:

@@ -112,6 +112,12 @@ def test_losses_in_a_row_cool_down(booked: list[tuple[int, str]], row: int, unti
         assert stance(results(*booked), USD(0), until, limits).open, "it ends by itself"
 
 
+@pytest.mark.parametrize("half", [Limits(cooldown_after=1), Limits(cooldown_ms=HOUR)])
+def test_half_a_cooldown_is_none(half: Limits) -> None:
+    found = stance(results((1, "-1"), (2, "-1")), USD(0), 10, half)
+    assert (found.cooldown_until_ms, found.open) == (None, True)
+
+
 def test_an_unknown_open_result_counts_as_none_and_is_said() -> None:
     limits = Limits(max_daily_loss=USD(100), max_drawdown=USD(100))
     assert stance(results((NOON, "-99")), None, NOON, limits).open
@@ -186,6 +192,7 @@ def test_the_books_are_read_only_for_a_limit_over_them() -> None:
 )
 def test_a_switch_is_a_reason(switches: Switches, words: list[str]) -> None:
     assert [each.reason for each in switched(switches)] == words
+    assert all(each.hint for each in switched(switches)), "each says what would change it"
 
 
 @pytest.mark.parametrize(
@@ -201,6 +208,12 @@ def test_no_room_at_all_is_a_reason(reserved: list[str], words: list[str]) -> No
     limits = Limits(max_open_trades=3, max_notional=USD(1000))
     assert [each.reason for each in filled([USD(each) for each in reserved], limits)] == words
     assert filled([USD(each) for each in reserved], Limits()) == ()
+
+
+@pytest.mark.parametrize(("reserved", "words"), [(1, "1 trade is"), (2, "2 trades are")])
+def test_how_many_are_open_is_said(reserved: int, words: str) -> None:
+    (full,) = filled([USD(1)] * reserved, Limits(max_open_trades=1))
+    assert full.reason.startswith(words)
 
 
 # --- any books -------------------------------------------------------------------------------------------------

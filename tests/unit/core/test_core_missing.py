@@ -26,7 +26,7 @@ def test_of_what_is_there_nothing_is_said() -> None:
         (Part.KEY, replace(WELL, barred="no such agent"), ("no such agent", "private_key_file", "by itself")),
         (Part.CLOCK, replace(WELL, clock=Clock(None, 5, doubted=True)), ("contradicts", "protection goes on")),
         (Part.CLOCK, replace(WELL, clock=Clock(61_000, 5)), ("is 61 s old",)),
-        (Part.CLOCK, replace(WELL, clock=Clock(5, 90_000)), ("90 s behind the venue's",)),
+        (Part.CLOCK, replace(WELL, clock=Clock(5, 3_600_000)), ("3600 s behind the venue's",)),
         (Part.CLOCK, replace(WELL, clock=Clock(5, -90_000)), ("90 s ahead of the venue's",)),
         (Part.BUDGET, replace(WELL, short="950 of 1200 spent"), ("950 of 1200 spent", "a share of its own")),
         (Part.STREAMS, replace(WELL, heard_ms=5_000), ("silent for 5 s", "stopkeeper feed")),
@@ -53,8 +53,10 @@ def test_who_may_not_ask_says_nothing_of_the_venue() -> None:
 @pytest.mark.parametrize(
     ("part", "facts"),
     [
+        (Part.VENUE, replace(WELL, read_ms=3_000)),
         (Part.VENUE, replace(WELL, read_ms=4_000)),
         (Part.VENUE, replace(WELL, read_ms=None)),
+        (Part.CLOCK, replace(WELL, clock=Clock(3_000))),
         (Part.CLOCK, replace(WELL, clock=Clock(4_000))),
         (Part.CLOCK, replace(WELL, clock=Clock(None))),
     ],

@@ -158,14 +158,23 @@ def test_parts_of_the_wrong_length_are_refused(client: ClientId) -> None:
         encode(client)
 
 
-def test_an_unknown_role_is_no_id() -> None:
+@pytest.mark.parametrize(("magic", "role", "known"), [("57b", "2", True), ("57b", "9", False), ("57c", "2", False)])
+def test_an_unknown_role_or_another_programs_id_is_none_of_ours(magic: str, role: str, known: bool) -> None:
     from stopkeeper.core.ids import _checksum
 
-    body = "57b" + INST + "9" + "00001" + "0" * 12
-    assert decode(body + _checksum(body)) is None
+    body = magic + INST + role + "00001" + "0" * 12
+    assert (decode(body + _checksum(body)) is not None) is known
+
+
+def test_the_largest_number_stands_in_an_id() -> None:
+    last = ClientId(INST, Role.STOP, N_MAX, "0" * 12)
+    assert decode(encode(last)) == last
 
 
 def test_trade_ids_are_functions_of_the_signal() -> None:
     assert trade_id(INST, "main", "s1") == trade_id(INST, "main", "s1")
     assert len({trade_id(INST, a, s) for a in ("main", "b") for s in ("s1", "s2")}) == 4
     assert found_id(INST, KEY, 1) != found_id(INST, KEY, 2)
+    assert {len(trade_id(INST, "main", "s1")), len(found_id(INST, KEY, 1))} == {12}, (
+        "as many as an order's id has for it"
+    )

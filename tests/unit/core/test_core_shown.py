@@ -29,12 +29,14 @@ from stopkeeper.core.sweep import project
 from tests.unit.core.scene import (
     AIM,
     ENTERED_MS,
+    ENTRY_FILL,
     KEY,
     NOW,
     TERMS,
     TRADE,
     D,
     cid,
+    fill,
     frame,
     held_trade,
     new_trade,
@@ -64,6 +66,37 @@ def row(rec: KeyRecord, look: Seen) -> PositionRow:
 
 def differing(found: PositionRow, **expected: Any) -> dict[str, Any]:
     return {name: getattr(found, name) for name in expected}
+
+
+def test_of_two_stops_that_cover_together_none_is_named_as_the_stop() -> None:
+    halves = (stop("96", "0.5"), stop("95", "0.5", n=2, order_id="s2"))
+    found = row(record(held_trade(stop_seen=SEEN_BEFORE), quiet_ms=NOW), seen(position(), halves))
+    assert (found.phase, found.stop_price, found.stop_order_id, found.stop_verified_at_ms) == (
+        Phase.PROTECTED,
+        D(95),
+        None,
+        None,
+    )
+
+
+def test_of_what_is_closed_no_stop_is_shown_as_verified() -> None:
+    closed = (ENTRY_FILL, fill("c", "-1", "95", NOW - 9_000, "1"))
+    found = row(record(held_trade(stop_seen=SEEN_BEFORE), quiet_ms=NOW), seen(None, (), closed))
+    assert (found.phase, found.stop_price, found.stop_order_id, found.stop_verified_at_ms) == (
+        Phase.SETTLING,
+        D(95),
+        None,
+        None,
+    )
+
+
+def test_a_limit_is_shown_until_a_part_of_it_is_held() -> None:
+    rests = sent(
+        Accepted("e1", D("0.4"), D(99), live=True), terms=replace(TERMS, resting=Resting.GTC, worst_price=D(99))
+    )
+    for held, limit in ((None, D(99)), (position("0.4"), None)):
+        trade = new_trade(sent=(rests,), stop=D(95))
+        assert row(record(trade), seen(held, (stop(),) if held else ())).limit_price == limit
 
 
 def test_a_protected_position_with_its_rules() -> None:

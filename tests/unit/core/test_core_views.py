@@ -1,6 +1,7 @@
 """What people are shown: rows and phases, the tally, what a sweep wakes and what an audit names."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.unit.core.scene import (
     AIM,
     ENTERED_MS,
     ENTRY_FILL,
+    KEY,
     LOST,
     NOW,
     TRADE,
@@ -153,11 +155,18 @@ def test_a_row_of_a_booked_trade(complete: bool, phase: Phase) -> None:
 
 
 def test_the_tally() -> None:
-    lines = [LedgerLine(held_trade(), exit_(pnl), 1, NOW) for pnl in ("10", "-4", "0")]
+    lines = [LedgerLine(held_trade(), exit_(pnl), 1, NOW) for pnl in ("9.5", "-4", "0", "0.5")]
     got = tally(lines, D(1_008), D(2))
-    assert (got.trades, got.wins, got.losses, got.win_rate) == (3, 1, 1, D(1) / 3)
-    assert (got.realized_pnl, got.fees, got.best, got.worst) == (D(6), D(3), D(10), D(-4))
+    assert (got.trades, got.wins, got.losses, got.win_rate) == (4, 2, 1, D("0.5"))
+    assert (got.realized_pnl, got.fees, got.best, got.worst) == (D(6), D(4), D("9.5"), D(-4))
     assert (got.start_value, got.return_since_start) == (D(1_000), D("0.008"))
+
+
+@pytest.mark.parametrize(("value", "since"), [("5", None), ("10", None), ("11", D(10)), ("10.5", D(20))])
+def test_a_return_is_told_of_an_account_that_began_with_something(value: str, since: Decimal | None) -> None:
+    """What our own profits were made with; an account that was emptied began, as far as can be told, with less."""
+    lines = [LedgerLine(held_trade(), exit_("10"), 1, NOW)]
+    assert tally(lines, D(value), D(0)).return_since_start == since
 
 
 def test_an_empty_tally_divides_by_nothing() -> None:
@@ -190,6 +199,8 @@ def test_an_account_is_cut_to_a_symbol() -> None:
     flat = project(account(), "SOL", Price(D(5), Source.STREAM, 9))
     assert isinstance(flat.position, Known)
     assert (flat.position.value, flat.mark) == (None, Price(D(5), Source.STREAM, 9))
+    asked = {"id": DOWN}
+    assert (project(account(), "BTC", lookups=asked).lookups, got.lookups) == (asked, {})
     blind = project(AccountSeen(DOWN, DOWN, DOWN), "BTC")
     assert (blind.position, blind.orders, blind.fills, blind.funds, blind.mark) == (DOWN, DOWN, DOWN, None, None)
 
@@ -210,6 +221,18 @@ def test_an_account_is_cut_to_a_symbol() -> None:
         ("litter", record(outstanding=SHOWN), seen(None, (stop(),)), "hygiene: nothing is held that needs it"),
         ("litter nobody knew", record(), seen(None, (stop(),)), "an order of ours lives and nothing is held"),
         (
+            "naked, and a stop was tried a moment ago",
+            record(held_trade(covered=False, naked_since_ms=NOW - 200, stop_tried_ms=NOW - 100)),
+            seen(position()),
+            "a stop was tried a moment ago and is not there",
+        ),
+        (
+            "its mark is to be confirmed",
+            record(held_trade(targets=AIM)),
+            seen(position(mark="111"), (stop(), target()), second=None),
+            "its mark is at a stop or target and must be confirmed",
+        ),
+        (
             "fired",
             record(held_trade()),
             seen(position(), (stop(fired=True),)),
@@ -219,7 +242,7 @@ def test_an_account_is_cut_to_a_symbol() -> None:
     ],
 )
 def test_what_a_sweep_wakes(what: str, rec: KeyRecord, look: Seen, why: str | None) -> None:
-    assert [w.why for w in differences([(rec, look, frame())])] == ([why] if why else []), what
+    assert [(w.key, w.why) for w in differences([(rec, look, frame())])] == ([(KEY, why)] if why else []), what
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,22 @@ def test_beyond_a_target_the_stop_is_still_a_reason() -> None:
     assert seen.look_at(at("94"), 2 * PAUSE) == [(KEY, BEYOND)]
 
 
+def test_before_records_are_loaded_nothing_is_worth_a_look() -> None:
+    bare = Watch(RULES, PAUSE)
+    assert (bare.records, bare.look_at(at("94"), 0), bare.doubt("BTC", 0)) == ((), [], None)
+
+
+def test_a_symbol_that_needs_no_look_hides_no_other() -> None:
+    seen = watch(record(held_trade()))
+    assert seen.look_at({"ETH": D(1)} | {"BTC": D(94)}, 0) == [(KEY, BEYOND)]
+
+
+def test_for_another_reason_a_key_is_named_after_a_pause() -> None:
+    seen = watch(record(held_trade()))
+    assert seen.doubt("BTC", NOW) == KEY
+    assert [seen.look_at(at("94"), NOW + ms) for ms in (PAUSE - 1, PAUSE)] == [[], [(KEY, BEYOND)]]
+
+
 def test_a_price_that_came_far_off_is_asked_for() -> None:
     seen = watch(record(held_trade()))
     assert seen.doubt("ETH", 0) is None
