@@ -12,9 +12,9 @@ from pathlib import Path
 from tests.chaos.cell import cell
 from tests.chaos.crash import Strike, strike
 from tests.chaos.nursery import Nursery
-from tests.chaos.places import WHILE_LEADING, WHILE_NAKED, scene_of
+from tests.chaos.places import WHILE_GUARDING, WHILE_LEADING, WHILE_NAKED, scene_of
 from tests.chaos.points import ELSEWHERE, points
-from tests.chaos.scenes import TIMELESS
+from tests.chaos.scenes import LAST
 from tests.chaos.striking import Order
 
 HOW = ("die", "freeze")
@@ -38,7 +38,7 @@ def strike_all(
                 order = waiting.get_nowait()
                 done.append(strike(home, order))
                 tell(done[-1])
-                if scene_of(order).name in TIMELESS:  # no entry leaves any more where the venue's clock was set
+                if scene_of(order).name in LAST:
                     return
 
     def serve(nursery: Nursery, number: int) -> None:
@@ -78,9 +78,12 @@ def unpassed(done: Sequence[Strike]) -> list[str]:
 
 
 def orders_of(names: Sequence[str], how: Sequence[str], *, nth: int = 1, seed: int = 0) -> list[Order]:
-    """Return the orders for these points in every way, while naked and by the feed too where that matters, shuffled."""
+    """Return the orders for these points in every way, shuffled.
+
+    Those that matter there are for a worker at a naked key, for a feed that leads and for its guardian too.
+    """
     orders = [Order(name, nth, way) for name in names for way in how]
-    for scene, calls in (("stripped", WHILE_NAKED), ("leader", WHILE_LEADING)):
+    for scene, calls in (("stripped", WHILE_NAKED), ("leader", WHILE_LEADING), ("guardian", WHILE_GUARDING)):
         there = [name for name in names if name.rpartition(":")[0] in calls]
         orders += [Order(name, nth, way, scene) for name in there for way in how]
     random.Random(seed).shuffle(orders)

@@ -4,6 +4,8 @@ Unlike a stack nothing here is started again by itself: a scene says who lives w
 """
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -47,6 +49,7 @@ class Cell:
     stack: Stack
     system: System
     nursery: Nursery
+    redis: Embedded
     workers: list[Born] = field(default_factory=list)
     feeds: list[Born] = field(default_factory=list)
     played: int = 0
@@ -108,6 +111,13 @@ class Cell:
         """Push a mark and hold it."""
         self.stack.post("/mark", symbol=symbol, price=f"{price:.5g}", hold_ms=hold_ms)
 
+    def silence_redis(self) -> None:
+        """Let Redis answer nobody until it is heard again."""
+        os.kill(self.redis.pid, signal.SIGSTOP)
+
+    def hear_redis(self) -> None:
+        os.kill(self.redis.pid, signal.SIGCONT)
+
     # what is seen -----------------------------------------------------------------------------------------------------
     def book(self, symbol: str) -> dict[str, Any]:
         """Return what the witness knows of a symbol."""
@@ -161,7 +171,7 @@ def cell(folder: Path, nursery: Nursery, *, seed: int) -> Iterator[Cell]:
                 held.callback(born.end)
                 if words[0] == "paper":
                     assert until(lambda: _listens(stack), BORN_S), folder / "paper.log"
-            made = Cell(stack, system, nursery)
+            made = Cell(stack, system, nursery, redis)
             held.callback(made.end_feeds)
             held.callback(made.end_workers)
             held.enter_context(stack.unmetered())

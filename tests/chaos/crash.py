@@ -70,6 +70,7 @@ def strike(cell: Cell, order: Order) -> Strike:
     except AssertionError as failed:
         done.wrong.append(str(failed).split("\n", 1)[0])
     finally:
+        cell.hear_redis()
         cell.end_workers()
         scenes.calm(cell)
     _judge(stage, scene, done, before, began_ms)
@@ -94,6 +95,7 @@ def _play(stage: Stage, scene: Scene, done: Strike) -> None:
     done.struck = until(lambda: orders.struck_ms() is not None, STRIKE_S)
     struck = time.monotonic()
     done.passed = orders.counts()
+    cell.hear_redis()
     if scene.leads:
         cell.feed()
     else:

@@ -13,6 +13,7 @@ PLACES = {
     ),
     "booking": ("booked",),
     "silent cancel": ("wakes.wake",),
+    "lost record": ("venue.history",),
     "found": ("records.save/found",),
     "refused": ("records.save/refused",),
     "resting": ("prices.heard_ms",),
@@ -46,6 +47,10 @@ WHILE_LEADING = (
     *("leases.renew", "records.all", "flags.read", "prices.put"),
     *("wakes.wake", "wakes.claim", "texts.load"),
 )
+
+
+#: What the guardian of a leading feed passes while Redis is silent.
+WHILE_GUARDING = ("venue.wait_ms", "venue.holdings", "venue.orders", "venue.permit", "venue.place_stop")
 
 
 def scene_of(order: Order) -> Scene:

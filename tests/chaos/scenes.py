@@ -138,6 +138,19 @@ def _strip(stage: Stage) -> None:
     assert stage.cell.stack.hand(symbol=stage.symbol, cancel="stops")
 
 
+def _led_without_redis(stage: Stage) -> None:
+    """Hold a position with the feed leading, and have Redis silent for so long that the guardian is at work."""
+    _led(stage)
+    stage.cell.silence_redis()
+    time.sleep(stage.cell.ports.times.guardian_ms / 1000 + 1)
+
+
+def _forget(stage: Stage) -> None:
+    """Lose what is on record of a key, and what is kept of the venue's history, as after the loss of Redis."""
+    with Redis.from_url(redis_url(stage.cell.system.settings)) as client:
+        client.delete(keys.record(stage.key), *client.scan_iter(keys.text("history:*")))
+
+
 def _find(stage: Stage) -> None:
     size = f"{300 / stage.cell.mark(stage.symbol):.2f}"
     assert stage.cell.stack.hand(symbol=stage.symbol, side="buy", size=size)
@@ -243,6 +256,8 @@ SCENES = {
         Scene("silent cancel", _cancel_silently, _to_be_canceled, naked=True),
         Scene("stripped", _strip, _held, naked=True),
         Scene("leader", _strip, _led, naked=True, leads=True),
+        Scene("guardian", _strip, _led_without_redis, naked=True, leads=True),
+        Scene("lost record", _enter, _forget),
         Scene("found", _find, naked=True, by_hand=True),
         Scene("refused", _refuse),
         Scene("resting", _rest),
@@ -258,6 +273,7 @@ SCENES = {
     )
 }
 TIMELESS = ("funding", "correction")  # they set the venue's clock, and it does not run back
+LAST = (*TIMELESS, "guardian")  # what they leave is no installation to play on in: nor is one whose beat has ended
 FOR_OURS, FOR_HAND = SYMBOLS[:-2], SYMBOLS[-2:]
 
 
