@@ -115,10 +115,15 @@ def closing(c: Case) -> Verdict:
     if trade is None or not isinstance(c.belief, Held):
         return []
     up = time_up_ms(trade)
-    if up is not None and c.now >= up:
-        return flatten(c, c.belief, "time_limit", "the trade's time is up")
-    if trade.close is None:
+    timely = up is not None and c.now >= up
+    if not timely and trade.close is None:
         return []
+    flat_ms = trade.flat_since_ms
+    if flat_ms is not None and (trade.close is None or trade.close.asked_ms <= flat_ms):
+        return Wait(c.now + LOOK_AGAIN_MS, "it was flat, and no fills tell yet whose position is held now")
+    if timely:
+        return flatten(c, c.belief, "time_limit", "the trade's time is up")
+    assert trade.close is not None
     if trade.close.keep_fraction > 0:
         return _close_part(c, c.belief, trade.close)
     why = "the policy closes a position that is nobody's" if closed_by_policy(trade) else "somebody asked to close"

@@ -132,7 +132,9 @@ def _fold_belief(case: Case) -> KeyRecord:
     belief = case.belief
     trade = _fold_fills(trade, case.chain, case.frame.installation)
     if isinstance(belief, Held):
-        trade = _fold_cover(replace(trade, flat_since_ms=None), belief, case, now)
+        if case.chain.whole:  # else nothing tells whether what is held now is still what it was flat of
+            trade = replace(trade, flat_since_ms=None)
+        trade = _fold_cover(trade, belief, case, now)
         if belief.by == "venue":
             trade = fold_orphan(_fold_position(trade, belief, case), belief, case)
             trade = follow_price(trade, belief, case)

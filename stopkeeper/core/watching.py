@@ -21,7 +21,7 @@ DOUBT = "its price came far off: the venue is asked"
 def why_look(record: KeyRecord, mark: Decimal, rules: Rules) -> tuple[str, Decimal] | None:
     """Return why a key is to be looked at when its mark is this, and the level it reached; None = it is not."""
     trade = record.trade
-    if trade is None or trade.entered_ms is None or trade.flat_since_ms is not None:
+    if trade is None or trade.entered_ms is None or (trade.flat_since_ms is not None and not trade.held):
         return None
     reached = _at_stop(trade, mark)
     if reached is not None:

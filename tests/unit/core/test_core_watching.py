@@ -34,7 +34,7 @@ def short(**more: Any) -> KeyRecord:
     [
         ("no trade", record(), "1", None),
         ("not entered", record(new_trade(stop=D(95))), "1", None),
-        ("flat already", record(held_trade(flat_since_ms=NOW)), "1", None),
+        ("flat already", record(held_trade(flat_since_ms=NOW, held=D(0))), "1", None),
         ("in between", record(held_trade(targets=AIMS)), "100", None),
         ("at the stop", record(held_trade()), "95", STOP),
         ("just above the stop", record(held_trade()), "95.01", None),
