@@ -87,7 +87,6 @@ def _proved_by_orders(trade: Trade, seen: Seen, frame: Frame) -> Trade:
         live = next((o for o in seen.orders.value if decode(o.client_id) == name), None)
         if live is not None:
             trade = with_sent(trade, replace(sent, outcome=Accepted(live.id, live=True)))
-            trade = with_role(trade, live.id, "entry")
     return trade
 
 

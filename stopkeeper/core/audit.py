@@ -152,8 +152,8 @@ def _of_flat(case: Case) -> Found:
     trade = case.trade
     if trade is None or not has_entered(trade, case.chain):
         return
-    since = trade.flat_since_ms or (case.chain.closed_ms if case.chain.closed else None)
-    if since is not None and case.now - since < 2 * case.rules.incomplete_after_ms:
+    since = trade.flat_since_ms or case.chain.closed_ms  # 0 = not closed, as its fills tell
+    if case.now - since < 2 * case.rules.incomplete_after_ms:
         return  # it waits for its fills, and is booked as incomplete without them
     yield "no_position", f"trade {trade.id} is on record as {trade.side}, and nothing is held"
 

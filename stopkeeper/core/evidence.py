@@ -57,8 +57,7 @@ class Chain:
     def carried(self) -> tuple[Decimal, Decimal | None, Decimal]:
         """Return what the moment of the close itself left over for a successor: signed size, average price, fees."""
         same = [f for f in self.after if f.time_ms == self.closed_ms]
-        parts = [(self.remainder, self.used[-1].price)] if self.used else []
-        parts += [(f.signed, f.price) for f in same]
+        parts = [(self.remainder, self.used[-1].price), *((f.signed, f.price) for f in same)]
         fees = self.remainder_fee + sum((f.fee for f in same), ZERO)
         return sum((s for s, _ in parts), ZERO), _average(parts), fees
 
@@ -107,7 +106,7 @@ def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: 
     if trade is None:
         return Chain()
     found = trade.origin is Origin.FOUND
-    opening = trade.opening_size * trade.side.sign if found else ZERO
+    opening = trade.opening_size * trade.side.sign  # of what was found; a signal's begins with nothing
     if isinstance(fills, Unknown) or fills.value.since_ms > trade.created_ms:
         return Chain(net=opening, started=found, whole=False, opening=opening)
     mine = [f for f in fills.value.fills if f.symbol == trade.key.symbol and f.time_ms >= trade.created_ms]
@@ -244,7 +243,7 @@ def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding
     reason = max(shares, key=lambda why: shares[why]) if shares else "unknown"
     return Exit(
         reason=reason,
-        evidence=_evidence(chain, shares, trade),
+        evidence=_evidence(chain, shares, trade, installation),
         shares=tuple(shares.items()),
         entry_price=_average(ins),
         exit_price=_average(outs),
@@ -259,14 +258,16 @@ def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding
     )
 
 
-def _evidence(chain: Chain, shares: dict[str, Decimal], trade: Trade) -> str:
+def _evidence(chain: Chain, shares: dict[str, Decimal], trade: Trade, installation: str) -> str:
     if not shares:
         return "no closing fill was seen"
     roles = dict(trade.order_roles)
     outs = [f for f in chain.used if f.side is not trade.side]
     parts = []
     for fill in outs[:8]:
-        by = "our order" if fill.order_id in roles or decode(fill.client_id) else "order"
+        client = decode(fill.client_id)
+        ours = fill.order_id in roles or (client is not None and client.installation == installation)
+        by = "our order" if ours else "order"
         what = " by liquidation" if fill.liquidation else " by ADL" if fill.adl else _said(fill)
         parts.append(f"fill {fill.id} of {by} {fill.order_id}: {fill.size} at {fill.price}{what}")
     more = [f"{len(outs) - 8} more fills"] if len(outs) > 8 else []

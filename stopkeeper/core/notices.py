@@ -180,8 +180,7 @@ def _title(account: str, shown: tuple[Notice, ...]) -> str:
     alarms = [notice for notice in shown if notice.alarm]
     if len(alarms) > 1:
         return f"Stopkeeper {account}: {len(alarms)} alarms"
-    first = alarms[0] if alarms else shown[0]
-    return f"Stopkeeper {account}: {_head(first)}" if alarms or len(shown) == 1 else f"Stopkeeper {account}"
+    return f"Stopkeeper {account}: {_head(shown[0])}" if alarms or len(shown) == 1 else f"Stopkeeper {account}"
 
 
 def _head(notice: Notice) -> str:

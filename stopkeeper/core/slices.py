@@ -16,23 +16,18 @@ def slices(
     """Return how much each target, nearest first, is to close now; 0 = nothing is left for it.
 
     Each takes its fraction of what was entered, ``filled``; what was ``taken`` already was the nearest ones'. Together
-    never more than is held. Where the fractions add up to all, the farthest that is left takes the rest. A slice below
+    never more than is held. Where the fractions add up to all, the farthest takes the rest. A slice below
     the venue's least order is the next one's.
     """
-    if not goals or held <= 0:
-        return (ZERO,) * len(goals)
     sizes = [to_step(filled * goal.fraction, market.size_step, Toward.DOWN) for goal in goals]
     everything = sum((goal.fraction for goal in goals), ZERO) >= ALL
-    if everything:
-        sizes[-1] = filled - sum(sizes[:-1], ZERO)
     sizes = _less(sizes, taken)
     room = held
     for index, size in enumerate(sizes):
         sizes[index] = min(size, room)
         room -= sizes[index]
-    if everything and room > 0:
-        last = max((i for i, size in enumerate(sizes) if size > 0), default=len(sizes) - 1)
-        sizes[last] += room
+    if everything:
+        sizes[-1] += room
     return tuple(_merged(sizes, goals, held, market))
 
 

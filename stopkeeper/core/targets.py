@@ -37,7 +37,7 @@ def targets(c: Case) -> Verdict:
     trade, held = c.trade, c.belief
     if not isinstance(held, Held) or held.by != "venue" or trade is None or not c.whole or not c.entered:
         return []
-    if not trade.targets or trade.side is not held.side or c.unseen(Role.TARGET):
+    if c.unseen(Role.TARGET):
         return []
     if any(is_target(replace(o, fired=False), held) for o in c.live if o.fired):
         return []  # a target is at work

@@ -480,3 +480,10 @@ def test_pnl_is_the_cash_flow(data: st.DataObject, side: Side) -> None:
     done = exit_of(held_trade(side=side), chain, RULES, INST)
     assert done.gross_pnl == cash
     assert done.realized_pnl == cash - D("0.05") * len(fills)
+
+
+def test_an_order_of_another_installation_is_not_called_ours() -> None:
+    out = replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.STOP, 7, TRADE, "fffff"))
+    done = exit_of(held_trade(), chain_of(ENTRY_FILL, out), RULES, INST)
+    assert done.reason == "external"
+    assert "our order" not in done.evidence

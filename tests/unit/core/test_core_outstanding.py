@@ -229,3 +229,9 @@ def test_where_the_orders_cannot_be_read_each_may_live() -> None:
 )  # fmt: skip
 def test_what_is_asked_after(what: str, rec: KeyRecord, look: Any, asked: tuple[str, ...]) -> None:
     assert questions(rec, look, INST, LAG) == asked, what
+
+
+def test_what_is_shown_bears_the_id_it_is_shown_by_whatever_an_older_answer_named() -> None:
+    older = {NAME: Lookup(NAME, OrderState.LIVE, "s0")}
+    rec = learn(record(held_trade()), seen(position(), (stop(order_id="s9"),), lookups=older), frame())
+    assert [each.order_id for each in rec.outstanding] == ["s9"]
