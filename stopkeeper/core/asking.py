@@ -1,8 +1,6 @@
 """Which of our client ids are to be looked up, and what they are: what no list shows is told by its own id."""
 
-from stopkeeper.core.believe import Flat, believe
-from stopkeeper.core.case import ADMISSION_MARGIN_MS, has_entered
-from stopkeeper.core.evidence import follow
+from stopkeeper.core.case import ADMISSION_MARGIN_MS
 from stopkeeper.core.ids import ClientId, encode
 from stopkeeper.core.model import Role, Seen
 from stopkeeper.core.outcomes import Accepted, Unknown
@@ -55,7 +53,7 @@ def questions(record: KeyRecord, seen: Seen, installation: str, lag_ms: int) -> 
     return missing + _attempts(trade, seen, installation) + tuple(name for name in flat if name not in missing)
 
 
-def history_after_ms(record: KeyRecord, seen: Seen, installation: str, lag_ms: int) -> int | None:
+def history_after_ms(record: KeyRecord, seen: Seen, lag_ms: int) -> int | None:
     """Return the venue time after which the venue's history of orders must be read, or None where nothing hangs on it.
 
     A new record may follow one that is lost, and a stop that fired and hangs is in no list: what the history names is
@@ -65,16 +63,9 @@ def history_after_ms(record: KeyRecord, seen: Seen, installation: str, lag_ms: i
     if trade is None or isinstance(read, Unknown):
         return None
     if trade.origin is Origin.SIGNAL:
-        return (
-            0
-            if not (record.history_ms or trade.sent or has_entered(trade, follow(trade, seen.fills, installation)))
-            else None
-        )
+        return None if record.history_ms or trade.sent else 0
     told_ms = unheard_until_ms(record, lag_ms)
-    if told_ms is None or read.at_ms <= told_ms:
-        return None
-    belief = believe(record, seen, follow(trade, seen.fills, installation), lag_ms)
-    return told_ms if isinstance(belief, Flat) else None
+    return told_ms if told_ms is not None and read.value is None and read.at_ms > told_ms else None
 
 
 def unheard_until_ms(record: KeyRecord, lag_ms: int) -> int | None:

@@ -236,7 +236,7 @@ def look_ups(
 
 def _history(record: KeyRecord, seen: Seen, ports: Ports) -> Known[tuple[Order, ...]] | Unknown:
     """Read the venue's history of orders where a record is new: it may follow one that is lost."""
-    after_ms = history_after_ms(record, seen, ports.installation, ports.venue.can.lag_ms)
+    after_ms = history_after_ms(record, seen, ports.venue.can.lag_ms)
     if after_ms is None:
         return seen.history
     return ports.venue.history(after_ms, Urgency.ORDINARY if awaiting_entry(record) else Urgency.PROTECTIVE)

@@ -231,7 +231,7 @@ class World:
         base = seen(row, shown, fills.fills, toy.now, mark=str(toy.mark))
         asked = {name: self.answer(name) for name in questions(self.record, base, INST, LAG)}
         base = replace(base, lookups=seen(at_ms=toy.now, lookups=asked).lookups)
-        if history_after_ms(self.record, base, INST, LAG) is None:
+        if history_after_ms(self.record, base, LAG) is None:
             return base
         return replace(base, history=Known(tuple(toy.view().orders.values()), toy.now))
 

@@ -14,7 +14,6 @@ from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.outstanding import KEPT
 from stopkeeper.core.record import KeyRecord, Origin, Outstanding, Trade
 from tests.unit.core.scene import (
-    INST,
     KEY,
     LAG,
     NOW,
@@ -53,7 +52,7 @@ def lost(trade: Trade | None = FOUND_ONE, **more: Any) -> KeyRecord:
 
 
 def asks(rec: KeyRecord, look: Seen) -> int | None:
-    return history_after_ms(rec, look, INST, LAG)
+    return history_after_ms(rec, look, LAG)
 
 
 def test_what_is_on_record_and_shown_nowhere_is_asked_after_by_its_id_and_cancelled() -> None:
@@ -101,7 +100,6 @@ def test_no_first_entry_leaves_before_the_history_was_read() -> None:
         ("a signal that was not sent, on a key that is new", lost(new_trade()), seen(), 0),
         ("on one whose history is known", replace(lost(new_trade()), history_ms=1), seen(), None),
         ("one that was sent", lost(new_trade(sent=(sent(),))), seen(), None),
-        ("one that entered", lost(new_trade(entered_ms=NOW - 9_000)), seen(position()), None),
         ("nothing", lost(None), seen(), None),
         ("found, and held", lost(), seen(position()), None),
         ("found, and flat", lost(), FLAT, TOLD),
