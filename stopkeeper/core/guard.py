@@ -66,9 +66,11 @@ def _may_have_grown(case: Case) -> bool:
 def _stands(case: Case) -> bool:
     """Return whether positions and orders were read late enough to tell what covers what."""
     read, orders = case.seen.position, case.seen.orders
-    if isinstance(read, Unknown) or isinstance(orders, Unknown):
-        return False
-    return min(read.at_ms, orders.at_ms) > case.stands_from_ms
+    return (
+        not isinstance(read, Unknown)
+        and not isinstance(orders, Unknown)
+        and min(read.at_ms, orders.at_ms) > case.stands_from_ms
+    )
 
 
 def _shows_by_now(order: Order, case: Case) -> bool:
