@@ -10,6 +10,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from exchange.fields import Unreadable, get, integer, number, rows
+from stopkeeper.core.ids import MAGIC
 from stopkeeper.core.model import (
     OVER,
     ZERO,
@@ -203,7 +204,7 @@ def _state(status: str) -> OrderState | None:
 
 
 def unended_rows(raw: object) -> list[Any]:
-    """Return, of ``historicalOrders``, the rows of perpetual orders with a client id of which none names an end.
+    """Return, of ``historicalOrders``, the rows of perpetual orders with an id like ours of which none names an end.
 
     An order may have a row for each of its states, also of one moment, so that the newest is not told by its time.
     """
@@ -214,7 +215,7 @@ def unended_rows(raw: object) -> list[Any]:
         oid, state = integer(get(row, "oid")), _state(str(get(entry, "status")))
         if state in OVER:
             ended.add(oid)
-        elif client_id_of(row) is not None and is_perp(str(get(row, "coin"))):
+        elif (client_id_of(row) or "").startswith(MAGIC) and is_perp(str(get(row, "coin"))):
             before = last.get(oid)
             if before is None or integer(get(entry, "statusTimestamp")) >= integer(get(before, "statusTimestamp")):
                 last[oid] = entry

@@ -144,8 +144,9 @@ class Reads:
             if isinstance(records, Unknown):
                 return () if self._never_heard_of("historicalOrders", reply) else records
             self.budget.add(surcharge_of("historicalOrders", len(rows(reply.body))))
+            found = parse.unended(records)
             self._cache.save(name, json.dumps([self._seen_ms, records], default=str), _ASK_AGAIN_MS)
-            return parse.unended(records)
+            return found
 
         return self._stamped(read)
 

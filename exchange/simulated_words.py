@@ -13,6 +13,7 @@ from exchange.paper.model import Fill as VenueFill
 from exchange.paper.model import Order as VenueOrder
 from exchange.paper.model import Placed as VenueAnswer
 from exchange.paper.model import Position as VenuePosition
+from stopkeeper.core.ids import MAGIC
 from stopkeeper.core.model import (
     ZERO,
     Fill,
@@ -128,7 +129,11 @@ def unended_of(records: Sequence[VenueOrder]) -> tuple[Order, ...]:
     """Return the orders whose newest record, which comes last, names no end."""
     newest = {record.oid: record for record in records}
     found = sorted(newest.values(), key=lambda order: -order.oid)
-    return tuple(order_of(o) for o in found if o.cloid is not None and _STATES.get(o.status) in _UNENDED)
+    return tuple(
+        order_of(o)
+        for o in found
+        if (_client_id(o.cloid) or "").startswith(MAGIC) and _STATES.get(o.status) in _UNENDED
+    )
 
 
 def order_of(order: VenueOrder) -> Order:

@@ -255,6 +255,7 @@ def test_of_the_history_what_has_not_ended_is_told_once_for_all_keys(venue: Hype
         *_on_record(3, "open", "filled"),
         *_on_record(4, "reduceOnlyCanceled", "open"),
         *_on_record(5, "open", cloid=None),  # a person's
+        *_on_record(7, "open", cloid="0x" + "ab" * 16, sz="?"),  # another program's, whatever it says
         *_on_record(6, "open", coin="@107"),
         *recorded("historical_orders"),
     ]
