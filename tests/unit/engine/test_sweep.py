@@ -1,0 +1,171 @@
+"""A sweep: what it looks at, whom it wakes, and that it touches nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from stopkeeper.core.model import Key, Order, Role
+from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.record import CloseAsk
+from stopkeeper.engine.ports import Urgency
+from stopkeeper.engine.sweep import cases, sweep
+from tests.unit.core.scene import KEY, NOW, TRADE, cid, held_trade, position, record, stop
+from tests.unit.engine.scene import ETH, D, Stage, naked, protected
+
+
+def woken(stage: Stage) -> list[Key]:
+    """Return who was woken, with the reasons that were given."""
+    calls = stage.done("wakes.wake")
+    assert all(call["why"] for call in calls)
+    return [call["key"] for call in calls]
+
+
+def test_what_would_stay_at_rest_is_not_woken() -> None:
+    stage = protected()
+    assert sweep(stage.ports) == ()
+    assert woken(stage) == []
+
+
+def test_a_naked_position_is_woken_and_due_at_once_and_nothing_is_sent() -> None:
+    stage = naked()
+    (wake,) = sweep(stage.ports)
+    assert wake.key == KEY
+    assert stage.done("wakes.wake")[0]["why"] == wake.why
+    assert woken(stage) == [KEY]
+    assert stage.due_ms() == 0
+    assert stage.sent() == []
+    assert stage.holders() == []
+
+
+def test_all_of_the_account_is_read_once_and_urgently() -> None:
+    stage = naked()
+    sweep(stage.ports)
+    assert stage.reads() == ["holdings", "orders", "fills"]
+    assert {call["urgency"] for call in stage.calls if "urgency" in call.given} == {Urgency.PROTECTIVE}
+    assert len(stage.done("venue.poll_limits")) == 1
+    assert [call["key"] for call in stage.done("records.load")] == [ETH], "the others are read together"
+
+
+@pytest.mark.parametrize(("age_ms", "reads"), [(999, 0), (1_000, 3)])
+def test_a_look_that_is_young_enough_serves(age_ms: int, reads: int) -> None:
+    stage = protected()
+    sweep(stage.ports)
+    stage.calls.clear()
+    stage.now += age_ms
+    sweep(stage.ports, 1_000)
+    assert len(stage.reads()) == reads
+
+
+def test_without_an_age_no_earlier_look_serves() -> None:
+    stage = protected()
+    sweep(stage.ports)
+    stage.calls.clear()
+    sweep(stage.ports)
+    assert len(stage.reads()) == 3
+
+
+def test_a_position_that_no_record_knows_is_woken() -> None:
+    stage = Stage()
+    stage.venue.held["ETH"] = replace(position(), symbol="ETH")
+    sweep(stage.ports)
+    assert woken(stage) == [ETH]
+
+
+def test_a_position_on_a_symbol_the_account_does_not_trade_is_not_woken() -> None:
+    stage = Stage()
+    stage.venue.listed["SOL"] = replace(stage.venue.listed["ETH"], symbol="SOL")
+    stage.venue.held["SOL"] = replace(position(), symbol="SOL")
+    sweep(stage.ports)
+    assert woken(stage) == []
+
+
+def test_a_record_of_a_symbol_the_account_does_not_trade_any_more_is_looked_at() -> None:
+    stage = Stage()
+    key = Key("main", "SOL")
+    stage.venue.listed["SOL"] = replace(stage.venue.listed["ETH"], symbol="SOL")
+    stage.venue.held["SOL"] = replace(position(), symbol="SOL")
+    stage.put(record(held_trade(key=key), key=key))
+    sweep(stage.ports)
+    assert woken(stage) == [key]
+
+
+def other(installation: str = "a1b2c") -> Order:
+    return stop(symbol="SOL", client_id=cid(Role.STOP, 1, TRADE, installation))
+
+
+def test_an_order_of_ours_is_looked_at_on_whatever_symbol_it_lives() -> None:
+    stage = Stage()
+    stage.venue.listed["SOL"] = replace(stage.venue.listed["ETH"], symbol="SOL")
+    stage.venue.live = [other()]
+    sweep(stage.ports)
+    assert woken(stage) == [Key("main", "SOL")]
+
+
+@pytest.mark.parametrize(("taken_over", "keys"), [(False, []), (True, ["SOL"])])
+def test_an_order_of_another_installation_is_looked_at_once_it_was_taken_over(
+    *, taken_over: bool, keys: list[str]
+) -> None:
+    stage = Stage()
+    stage.venue.listed["SOL"] = replace(stage.venue.listed["ETH"], symbol="SOL")
+    stage.venue.live = [other("fffff")]
+    if taken_over:
+        stage.other.flags.inherit("main", "fffff", NOW)
+    sweep(stage.ports)
+    assert [key.symbol for key in woken(stage)] == keys
+
+
+def test_a_symbol_that_the_venue_does_not_list_is_left_out() -> None:
+    stage = protected()
+    del stage.venue.listed["ETH"]
+    assert [each[0].key for each in cases(stage.ports, stage.look())] == [KEY]
+
+
+def test_a_venue_that_lists_nothing_leaves_nothing_to_compare() -> None:
+    stage = naked()
+    stage.venue.listed.clear()
+    assert sweep(stage.ports) == ()
+
+
+def test_each_key_is_held_against_its_own_record_and_its_own_look() -> None:
+    stage = protected()
+    sweep(stage.ports)
+    stage.put(replace(record(), key=ETH, n=9))
+    stage.hear("101")
+    stage.hear("102", "ETH")
+    btc, eth = cases(stage.ports, stage.look())
+    assert (btc[0].key, eth[0].key) == (KEY, ETH)
+    assert btc[0].trade is not None
+    assert eth[0].n == 9
+    assert btc[1].second is not None
+    assert btc[1].second.value == D(101)
+    assert eth[1].mark is not None
+    assert eth[1].mark.value == D(102)
+    assert [each.market.symbol for each in (btc[2], eth[2])] == ["BTC", "ETH"]
+
+
+def test_a_mark_that_nobody_streams_is_not_asked_for_by_a_sweep() -> None:
+    stage = protected()
+    sweep(stage.ports)
+    assert stage.done("venue.settings") == []
+    assert stage.done("venue.mark") == []
+
+
+def test_a_mark_that_contradicts_the_positions_has_it_looked_at() -> None:
+    stage = protected()
+    stage.venue.held["BTC"] = position(mark="94")
+    stage.hear("100")
+    sweep(stage.ports)
+    assert woken(stage) == [KEY]
+
+
+def test_a_wish_to_close_is_woken_again() -> None:
+    stage = protected()
+    stage.put(replace(stage.stored(), trade=held_trade(close=CloseAsk("manual_close", NOW))))
+    sweep(stage.ports)
+    assert woken(stage) == [KEY]
+
+
+def test_what_cannot_be_read_wakes_nobody_whose_stop_was_seen() -> None:
+    stage = protected()
+    stage.answers("venue.orders", Unknown("away"))
+    assert sweep(stage.ports) == ()
