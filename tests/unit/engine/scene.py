@@ -270,7 +270,8 @@ class Stage:
             answer = self._answers[name].pop(0)
             if isinstance(answer, BaseException):
                 raise answer
-            return answer
+            if answer is not ...:
+                return answer
         return real(*args, **more)
 
     def meanwhile(self, name: str, *acts: Callable[[], object] | None) -> None:
@@ -282,7 +283,7 @@ class Stage:
         self._always[name] = act
 
     def answers(self, name: str, *answers: Any) -> None:
-        """Answer the next calls of a port otherwise; an exception is raised."""
+        """Answer the next calls of a port otherwise; an exception is raised, ``...`` is answered as it is."""
         self._answers[name] += answers
 
     def passes(self, ms: int) -> Callable[[], None]:
