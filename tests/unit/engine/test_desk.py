@@ -270,7 +270,7 @@ def test_a_stop_off_the_grid_goes_to_the_nearer_price(side: str, price: str, tri
     stage.venue.listed["BTC"] = replace(stage.venue.listed["BTC"], decimals=2, significant=None)
     if side == "short":
         stage.venue.held["BTC"] = position(side=Side.SHORT)
-        stage.venue.live = [stop("105", side=Side.LONG)]
+        stage.venue.live = [stop("105", side=Side.LONG, price=D("115.5"))]
         stage.put(replace(stage.stored(), trade=held_trade(side=Side.SHORT, stop=D(105))))
     assert desk.move_stop(KEY, D(price), stage.ports).stop_price == D(trigger)
 
@@ -431,8 +431,7 @@ def test_a_pause_and_its_end_are_switched_and_told() -> None:
     switches = stage.other.flags.read("main")
     assert (switches.paused, switches.halted, switches.barred) == (False, False, "")
     assert [(line["symbol"], line["kind"]) for line in stage.lines()] == [("", "switch")] * 2
-    assert all(word in line["text"] for word, line in zip(("paused", "resumed"), stage.lines(), strict=True))
-    assert stage.lines()[1]["text"].isalpha()
+    assert [line["text"].partition(":")[0] for line in stage.lines()] == ["paused", "resumed"]
 
 
 def test_a_halt_is_switched_before_every_key_is_woken_and_is_an_alarm() -> None:
