@@ -11,6 +11,11 @@ from stopkeeper.engine.lookout import Lookout
 H, O = frozenset({Field.HOLDINGS}), frozenset({Field.HOLDINGS, Field.ORDERS})  # noqa: E741 orders
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stopkeeper.engine.lookout.PATIENCE_S", 0.005)
+
+
 class Venue:
     """Counts looks; each waits until it is let go."""
 
@@ -28,16 +33,14 @@ class Venue:
 
 def test_who_asks_while_a_look_is_under_way_gets_the_next_one_together() -> None:
     lookout, venue = Lookout(), Venue()
-    waiting = [Event() for _ in range(8)]
+    later = []
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(lookout.share, "urgent", H, venue.read, lambda: None)
         assert venue.began.wait(5)
-        fields = [O if n % 2 else H for n in range(8)]
-        later = [
-            pool.submit(lookout.share, "urgent", each, venue.read, beat.set)
-            for each, beat in zip(fields, waiting, strict=True)
-        ]
-        assert all(beat.wait(5) for beat in waiting), "who waits looks after its lease"
+        for fields in (H, H, O, H, O, O, H, H):
+            beat = Event()
+            later.append(pool.submit(lookout.share, "urgent", fields, venue.read, beat.set))
+            assert beat.wait(5), "who waits looks after its lease"
         venue.go.set()
         assert first.result(5) == 1
         assert {each.result(5) for each in later} == {2}
