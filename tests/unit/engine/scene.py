@@ -58,6 +58,7 @@ class FakeVenue:
         self.held: dict[str, Position] = {}
         self.live: list[Order] = []
         self.past: list[Fill] = []
+        self.endless: tuple[Order, ...] = ()  # on record without an end
         self.marks: dict[str, Decimal] = {"BTC": D(100), "ETH": D(100)}
         self.funds = Funds(D(10_000), D(10_000))
         self.set: dict[str, Prepared] = {}
@@ -120,6 +121,9 @@ class FakeVenue:
         if order is not None:
             found = Lookup(client_id, OrderState.LIVE, order.id, order=order)
         return Known(found, self._clock())
+
+    def history(self, after_ms: int, urgency: Urgency) -> Known[tuple[Order, ...]]:
+        return Known(self.endless, self._clock())
 
     def settings(self, symbol: str, urgency: Urgency) -> Known[Settings]:
         return Known(Settings(self.set.get(symbol), self._price(symbol)), self._clock())
@@ -305,7 +309,7 @@ class Stage:
 
     def reads(self) -> list[str]:
         """Return the names of what was read at the venue, in order."""
-        reads = ("holdings", "orders", "fills", "lookup", "settings", "mark", "candles", "funding")
+        reads = ("holdings", "orders", "fills", "lookup", "history", "settings", "mark", "candles", "funding")
         return [verb for call in self.calls for port, _, verb in [call.name.partition(".")] if verb in reads]
 
     # --- the store ---------------------------------------------------------------------------------------------
