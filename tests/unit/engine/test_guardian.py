@@ -413,6 +413,15 @@ def test_fills_that_could_not_be_read_are_read_in_the_next_round() -> None:
     assert "fills" in alone.stage.reads()
 
 
+def test_fills_that_the_budget_does_not_grant_keep_no_stop_from_being_placed() -> None:
+    alone = Alone(naked())
+    alone.stage.answers("venue.wait_ms", 0, 0, 800)
+    alone.patrol()
+    assert alone.stage.reads() == ["holdings", "orders"]
+    assert alone.stage.sent() == ["place_stop"]
+    assert any("800" in text for text in alone.of(""))
+
+
 def test_fills_are_not_asked_for_by_positions_that_cannot_be_read() -> None:
     stage = protected()
     stage.put(replace(stage.stored(), trade=held_trade(flat_since_ms=NOW)))
