@@ -1,6 +1,8 @@
 """What people type: a table of what is accepted, one of what is refused, and words that read back as what they say."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -222,6 +224,41 @@ def test_whole_numbers_refused(text: str) -> None:
         typed.whole("leverage", text)
 
 
+@pytest.mark.parametrize(
+    ("read", "text", "quoted"),
+    [
+        (partial(typed.number, hint="such as 5"), "inf", "inf"),
+        (partial(typed.number, hint="such as 5"), "-1", "-1"),
+        (partial(typed.number, hint="such as 5"), "1e16", "1e16"),
+        (typed.whole, "1.5", "1.5"),
+        (partial(typed.fraction, hint="such as 5%"), "100%", "100%"),
+        (partial(typed.part, hint="such as 5%"), "5", "5"),
+        (partial(typed.part, hint="such as 5%"), "101%", "101%"),
+        (typed.distance, "100%", "100%"),
+        (typed.distance, "0", "0"),
+        (typed.duration_ms, "30", "30"),
+        (typed.duration_ms, "0s", "0s"),
+        (typed.trail, "atr:3:14", "atr:3:14"),
+        (typed.trail, "atr:3:14:7m", "7m"),
+        (typed.trail, "atr:3:201:5m", "201"),
+    ],
+)
+def test_what_is_refused_is_quoted_with_what_would_be_right(read: Callable[..., Any], text: str, quoted: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read("field", text)
+    assert (refused.value.field, refused.value.value) == ("field", quoted)
+    assert refused.value.hint
+
+
+def test_a_number_is_taken_as_long_as_it_is_in_proportion() -> None:
+    assert typed.number("size", "1e15", "") == D("1e15")
+    assert typed.number("size", "1e-15", "") == D("1e-15")
+
+
+def test_the_shortest_duration_is_a_millisecond() -> None:
+    assert typed.duration_ms("expires", "1ms") == 1
+
+
 # --- a signal --------------------------------------------------------------------------------------------------
 
 
@@ -316,3 +353,31 @@ def test_signals_refused(more: dict[str, Any], field: str, says: str) -> None:
         parse(**more)
     assert refused.value.field == field
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "quoted"),
+    [
+        ({"side": "Long"}, "side", "Long"),
+        ({"stop": None}, "stop", "nothing"),
+        ({"signal_id": "a b"}, "id", "a b"),
+        ({"size": None}, "size", "nothing"),
+        ({"risk": "5"}, "size", "size and risk"),
+        ({"size": None, "notional": "x"}, "notional", "x"),
+        ({"size": None, "risk": "x"}, "risk", "x"),
+        ({"price": "x", "max_deviation": "1%"}, "price", "x"),
+        ({"price": "1", "max_deviation": "5"}, "max_deviation", "5"),
+        ({"target": ["1%", "2%", "3%", "4%", "5%", "6%"]}, "target", "1%, 2%, 3%, 4%, 5%, 6%"),
+    ],
+)
+def test_a_signal_is_refused_with_the_value_that_was_typed(more: dict[str, Any], field: str, quoted: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse(**more)
+    assert (refused.value.field, refused.value.value) == (field, quoted)
+    assert refused.value.hint
+
+
+def test_a_signal_may_have_as_many_targets_as_are_placed_and_needs_no_id() -> None:
+    made = parse(target=["1%"] * MOST_TARGETS)
+    assert len(made.targets) == MOST_TARGETS
+    assert made.id == ""
