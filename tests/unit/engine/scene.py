@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cache
 from inspect import signature
+from types import MethodType
 from typing import Any
 
 from stopkeeper.core.actions import Field
@@ -46,6 +48,9 @@ EDGES = (
     "venue", "leases", "records", "wakes", "journal", "ledger", "looks", "prices", "flags", "gaps",
 )  # fmt: skip
 QUIET = frozenset(("now_ms", "clock_age_ms", "clock", "markets", "remaining_ms", "counter"))  # not noted: asked often
+
+
+_signature = cache(signature)
 
 
 class FakeVenue:
@@ -260,10 +265,10 @@ class Stage:
 
     # --- what goes on at the ports -----------------------------------------------------------------------------
 
-    def pass_on(self, name: str, real: Callable[..., Any], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    def pass_on(self, name: str, real: MethodType, args: tuple[Any, ...], more: dict[str, Any]) -> Any:
         """Note a call, let others act, and answer it as told or as it is."""
         if name.partition(".")[2] not in QUIET:
-            self.calls.append(Call(name, signature(real).bind(*args, **more).arguments))
+            self.calls.append(Call(name, _signature(real.__func__).bind(None, *args, **more).arguments))
         if name in self._always:
             self._always[name]()
         if self._meanwhile[name]:
