@@ -77,8 +77,7 @@ def protection(c: Case) -> Verdict:
         size = held.size - c.cover.size
     if c.now < c.trade.stop_tried_ms + c.again_ms and not (smaller and c.trade.stop_answers < 2):
         return Wait(c.trade.stop_tried_ms + c.again_ms, "a stop was tried a moment ago and is not there")
-    mover = c.trade.stop_moved_by if wanted == c.own_stop(held) else "venue"
-    return [_stop(c, held, size, wanted, mover, "the position is naked")]
+    return [_stop(c, held, size, wanted, _mover(c, c.trade, held, wanted), "the position is naked")]
 
 
 def _blind_stop(c: Case, held: Held) -> Verdict:
@@ -89,6 +88,11 @@ def _blind_stop(c: Case, held: Held) -> Verdict:
     if c.now < c.trade.stop_tried_ms + c.again_ms:
         return Wait(c.trade.stop_tried_ms + c.again_ms, "a stop was tried a moment ago and orders cannot be read")
     return [_stop(c, held, held.size, wanted, "entry", "a position exists and its stops cannot be read")]
+
+
+def _mover(c: Case, trade: Trade, held: Held, trigger: Decimal) -> Mover:
+    """Return who wants a stop there: whoever moved the trade's own last, or the venue, whose liquidation price does."""
+    return trade.stop_moved_by if trigger == c.own_stop(held) else "venue"
 
 
 def _stop(c: Case, held: Held, size: Decimal, trigger: Decimal, moved_by: Mover, why: str) -> PlaceStop:
@@ -155,7 +159,7 @@ def trailing(c: Case) -> Verdict:
     if viewed_ms(c.seen, c.now) <= c.record.quiet_ms:
         return when_quiet(c, "a stop is to be moved once all we sent can be seen")
     trigger, why = move
-    return [_stop(c, held, held.size, trigger, trade.stop_moved_by, why)]
+    return [_stop(c, held, held.size, trigger, _mover(c, trade, held, trigger), why)]
 
 
 def _tried_again_ms(trade: Trade, c: Case) -> int:

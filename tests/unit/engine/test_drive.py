@@ -8,11 +8,12 @@ from stopkeeper.core.actions import Again, Rest, RestKind
 from stopkeeper.core.case import LOOK_AGAIN_MS
 from stopkeeper.core.model import Known, Lookup, Role
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import CloseAsk, Trade
 from stopkeeper.engine.drive import BUSY_MS, MAX_TURNS, TIRED_MS, drive
 from stopkeeper.engine.ports import LeaseLost, StoreGone, Urgency
-from tests.unit.core.scene import KEY, NOW, cid, held_trade, new_trade, record, signal, stop
+from tests.unit.core.scene import KEY, NOW, D, cid, held_trade, new_trade, position, record, signal, stop
 from tests.unit.engine.scene import TIMES, Stage, naked, protected
 
 ASKED = CloseAsk("manual_close", NOW)
@@ -476,3 +477,15 @@ def test_what_was_done_is_told_with_how_it_ended_also_where_there_is_nothing_to_
     stage.world.state.journal.clear()
     drive(KEY, stage.ports)
     assert stage.kinds() == ["refused", "flat"]
+
+
+def test_a_stop_tightened_for_the_liquidation_price_is_urgent_whoever_moved_it_last() -> None:
+    stage = protected()
+    stage.venue.held["BTC"] = position(liquidation_price=D(96))
+    trailed = held_trade(stop_moved_by="policy", policy=Policy(Trail(TrailKind.PERCENT, D("0.10"))))
+    stage.put(replace(stage.stored(), trade=trailed))
+    for _ in range(3):
+        drive(KEY, stage.ports)
+        stage.now += 1_000
+    assert stage.done("venue.place_stop")[0]["trigger"] == D(97)
+    assert stage.done("venue.permit")[0]["urgency"] is Urgency.PROTECTIVE
