@@ -1,8 +1,10 @@
 """Which of our client ids are to be looked up, and what they are: what no list shows is told by its own id."""
 
+from collections.abc import Iterable
+
 from stopkeeper.core.case import ADMISSION_MARGIN_MS
-from stopkeeper.core.ids import ClientId, encode
-from stopkeeper.core.model import Role, Seen
+from stopkeeper.core.ids import FOUND, ClientId, decode, encode
+from stopkeeper.core.model import Order, Role, Seen
 from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.outstanding import asked_after
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Sent, Trade
@@ -72,6 +74,17 @@ def unheard_until_ms(record: KeyRecord, lag_ms: int) -> int | None:
     """Return the venue time after which a history shows all that a lost record had sent; None = one was read since."""
     told_ms = record.since_ms + ADMISSION_MARGIN_MS + lag_ms
     return told_ms if record.history_ms <= told_ms else None
+
+
+def another_found(record: KeyRecord, orders: Iterable[Order]) -> bool:
+    """Return whether an order on the key is of a found trade that is not on record.
+
+    Its position was found while no record could be written: what is held may look like what is on record, and not be.
+    """
+    trade = record.trade
+    known = ("", "") if trade is None else (trade.id, trade.before)
+    clients = (decode(order.client_id) for order in orders if order.symbol == record.key.symbol)
+    return any(client and client.trade.startswith(FOUND) and client.trade not in known for client in clients)
 
 
 def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from stopkeeper.core.orphans import best_trigger, fold_orphan, quiet_after_loss,
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.outstanding import folded
 from stopkeeper.core.prices import Toward, to_step
-from stopkeeper.core.record import KeyRecord, Placed, Sighting, StopSeen, Trade
+from stopkeeper.core.record import KeyRecord, Origin, Placed, Sighting, StopSeen, Trade
 
 LATE_MS = 3_000  # less than any deadline
 NUMBERS_LOST = 64  # as many as a lost record may have given to orders that no list shows yet
@@ -35,13 +35,22 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
         return record
     known = record.trade
     record = replace(record, trade=fold_attempts(known, seen, frame))
-    if record.trade is not None and (len(record.trade.sent) > len(known.sent) or _ended(record.trade) > _ended(known)):
+    assert record.trade is not None
+    forgotten = len(record.trade.sent) > len(known.sent) or _strange(record, seen, frame)  # and what was sent after it
+    if forgotten or _ended(record.trade) > _ended(known):
         # it was sent by a record that is lost, or ended unseen in the book: how long ago is not known
-        forgotten = len(record.trade.sent) > len(known.sent)  # and what was sent after it
         quiet_ms = frame.now_ms + (ADMISSION_MARGIN_MS if forgotten else 0) + frame.can.lag_ms
         n = record.n + (NUMBERS_LOST if forgotten else 0)
         record = replace(record, n=n, quiet_ms=max(record.quiet_ms, quiet_ms))
     return _fold_belief(build(_fold_lateness(record, frame), seen, frame))
+
+
+def _strange(record: KeyRecord, seen: Seen, frame: Frame) -> bool:
+    """Return whether a position stands where nothing was sent: it may be what a record that is lost did send."""
+    trade, read = record.trade, seen.position
+    unsent = trade is not None and trade.origin is Origin.SIGNAL and not trade.sent and trade.entered_ms is None
+    held = not isinstance(read, Unknown) and read.value is not None
+    return unsent and held and frame.now_ms > record.quiet_ms
 
 
 def _fold_lateness(record: KeyRecord, frame: Frame) -> KeyRecord:

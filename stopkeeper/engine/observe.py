@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.asking import history_after_ms, questions, stop_id
+from stopkeeper.core.asking import another_found, history_after_ms, questions, stop_id
 from stopkeeper.core.case import Frame, doubtful
 from stopkeeper.core.model import AccountSeen, FillPage, Known, Lookup, Order, Position, Resting, Seen
 from stopkeeper.core.moving import needs_candles
@@ -181,14 +181,20 @@ def awaits_fills(record: KeyRecord) -> bool:
 
 
 def asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
-    """Fills are read where something changed, or where they tell whose a position is that is to be closed."""
+    """Fills are read where something changed, or where they tell whose a position is.
+
+    That is to be told where it is to be closed by the policy, and where an order of ours is of another trade: one that
+    the guardian made, while no record could be written, of a position that looks like this one's.
+    """
     trade = record.trade
     if trade is None or isinstance(seen.holdings, Unknown):
         return False
     if trade.orphan is OrphanPolicy.CLOSE and trade.close is None:
         return True
     position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
-    return position is None or position.side is not trade.side or position.size != trade.explained
+    if position is None or position.side is not trade.side or position.size != trade.explained:
+        return True
+    return not isinstance(seen.orders, Unknown) and another_found(record, seen.orders.value)
 
 
 def stop_by_id(symbol: str, trade: Trade, placed: Placed, ports: Ports) -> Order | None:

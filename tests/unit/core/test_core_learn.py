@@ -8,6 +8,7 @@ import pytest
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.asking import questions
 from stopkeeper.core.attempts import ROLES_KEPT, with_role
+from stopkeeper.core.case import ADMISSION_MARGIN_MS
 from stopkeeper.core.effects import announce, ask_close, conclude, move_stop
 from stopkeeper.core.learn import NUMBERS_LOST, learn
 from stopkeeper.core.model import Lookup, MarginMode, OrderState, Role, Side
@@ -103,6 +104,27 @@ def test_the_stop_a_drive_saw_is_noted_once_and_again_when_it_is_another() -> No
 def test_a_crash_between_send_and_note_may_appear_until_its_deadline_and_lag() -> None:
     rec = learn(record(pending_ms=DUE), seen(), frame())
     assert (rec.quiet_ms, rec.pending_ms) == (DUE + LAG, 0)
+
+
+@pytest.mark.parametrize(
+    ("rec", "look", "leaps"),
+    [
+        (record(new_trade(), n=3), seen(position()), True),
+        (record(new_trade(), n=3), seen(), False),
+        (record(new_trade(), n=3), seen(Unknown("down")), False),
+        (record(new_trade(), n=3, quiet_ms=NOW), seen(position()), False),
+        (record(new_trade(sent=(sent(),)), n=3), seen(position()), False),
+        (record(new_trade(entered_ms=NOW - 9_000), n=3), seen(position()), False),
+        (record(found_trade(), n=3), seen(position()), False),
+    ],
+    ids=["a position", "none", "unread", "within what may still appear", "sent", "entered", "found"],
+)
+def test_beside_a_signal_that_was_not_sent_a_position_may_be_what_a_lost_record_sent(
+    rec: KeyRecord, look: Any, *, leaps: bool
+) -> None:
+    after = learn(rec, look, frame())
+    assert after.n == 3 + (NUMBERS_LOST if leaps else 0)
+    assert not leaps or after.quiet_ms == NOW + ADMISSION_MARGIN_MS + LAG
 
 
 def test_cancels_are_forgotten_after_a_lag_and_settling_trades_after_a_day() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget
-from stopkeeper.core.asking import questions
+from stopkeeper.core.asking import another_found, questions
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import Lookup, OrderState, Role
+from stopkeeper.core.model import Lookup, Order, OrderState, Role
 from stopkeeper.core.outcomes import (
     Accepted,
     Barred,
@@ -53,6 +53,7 @@ FIRST, SECOND = Outstanding(TRADE, Role.STOP, 1, "s1"), Outstanding(TRADE, Role.
 SHOWN = replace(FIRST, seen_ms=NOW)
 CLOSED = (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 5_000, "1", "hand"))
 NAME = cid(Role.STOP, 1)
+MADE = "f0d000000001"
 
 
 def done(action: Any, outcome: Outcome | EntryOutcome, **more: Any) -> tuple[Outstanding, ...]:
@@ -235,3 +236,21 @@ def test_what_is_shown_bears_the_id_it_is_shown_by_whatever_an_older_answer_name
     older = {NAME: Lookup(NAME, OrderState.LIVE, "s0")}
     rec = learn(record(held_trade()), seen(position(), (stop(order_id="s9"),), lookups=older), frame())
     assert [each.order_id for each in rec.outstanding] == ["s9"]
+
+
+@pytest.mark.parametrize(
+    ("order", "another"),
+    [
+        (stop(), False),
+        (stop(client_id=cid(Role.STOP, 1, "abcdef000001")), False),
+        (stop(client_id=None), False),
+        (stop(client_id=cid(Role.STOP, 1, MADE)), True),
+        (stop(client_id=cid(Role.STOP, 1, MADE), symbol="ETH"), False),
+    ],
+    ids=["its own", "a signal's", "a stranger's", "one the guardian made", "on another symbol"],
+)
+def test_which_order_is_of_a_found_trade_that_is_not_on_record(order: Order, *, another: bool) -> None:
+    assert another_found(record(held_trade()), (order,)) is another
+    assert another_found(record(), (order,)) is another
+    assert not another_found(record(replace(held_trade(), id=MADE)), (order,))
+    assert not another_found(record(replace(held_trade(), before=MADE)), (order,))
