@@ -76,15 +76,14 @@ def unheard_until_ms(record: KeyRecord, lag_ms: int) -> int | None:
     return told_ms if record.history_ms <= told_ms else None
 
 
-def another_found(record: KeyRecord, orders: Iterable[Order]) -> bool:
-    """Return whether an order on the key is of a found trade that is not on record.
+def another_found(trade: Trade, orders: Iterable[Order]) -> bool:
+    """Return whether an order on a trade's key is of a found trade that is not on record.
 
     Its position was found while no record could be written: what is held may look like what is on record, and not be.
     """
-    trade = record.trade
-    known = ("", "") if trade is None else (trade.id, trade.before)
-    clients = (decode(order.client_id) for order in orders if order.symbol == record.key.symbol)
-    return any(client and client.trade.startswith(FOUND) and client.trade not in known for client in clients)
+    names = (decode(order.client_id) for order in orders if order.symbol == trade.key.symbol)
+    found = (name.trade for name in names if name is not None and name.trade.startswith(FOUND))
+    return any(other not in (trade.id, trade.before) for other in found)
 
 
 def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:

@@ -194,7 +194,7 @@ def asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
     position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
     if position is None or position.side is not trade.side or position.size != trade.explained:
         return True
-    return not isinstance(seen.orders, Unknown) and another_found(record, seen.orders.value)
+    return not isinstance(seen.orders, Unknown) and another_found(trade, seen.orders.value)
 
 
 def stop_by_id(symbol: str, trade: Trade, placed: Placed, ports: Ports) -> Order | None:

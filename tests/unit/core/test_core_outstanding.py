@@ -250,7 +250,6 @@ def test_what_is_shown_bears_the_id_it_is_shown_by_whatever_an_older_answer_name
     ids=["its own", "a signal's", "a stranger's", "one the guardian made", "on another symbol"],
 )
 def test_which_order_is_of_a_found_trade_that_is_not_on_record(order: Order, *, another: bool) -> None:
-    assert another_found(record(held_trade()), (order,)) is another
-    assert another_found(record(), (order,)) is another
-    assert not another_found(record(replace(held_trade(), id=MADE)), (order,))
-    assert not another_found(record(replace(held_trade(), before=MADE)), (order,))
+    assert another_found(held_trade(), (order,)) is another
+    assert not another_found(replace(held_trade(), id=MADE), (order,))
+    assert not another_found(replace(held_trade(), before=MADE), (order,))
