@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from inspect import signature
+from itertools import count
 from types import MethodType
 from typing import Any
 
@@ -51,6 +52,7 @@ QUIET = frozenset(("now_ms", "clock_age_ms", "clock", "markets", "remaining_ms",
 
 
 _signature = cache(signature)
+_stages = count()
 
 
 class FakeVenue:
@@ -255,8 +257,9 @@ class Stage:
         self._meanwhile: defaultdict[str, list[Callable[[], object] | None]] = defaultdict(list)
         self._always: dict[str, Callable[[], object]] = {}
         self._answers: defaultdict[str, list[Any]] = defaultdict(list)
-        store = memory_store(self.world, installation=INST, boot="mine")
-        self.other = memory_store(self.world, installation=INST, boot="other")
+        self.boots = (f"mine{next(_stages)}", f"other{next(_stages)}")  # what one test leaves leased is no other's
+        store = memory_store(self.world, installation=INST, boot=self.boots[0])
+        self.other = memory_store(self.world, installation=INST, boot=self.boots[1])
         real = {name: getattr(store, name) for name in EDGES if name != "venue"} | {"venue": self.venue}
         edges: dict[str, Any] = {name: Edge(self, name, each) for name, each in real.items()}
         self.ports = Ports(

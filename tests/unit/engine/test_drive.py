@@ -291,7 +291,7 @@ def taken_over(stage: Stage) -> int:
     assert lease is not None
     stage.other.leases.renew(lease, stage.now + TIMES.deadline_ms)
     deadline_ms = stage.now + TIMES.deadline_ms
-    stage.world.kill("other")
+    stage.world.kill(stage.boots[1])
     stage.now += TIMES.heartbeat_lost_ms
     return deadline_ms
 
