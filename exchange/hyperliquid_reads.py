@@ -4,6 +4,7 @@ Facts: the venue's docs (info endpoint, rate limits).
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -36,7 +37,9 @@ _KINDS = {
 _NO_TIME = Unknown("no venue time yet: holdings are read first")
 _NO_USER = frozenset({"metaAndAssetCtxs", "candleSnapshot"})
 _BAR_MS = 500
-_NOT_UNDERSTOOD = frozenset({200, 400, 404, 405, 422, 500, 501})  # answered, and not with what was asked for
+_DENIED = frozenset({400, 404, 405, 422, 501})  # the server does not know the question
+_ODD = frozenset({200, 500})  # neither an answer nor a denial: it may be either, and is taken for one at the third
+_ODD_TIMES = 3
 _ASK_AGAIN_MS = 3_600_000
 _UNREADABLE = (Unreadable, AttributeError, TypeError, KeyError, IndexError, ArithmeticError)
 
@@ -52,6 +55,7 @@ class Reads:
         self._seen_ms: int | None = None
         self._held: tuple[Mapping[str, Side], float] = ({}, 0.0)
         self._silence: tuple[str, float] | None = None
+        self._odd = Counter[str]()  # questions: answers in a row that were none
 
     def now_ms(self) -> int:
         """Return the venue's time by the measured offset (the local clock where none was measured)."""
@@ -142,7 +146,9 @@ class Reads:
             reply = self._info("historicalOrders", urgency)
             records = parsed(reply, parse.unended_rows)
             if isinstance(records, Unknown):
-                return () if self._never_heard_of("historicalOrders", reply) else records
+                known = isinstance(reply.body, list) or not self._never_heard_of("historicalOrders", reply)
+                return records if known else ()
+            del self._odd["historicalOrders"]
             self.budget.add(surcharge_of("historicalOrders", len(rows(reply.body))))
             found = parse.unended(records)
             self._cache.save(name, json.dumps([self._seen_ms, records], default=str), _ASK_AGAIN_MS)
@@ -163,6 +169,7 @@ class Reads:
         found = parsed(reply, parse.settings)
         if isinstance(found, Unknown):
             return Known(Settings(None, None), at_ms) if self._never_heard_of("activeAssetData", reply) else found
+        del self._odd["activeAssetData"]
         leverage, mode, mark = found
         return Known(Settings(Prepared(leverage, mode, at_ms), _priced(mark, reply)), at_ms)
 
@@ -234,9 +241,15 @@ class Reads:
         return f"no-{kind}:{self.account.http_url}"
 
     def _never_heard_of(self, kind: str, reply: Reply) -> bool:
-        """Return whether the server does not know a question, and keep it from being asked again for a while."""
-        unknown = reply.status in _NOT_UNDERSTOOD
+        """Return whether the server does not know a question, and keep it from being asked again for a while.
+
+        Something else than an answer, once, is a bad moment of a server that does know it: what it was to read back is
+        not known then.
+        """
+        self._odd[kind] += reply.status in _ODD
+        unknown = reply.status in _DENIED or self._odd[kind] >= _ODD_TIMES
         if unknown:
+            del self._odd[kind]
             self._cache.save(self._unasked(kind), "1", _ASK_AGAIN_MS)
         return unknown
 

@@ -277,14 +277,60 @@ def test_of_the_history_what_has_not_ended_is_told_once_for_all_keys(venue: Hype
     assert server.kinds().count("historicalOrders") == 2
 
 
-def test_a_server_without_a_history_is_asked_once(venue: Hyperliquid, server: WireServer) -> None:
-    server.by_kind["historicalOrders"] = {"error": "unknown type"}
+def _answering(server: WireServer, kind: str, answer: Any) -> None:
+    """Answer one question so, and the others as ever."""
+    server.answer = lambda path, body: answer if body.get("type") == kind else server.ordinary(path, body)
+
+
+ODD = [(200, '{"error": "unknown type"}'), (200, "null"), (500, "no")]
+DENIED = [(422, "Failed to deserialize the JSON body"), (404, "none here")]
+
+
+@pytest.mark.parametrize("answer", DENIED)
+def test_a_server_without_a_history_is_asked_once(
+    venue: Hyperliquid, server: WireServer, answer: tuple[int, str]
+) -> None:
+    _answering(server, "historicalOrders", answer)
     venue.holdings(NOW)
     for _ in range(2):
         told = venue.history(0, NOW)
         assert isinstance(told, Known)
         assert told.value == ()
     assert server.kinds().count("historicalOrders") == 1
+
+
+@pytest.mark.parametrize("answer", ODD)
+def test_a_bad_moment_is_no_history_of_nothing(venue: Hyperliquid, server: WireServer, answer: tuple[int, str]) -> None:
+    """What hangs unseen must be named by an answer, or by a server that never gives one."""
+    venue.holdings(NOW)
+    server.by_kind["historicalOrders"] = _on_record(1, "triggered")
+    for _ in range(2):
+        _answering(server, "historicalOrders", answer)
+        assert isinstance(venue.history(0, NOW), Unknown)
+    server.answer = server.ordinary
+    told = venue.history(0, NOW)
+    assert isinstance(told, Known)
+    assert [order.id for order in told.value] == ["1"]
+    time.sleep(0.002)
+    venue.holdings(NOW)
+    _answering(server, "historicalOrders", answer)
+    for _ in range(2):  # those before the answer do not count
+        assert isinstance(venue.history(told.at_ms, NOW), Unknown)
+    third = venue.history(told.at_ms, NOW)
+    assert isinstance(third, Known)
+    assert third.value == ()
+
+
+@pytest.mark.parametrize(
+    "rows", [_on_record(1, "triggered", sz="?"), [{"order": _on_record(1, "triggered")[0]["order"]}]]
+)
+def test_a_history_of_which_a_row_cannot_be_read_is_never_taken_for_none(
+    venue: Hyperliquid, server: WireServer, rows: list[Any]
+) -> None:
+    venue.holdings(NOW)
+    server.by_kind["historicalOrders"] = rows
+    for _ in range(5):
+        assert isinstance(venue.history(0, NOW), Unknown)
 
 
 def test_a_history_that_could_not_be_had_is_unknown(venue: Hyperliquid, server: WireServer) -> None:
@@ -309,12 +355,24 @@ def test_settings_tell_leverage_mode_and_mark_in_one_request(venue: Hyperliquid,
 
 
 def test_a_server_without_that_answer_is_asked_once_and_tells_neither(venue: Hyperliquid, server: WireServer) -> None:
-    server.by_kind["activeAssetData"] = {"error": "unknown type"}
+    _answering(server, "activeAssetData", DENIED[0])
     for _ in range(3):
         found = venue.settings("BTC", SOON)
         assert isinstance(found, Known)
         assert (found.value.prepared, found.value.mark) == (None, None)
     assert server.kinds() == ["activeAssetData"]
+
+
+@pytest.mark.parametrize("answer", ODD)
+def test_what_was_set_is_not_believed_after_one_bad_moment(
+    venue: Hyperliquid, server: WireServer, answer: tuple[int, str]
+) -> None:
+    _answering(server, "activeAssetData", answer)
+    for _ in range(2):
+        assert isinstance(venue.settings("BTC", SOON), Unknown)
+    found = venue.settings("BTC", SOON)
+    assert isinstance(found, Known)
+    assert found.value.prepared is None
 
 
 def test_the_mark_is_in_the_contexts_and_a_zero_is_none(venue: Hyperliquid, server: WireServer) -> None:
