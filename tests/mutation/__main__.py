@@ -48,9 +48,17 @@ def main() -> None:
 @click.command()
 @click.argument("target", type=click.Choice(list(TARGETS)))
 @click.argument("modules", nargs=-1)
-@click.option("--minutes", type=float, help="Stop after so long; the next run goes on from there.")
-@click.option("--jobs", default=2, show_default=True, help="Processes.")
-@click.option("--most", type=int, help="Ask no more than so many checks of each, the likeliest: a quick first round.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after so long; the next run goes on from there.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Processes.")
+@click.option(
+    "--most",
+    type=click.IntRange(min=1),
+    help="Ask no more than so many checks of each, the likeliest: a quick first round.",
+)
 @click.option("--again", is_flag=True, help="Only what survived when it was last run, at whatever commit.")
 @click.option("--report", is_flag=True, help="Run nothing: only say what is known at this commit.")
 def mutate(

@@ -46,7 +46,7 @@ def main() -> None:
 @click.option("--plant", help="Break a rule of the engine by name, or all of them one by one.")
 @click.option("--story", is_flag=True, help="Print the story of every world, not only of the first broken one.")
 @click.option("--results", type=click.Path(path_type=Path), help="Append a line of figures to this file.")
-@click.option("--jobs", default=2, show_default=True, help="Processes.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Processes.")
 def simulate(seeds: str, kind: str | None, plant: str | None, story: bool, results: Path | None, jobs: int) -> None:
     """Live through COUNT worlds from seed START on."""
     start, _, count = seeds.partition(":")

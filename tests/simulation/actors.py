@@ -226,4 +226,4 @@ def backsliding(town: Town) -> None:
             town.trouble.note("store", f"goes back by {lost_ms} ms")
             town.trouble.disturb(15_000)
             town.world.go_back(point)
-            town.went_back = True
+            town.went_back_ms = town.time.now_ms()

@@ -111,8 +111,10 @@ class Conduct:
             return
         held = self._town.account.positions.get(order.coin)
         opened = self._opened.get(order.coin) if held is not None else None
-        # by a store that went back an older trade's is held: what nobody can see covered is covered all the same
-        covered = held is not None and covers(order, is_buy=held.size < 0) and self._town.went_back
+        # by a store that went back it is an older trade's: what nobody can see covered is covered all the same
+        went_back_ms = self._town.went_back_ms
+        lately = went_back_ms is not None and self._now_ms() < went_back_ms + LATE_MS
+        covered = lately and held is not None and covers(order, is_buy=held.size < 0)
         if opened in sent and trade in sent and opened != trade and not covered:
             self._broke("into the next", f"order {order.oid} of trade {trade} meets the position of trade {opened}")
         over_ms, late_ms = self._over_ms.get(trade), self._owed.outlived_ms or LATE_MS

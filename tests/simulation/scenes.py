@@ -217,7 +217,7 @@ def wiping(town: Town) -> None:
         town.trouble.note("person", f"closes {symbol}, and the store is empty")
         town.trouble.disturb(2 * town.times.sweep_ms)
         town.world.go_back(State())
-        town.went_back = True
+        town.went_back_ms = town.time.now_ms()
         hand.move({"account": ADDRESS, "symbol": symbol, "close": True})
 
 

@@ -75,7 +75,7 @@ class Town:
         self.parted: set[str] = set()  # symbols of which somebody asked for a part to be closed
         self.asked: list[tuple[str, int]] = []  # symbol, and when somebody asked for its close
         self.unheard = False  # the private streams say nothing, while marks come
-        self.went_back = False
+        self.went_back_ms: int | None = None  # when the store last did
         self.drives = self._lives = 0
         self.swept_ms = self.time.now_ms()
         self._queue: list[tuple[str, Job]] = []
@@ -94,6 +94,11 @@ class Town:
         return Process(
             f"{name}.{self._lives}", self.time, self.trouble, self.paper, self.world, self.ports, self.times, ADDRESS
         )
+
+    @property
+    def went_back(self) -> bool:
+        """Return whether the store ever lost what it had."""
+        return self.went_back_ms is not None
 
     def within(self, process: Process, what: str, job: Job) -> bool:
         """Do something as a process; return whether it lived and nothing kept it from it. A bug ends the run."""
