@@ -148,7 +148,12 @@ def first_look(record: KeyRecord, ports: Ports, between: Callable[[], None] = at
         fresh = ports.times.look_fresh_ms
         ages = {Field.HOLDINGS: fresh, Field.ORDERS: fresh, Field.FILLS: ports.times.sweep_ms}
         seen, stale = cached(ports, ages)
-        return look(ports, stale | _unfit(record, seen), seen, Urgency.ORDINARY, between)
+        stale |= _unfit(record, seen)
+        seen = look(ports, stale, seen, Urgency.ORDINARY, between)
+        if stale >= ALL_FIELDS or not _holds(record, seen):
+            return seen
+        # whose it is, and what stands for it, is told by nothing that was read before it
+        return look(ports, ALL_FIELDS, seen, Urgency.PROTECTIVE, between)
     nothing = AccountSeen()
     seen = replace(cached(ports, {})[0], holdings=nothing.holdings, orders=nothing.orders)  # they are read in any case
     if awaits_fills(record):
@@ -157,6 +162,10 @@ def first_look(record: KeyRecord, ports: Ports, between: Callable[[], None] = at
     if not asks_fills(record, seen):
         return seen
     return look(ports, frozenset({Field.FILLS}), seen, Urgency.PROTECTIVE, between)
+
+
+def _holds(record: KeyRecord, seen: AccountSeen) -> bool:
+    return not isinstance(seen.holdings, Unknown) and record.key.symbol in seen.holdings.value.positions
 
 
 def awaiting_entry(record: KeyRecord) -> bool:

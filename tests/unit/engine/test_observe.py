@@ -202,6 +202,45 @@ def test_an_entry_looks_for_itself_where_nobody_looked_and_draws_on_no_protected
     assert stage.reads() == ["holdings", "orders", "fills"]
 
 
+@pytest.mark.parametrize(
+    ("held", "older", "reads"),
+    [
+        (True, TIMES.look_fresh_ms, ["holdings", "orders", "holdings", "orders", "fills"]),
+        (True, 0, []),
+        (True, TIMES.sweep_ms, ["holdings", "orders", "fills"]),
+        (False, TIMES.look_fresh_ms, ["holdings", "orders"]),
+    ],
+    ids=["it was read just now", "no look shows it", "all was read just now", "nothing is held"],
+)
+def test_beside_a_position_an_entry_leans_on_nothing_that_was_read_before(
+    held: bool, older: int, reads: list[str]
+) -> None:
+    """The store may have gone back: fills and orders of a moment ago cannot name what it has forgotten."""
+    stage = protected() if held else Stage()
+    shared(stage, NOW)
+    stage.now += older
+    found = observe.first_look(record(new_trade()), stage.ports)
+    assert stage.reads() == reads
+    assert isinstance(found.orders, Known)
+    assert [order.id for order in found.orders.value] == (["s1"] if held and reads else [])
+    assert urgencies(stage) == (
+        {Urgency.ORDINARY, Urgency.PROTECTIVE} if len(reads) > 3 else {Urgency.ORDINARY} if reads else set()
+    )
+
+
+def test_beside_a_position_that_a_shared_look_shows_an_entry_looks_for_itself() -> None:
+    stage = protected()
+    looked = AccountSeen(
+        Known(Holdings(stage.venue.held, stage.venue.funds), NOW), Known((), NOW), page(NOW, NOW - 600_000)
+    )
+    stage.other.looks.save("main", looked)
+    found = observe.first_look(record(new_trade()), stage.ports)
+    assert stage.reads() == ["holdings", "orders", "fills"]
+    assert isinstance(found.orders, Known)
+    assert [order.id for order in found.orders.value] == ["s1"]
+    assert urgencies(stage) == {Urgency.PROTECTIVE}
+
+
 @pytest.mark.parametrize(("after_ms", "reads"), [(0, []), (1, ["fills"])])
 def test_a_page_of_fills_that_begins_after_a_signal_came_tells_nothing_of_it(after_ms: int, reads: list[str]) -> None:
     stage = Stage()
