@@ -63,17 +63,17 @@ def _points(given: argparse.Namespace) -> bool:
     complete = not given.only and given.nth == 1
     missing = unpassed(done) if complete else []
     if given.record:
-        _record(passages(done))
+        _record(passages(done), complete=complete)
     wrong = [each for each in done if each.wrong or not (each.struck or given.nth > 1)]
     _say("\n".join([*missing, summary(done)]))
     _say(f"{time.monotonic() - began:.0f} s, {len(wrong)} strikes not as promised, {len(missing)} points not passed")
     return not wrong and not missing
 
 
-def _record(passed: Counter[str]) -> None:
-    """Write down how often each point was passed; what this run left out stands as an earlier one found it."""
-    before = json.loads(PASSED.read_text()) if PASSED.exists() else {}
-    counts = {point: passed[point] or before.get(point, 0) for point in points()}
+def _record(passed: Counter[str], *, complete: bool) -> None:
+    """Write down how often each point was passed; a run of some points only adds what no earlier one found."""
+    before = json.loads(PASSED.read_text()) if PASSED.exists() and not complete else {}
+    counts = {point: before.get(point) or passed[point] for point in points()}
     PASSED.write_text(json.dumps(counts, indent=1) + "\n")
 
 
