@@ -64,23 +64,30 @@ def _canceled(kept: list[Outstanding], name: str, answer: Outcome) -> list[Outst
 def folded(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> KeyRecord:
     """Note the stops and targets of ours that are shown, also of a record that is lost, and drop what has ended.
 
-    What was dropped for its cancel may still be shown for a while: it does not come back.
+    What was dropped for its cancel may still be shown for a while: it does not come back. While the entry it was placed
+    with is shown, it is as good as placed now: it is there for the position to come.
     """
-    record = _with_history(record, seen, installation)
+    record = _with_history(record, seen, installation, now_ms)
     by_name = {(o.trade, o.role, o.n): o for o in record.outstanding}
     going = {order for order, _ in record.canceled}
     live: set[tuple[str, Role, int]] = set()
-    for name, order in _closing(() if isinstance(seen.orders, Unknown) else seen.orders.value, installation):
+    orders = () if isinstance(seen.orders, Unknown) else seen.orders.value
+    for name, order in _closing(orders, installation):
         if name in by_name or order.id not in going:
             by_name[name] = _shown(by_name.get(name) or Outstanding(*name), order.id, now_ms)
             live.add(name)
+    entering = _entering(orders, installation)
+    by_name = {name: replace(o, seen_ms=now_ms) if o.trade in entering else o for name, o in by_name.items()}
     known = {name: o if name in live else _told(o, seen, installation) for name, o in by_name.items()}
     kept = [o for name, o in known.items() if name in live or not has_ended(o, record, seen, installation)]
     return record if (found := tuple(kept[-KEPT:])) == record.outstanding else replace(record, outstanding=found)
 
 
-def _with_history(record: KeyRecord, seen: Seen, installation: str) -> KeyRecord:
-    """Note what the venue has on record as ours and not as ended: a lost record's may be shown in no list."""
+def _with_history(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> KeyRecord:
+    """Note what the venue has on record as ours and not as ended: a lost record's may be shown in no list.
+
+    The entry it was placed with may have filled right now, and its position show later.
+    """
     history = seen.history
     if isinstance(history, Unknown) or history.at_ms <= record.history_ms:
         return record
@@ -88,7 +95,7 @@ def _with_history(record: KeyRecord, seen: Seen, installation: str) -> KeyRecord
     going = {order for order, _ in record.canceled}
     for name, order in _closing(history.value, installation):
         if order.symbol == record.key.symbol and name not in by_name and order.id not in going:
-            by_name[name] = Outstanding(*name, order_id=order.id)
+            by_name[name] = Outstanding(*name, order_id=order.id, seen_ms=now_ms)
     return replace(record, outstanding=tuple(by_name.values())[-KEPT:], history_ms=history.at_ms)
 
 
@@ -98,6 +105,13 @@ def _closing(orders: Iterable[Order], installation: str) -> Iterator[tuple[tuple
         client = decode(order.client_id)
         if client and client.installation == installation and client.role in (Role.STOP, Role.TARGET):
             yield (client.trade, client.role, client.n), order
+
+
+def _entering(orders: Iterable[Order], installation: str) -> frozenset[str]:
+    """Return the trades of which an entry is shown."""
+    names = (decode(order.client_id) for order in orders)
+    ours = (name for name in names if name is not None and name.installation == installation)
+    return frozenset(name.trade for name in ours if name.role is Role.ENTRY)
 
 
 def _shown(order: Outstanding, order_id: str, now_ms: int) -> Outstanding:

@@ -225,9 +225,10 @@ class Prepared:
 class Outstanding:
     """A stop or target of ours that may live though no list of open orders shows it: its name, and its venue id.
 
-    ``seen_ms`` is since when this record has seen it live: what is placed with an entry lives only once that filled.
-    0 = no look has shown it, and the record's ``quiet_ms`` knows. ``gone`` are venue ids under which it lives no more,
-    as the venue said to a cancel: one that fired may live on under another.
+    ``seen_ms`` is since when this record has seen it live: what is placed with an entry lives only once that filled, so
+    it begins anew with each look that shows the entry. 0 = no look has shown it, and the record's ``quiet_ms`` knows.
+    ``gone`` are venue ids under which it lives no more, as the venue said to a cancel: one that fired may live on under
+    another.
     """
 
     trade: str

@@ -123,7 +123,7 @@ def hanging_forgotten() -> list[Swap]:
 def history_unread() -> list[Swap]:
     """3.3: what hangs is known only while the record that sent it is."""
 
-    def naive(record: Any, seen: Any, _installation: str) -> Any:
+    def naive(record: Any, seen: Any, *_: Any) -> Any:
         return record if isinstance(seen.history, Unknown) else replace(record, history_ms=seen.history.at_ms)
 
     return [(outstanding, "_with_history", naive)]

@@ -12,7 +12,7 @@ from tests.simulation.town import Town
 from tests.simulation.world import live
 
 ROOT = Path(__file__).parents[2]
-SEEDS = "0:1000"
+SEEDS = "0:2000"
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:
