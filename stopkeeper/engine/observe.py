@@ -148,7 +148,7 @@ def first_look(record: KeyRecord, ports: Ports, between: Callable[[], None] = at
         fresh = ports.times.look_fresh_ms
         ages = {Field.HOLDINGS: fresh, Field.ORDERS: fresh, Field.FILLS: ports.times.sweep_ms}
         seen, stale = cached(ports, ages)
-        stale |= _unfit(record, seen)
+        stale |= _unfit(record, seen) | _may_have_changed(record, seen)
         seen = look(ports, stale, seen, Urgency.ORDINARY, between)
         if stale >= ALL_FIELDS or not _holds(record, seen):
             return seen
@@ -180,6 +180,13 @@ def _unfit(record: KeyRecord, seen: AccountSeen) -> frozenset[Field]:
     if trade and not isinstance(fills, Unknown) and fills.value.since_ms > trade.created_ms:
         return frozenset({Field.FILLS})
     return frozenset()
+
+
+def _may_have_changed(record: KeyRecord, seen: AccountSeen) -> frozenset[Field]:
+    """Beside an order that may open a position, positions are read anew: its fill may be what the drive is for."""
+    orders = () if isinstance(seen.orders, Unknown) else seen.orders.value
+    opens = any(order.symbol == record.key.symbol and not order.reduce_only for order in orders)
+    return frozenset({Field.HOLDINGS}) if opens else frozenset()
 
 
 def awaits_fills(record: KeyRecord) -> bool:

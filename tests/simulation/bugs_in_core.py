@@ -129,6 +129,11 @@ def history_unread() -> list[Swap]:
     return [(outstanding, "_with_history", naive)]
 
 
+def child_is_litter() -> list[Swap]:
+    """3.6: a stop that was placed with an entry is litter while that entry, of no trade on record, may fill."""
+    return [(outstanding, "_entering", lambda *_: frozenset())]
+
+
 def adopted_without_stop() -> list[Swap]:
     """3.12: what was found is owned, and that is all."""
     true = concerns.protection

@@ -221,6 +221,51 @@ def wiping(town: Town) -> None:
         hand.move({"account": ADDRESS, "symbol": symbol, "close": True})
 
 
+def forgetting(town: Town) -> None:
+    """Let the store go back to before an entry was sent that rests, lose its cancel, and let the price come to it.
+
+    The next signal is sent at once, so that the key is driven, and the venue's history read.
+    """
+    rng, hand, symbol, number = town.rng, Hand(town.paper), town.rng.choice(BUSY), 0
+    key = Key(ACCOUNT, symbol)
+    while town.trouble.on:
+        town.time.sleep(rng.randint(100, 400))
+        orders = [o for o in town.account.orders.values() if o.coin == symbol]
+        busy = town.ports.records.load(key).trade is not None or symbol in town.account.positions
+        if busy or orders or not town.trouble.on:
+            continue
+        point, number = town.world.save_point(), number + 1
+        town.command(f"signal f{number}", actors.submitting(town, _resting(town, symbol, f"f{number}")))
+        town.time.sleep(rng.randint(3_100, 4_500))  # longer than the venue's views may be late
+        entry = next((o for o in town.account.orders.values() if o.coin == symbol and o.trigger is None), None)
+        if entry is None or not town.trouble.on:
+            continue
+        town.trouble.note("store", f"goes back to before {entry.oid}, and its cancel is lost")
+        town.trouble.losing.add(("cancel", symbol))
+        town.trouble.disturb(2 * town.times.sweep_ms)
+        town.world.go_back(point)
+        town.went_back_ms = town.time.now_ms()
+        town.command(f"signal g{number}", actors.submitting(town, _resting(town, symbol, f"g{number}")))
+        town.time.sleep(rng.randint(3_000, 7_000))
+        if entry.oid in town.account.orders and town.trouble.on:
+            beyond = Decimal("0.999") if entry.is_buy else Decimal("1.001")
+            town.paper.push_mark(symbol, on_tick(town.paper.listing[symbol], entry.limit_px * beyond), 0)
+        town.time.sleep(rng.randint(1_000, 6_000))
+        if symbol in town.account.positions and town.trouble.on:
+            town.trouble.note("person", f"closes {symbol}")
+            town.trouble.disturb(town.times.sweep_ms)
+            hand.move({"account": ADDRESS, "symbol": symbol, "close": True})
+
+
+def _resting(town: Town, symbol: str, name: str) -> dict[str, object]:
+    """Return the wish for an entry that rests some way off."""
+    side = town.rng.choice(("long", "short"))
+    away = Decimal("0.996") if side == "long" else Decimal("1.004")
+    price = on_tick(town.paper.listing[symbol], town.paper.market.marks[symbol] * away)
+    wish = {"symbol": symbol, "side": side, "notional": "700", "signal_id": name, "stop": "2%", "expires": "30s"}
+    return wish | {"limit": f"{price:f}", "rest": True, "time_limit": "10s"}
+
+
 def stranger(town: Town) -> None:
     """Place orders of one's own beside ours, by hand."""
     rng, hand = town.rng, Hand(town.paper)
@@ -268,6 +313,7 @@ SCENES: dict[str, Scene] = {
     "dying": Scene((actors.market, brief)),
     "hanging": Scene((actors.market, steady, hanging)),
     "wiped": Scene((actors.market, steady, wiping)),
+    "forgotten": Scene((actors.market, forgetting), 60_000, naked_ms=1_000),
     "turned": Scene((actors.market, patient, turning), 60_000, naked_ms=8_000, exact=True, outlived_ms=1_000),
     "refusing": Scene((actors.market, steady, refusing), naked_ms=3_000),
     "asked": Scene((actors.market, steady, asking)),

@@ -75,6 +75,7 @@ _SCENES: dict[str, dict[str, Any]] = {
     "dying": {"torn": 0.3, "dies": 0.5},
     "hanging": {"slow": 0.02, "lag": True},
     "wiped": {"slow": 0.02},
+    "forgotten": {"slow": 0.02},
     "turned": {},
     "refusing": {},
     "asked": {"slow": 0.02},
@@ -111,6 +112,7 @@ class Trouble:
     clock: Clocked
     on: bool = True
     away_until_ms: int = 0  # the venue does not answer until then
+    losing: set[tuple[str, str]] = field(default_factory=set)  # the next request of a name and symbol is lost
     story: list[tuple[int, str, str]] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)  # from, to: what may lengthen a naked time
 
@@ -159,9 +161,11 @@ class Trouble:
         """Return what becomes of a request: that it is lost, or its answer."""
         if self.clock.now_ms() < self.away_until_ms:
             return "lost_before"
-        if not self.hit(self.profile.lost):
+        told = (name, symbol) in self.losing
+        self.losing.discard((name, symbol))
+        if not told and not self.hit(self.profile.lost):
             return None
-        what: Answer = self.rng.choice(("lost_before", "lost_after"))
+        what: Answer = "lost_before" if told else self.rng.choice(("lost_before", "lost_after"))
         self.note("line", f"{name} {symbol}: {what}")
         self.disturb(4_000)
         return what

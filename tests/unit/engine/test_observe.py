@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.model import AccountSeen, Candle, FillPage, Holdings, Known, Lookup, Resting, Role, Seen, Side
+from stopkeeper.core.model import (
+    AccountSeen,
+    Candle,
+    FillPage,
+    Holdings,
+    Known,
+    Lookup,
+    Order,
+    OrderKind,
+    Resting,
+    Role,
+    Seen,
+    Side,
+)
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.prices import Price, Source
@@ -38,6 +51,9 @@ NOTHING = AccountSeen()
 
 def page(at_ms: int, since_ms: int = NOW - 600_000) -> Known[FillPage]:
     return Known(FillPage(since_ms, ()), at_ms)
+
+
+OPENING = replace(stop(order_id="e1"), kind=OrderKind.LIMIT, trigger=None, reduce_only=False)
 
 
 def shared(stage: Stage, at_ms: int, since_ms: int = NOW - 600_000) -> AccountSeen:
@@ -239,6 +255,26 @@ def test_beside_a_position_that_a_shared_look_shows_an_entry_looks_for_itself() 
     assert isinstance(found.orders, Known)
     assert [order.id for order in found.orders.value] == ["s1"]
     assert urgencies(stage) == {Urgency.PROTECTIVE}
+
+
+@pytest.mark.parametrize(
+    ("beside", "reads"),
+    [
+        (OPENING, ["holdings"]),
+        (replace(OPENING, symbol="ETH"), []),
+        (stop(), []),
+    ],
+    ids=["an order that may open", "one on another symbol", "one that may only close"],
+)
+def test_beside_an_order_that_may_open_a_position_none_is_believed_without_a_look(
+    beside: Order, reads: list[str]
+) -> None:
+    """It may be the entry of a trade that a store which went back forgot, and its fill what the key was woken for."""
+    stage = Stage()
+    looked = AccountSeen(Known(Holdings({}, stage.venue.funds), NOW), Known((beside,), NOW), page(NOW, NOW - 600_000))
+    stage.other.looks.save("main", looked)
+    observe.first_look(record(new_trade()), stage.ports)
+    assert stage.reads() == reads
 
 
 @pytest.mark.parametrize(("after_ms", "reads"), [(0, []), (1, ["fills"])])
