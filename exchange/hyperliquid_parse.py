@@ -17,6 +17,7 @@ from stopkeeper.core.model import (
     Candle,
     Fill,
     Funds,
+    History,
     Holdings,
     Lookup,
     MarginMode,
@@ -203,29 +204,35 @@ def _state(status: str) -> OrderState | None:
     return OrderState.REJECTED if status.endswith("Rejected") else _STATES.get(status)
 
 
-def unended_rows(raw: object) -> list[Any]:
+def on_record(raw: object) -> tuple[list[Any], list[str]]:
     """Return, of ``historicalOrders``, the rows of perpetual orders with an id like ours of which none names an end.
 
-    An order may have a row for each of its states, also of one moment, so that the newest is not told by its time.
+    An order may have a row for each of its states, also of one moment, so that the newest is not told by its time. And
+    the symbols on which orders with such an id were placed.
     """
     ended: set[int] = set()
     last: dict[int, Any] = {}
+    symbols: set[str] = set()
     for entry in rows(raw):
         row = get(entry, "order")
-        oid, state = integer(get(row, "oid")), _state(str(get(entry, "status")))
+        oid, state, symbol = integer(get(row, "oid")), _state(str(get(entry, "status"))), str(get(row, "coin"))
+        ours = (client_id_of(row) or "").startswith(MAGIC) and is_perp(symbol)
+        if ours:
+            symbols.add(symbol)
         if state in OVER:
             ended.add(oid)
-        elif (client_id_of(row) or "").startswith(MAGIC) and is_perp(str(get(row, "coin"))):
+        elif ours:
             before = last.get(oid)
             if before is None or integer(get(entry, "statusTimestamp")) >= integer(get(before, "statusTimestamp")):
                 last[oid] = entry
-    return [entry for oid, entry in last.items() if oid not in ended]
+    return [entry for oid, entry in last.items() if oid not in ended], sorted(symbols)
 
 
-def unended(entries: Iterable[Any]) -> tuple[Order, ...]:
-    """Return the orders of such rows; one that fired is said to have by its status alone."""
-    told = ((get(entry, "order"), str(get(entry, "status"))) for entry in entries)
-    return tuple(replace(_order(row), fired=_state(status) is OrderState.FIRED) for row, status in told)
+def history(unended: Iterable[Any], symbols: Iterable[str]) -> History:
+    """Return what such rows and symbols tell; an order that fired is said to have by its status alone."""
+    told = ((get(entry, "order"), str(get(entry, "status"))) for entry in unended)
+    orders = (replace(_order(row), fired=_state(status) is OrderState.FIRED) for row, status in told)
+    return History(tuple(orders), frozenset(symbols))
 
 
 # --- fills ------------------------------------------------------------------------------------------------------

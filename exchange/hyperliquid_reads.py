@@ -20,7 +20,7 @@ from exchange.hyperliquid_pages import FILLS, FUNDING, Pages
 from exchange.transport import parse_json
 from stopkeeper.core.actions import Field
 from stopkeeper.core.missing import Clock, Silence
-from stopkeeper.core.model import Candle, FillPage, Holdings, Known, Lookup, Market, Order, Side
+from stopkeeper.core.model import Candle, FillPage, History, Holdings, Known, Lookup, Market, Order, Side
 from stopkeeper.core.outcomes import Throttled, Unknown
 from stopkeeper.core.prices import Price, Source, parse_price
 from stopkeeper.core.record import Prepared
@@ -127,8 +127,8 @@ class Reads:
             )
         )
 
-    def history(self, after_ms: int, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown:
-        """Read the orders on record without an end: weight 20 and rows/20, one reading for all processes and keys.
+    def history(self, after_ms: int, urgency: Urgency) -> Known[History] | Unknown:
+        """Read what is on record of the account's orders: weight 20 and rows/20, one for all processes and keys.
 
         The venue tells the newest 2000 records (venue docs). A server that does not know the question names none, and
         is not asked again for an hour.
@@ -136,22 +136,22 @@ class Reads:
         name = f"history:{self.account.http_url}:{self.account.address}"
         kept = self._cache.load(name)
         if kept is not None:
-            at_ms, found = parse_json(kept)
+            at_ms, *found = parse_json(kept)
             if at_ms > after_ms:
-                return Known(parse.unended(found), at_ms)
+                return Known(parse.history(*found), at_ms)
 
-        def read() -> tuple[Order, ...] | Unknown:
+        def read() -> History | Unknown:
             if self._cache.load(self._unasked("historicalOrders")):
-                return ()
+                return History()
             reply = self._info("historicalOrders", urgency)
-            records = parsed(reply, parse.unended_rows)
+            records = parsed(reply, parse.on_record)
             if isinstance(records, Unknown):
                 known = isinstance(reply.body, list) or not self._never_heard_of("historicalOrders", reply)
-                return records if known else ()
+                return records if known else History()
             del self._odd["historicalOrders"]
             self.budget.add(surcharge_of("historicalOrders", len(rows(reply.body))))
-            found = parse.unended(records)
-            self._cache.save(name, json.dumps([self._seen_ms, records], default=str), _ASK_AGAIN_MS)
+            found = parse.history(*records)
+            self._cache.save(name, json.dumps([self._seen_ms, *records], default=str), _ASK_AGAIN_MS)
             return found
 
         return self._stamped(read)

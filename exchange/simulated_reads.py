@@ -14,7 +14,7 @@ from exchange.paper.shown import Shown
 from exchange.paper.venue import Venue as PaperVenue
 from stopkeeper.core.actions import Field
 from stopkeeper.core.missing import Clock, Silence
-from stopkeeper.core.model import Candle, FillPage, Holdings, Known, Lookup, MarginMode, Market, Order, Side
+from stopkeeper.core.model import Candle, FillPage, History, Holdings, Known, Lookup, MarginMode, Market, Order, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source, parse_price
 from stopkeeper.core.record import Prepared
@@ -53,7 +53,7 @@ class SimulatedReads:
         self._markets = {name: words.market_of(item, paper.knobs.taker_fee) for name, item in paper.listing.items()}
         self._seen_ms: int | None = None
         self._held: tuple[Mapping[str, Side], int] = ({}, 0)
-        self._history: Known[tuple[Order, ...]] | None = None
+        self._history: Known[History] | None = None
         self._bars: dict[tuple[str, str, int], tuple[tuple[Candle, ...], int]] = {}
 
     def now_ms(self) -> int:
@@ -140,18 +140,18 @@ class SimulatedReads:
 
         return self._stamped(lambda: self._read("lookup", symbol, "orderStatus", urgency, record))
 
-    def history(self, after_ms: int, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown:
-        """Read the orders on record without an end: weight 20 and rows/20."""
+    def history(self, after_ms: int, urgency: Urgency) -> Known[History] | Unknown:
+        """Read what is on record of the account's orders: weight 20 and rows/20."""
 
-        def unended() -> tuple[Order, ...]:
+        def on_record() -> History:
             found = self.paper.views.history(self.account, self.paper.now_ms())
             self._surcharge("historicalOrders", len(found))
-            return words.unended_of(found)
+            return words.history_of(found)
 
         name, known = f"history:{self.address}", self._history
         if known is not None and known.at_ms > after_ms and self._cache.load(name) == str(known.at_ms):
             return known
-        read = self._stamped(lambda: self._read("history", "", "historicalOrders", urgency, unended))
+        read = self._stamped(lambda: self._read("history", "", "historicalOrders", urgency, on_record))
         if isinstance(read, Known):
             self._cache.save(name, str(read.at_ms), KEPT_MS)  # what a lost store had kept, nobody may lean on
             self._history = read

@@ -18,6 +18,7 @@ from stopkeeper.core.model import (
     ZERO,
     Fill,
     Funds,
+    History,
     Holdings,
     Lookup,
     MarginMode,
@@ -125,15 +126,12 @@ def orders_of(found: Iterable[VenueOrder]) -> tuple[Order, ...]:
     return tuple(order_of(order) for order in sorted(standing, key=lambda order: -order.oid))
 
 
-def unended_of(records: Sequence[VenueOrder]) -> tuple[Order, ...]:
-    """Return the orders whose newest record, which comes last, names no end."""
-    newest = {record.oid: record for record in records}
+def history_of(records: Sequence[VenueOrder]) -> History:
+    """Return the orders with an id like ours whose newest record, which comes last, names no end; and all's symbols."""
+    newest = {record.oid: record for record in records if (_client_id(record.cloid) or "").startswith(MAGIC)}
     found = sorted(newest.values(), key=lambda order: -order.oid)
-    return tuple(
-        order_of(o)
-        for o in found
-        if (_client_id(o.cloid) or "").startswith(MAGIC) and _STATES.get(o.status) in _UNENDED
-    )
+    unended = tuple(order_of(o) for o in found if _STATES.get(o.status) in _UNENDED)
+    return History(unended, frozenset(o.coin for o in found))
 
 
 def order_of(order: VenueOrder) -> Order:

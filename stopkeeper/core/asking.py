@@ -59,12 +59,13 @@ def history_after_ms(record: KeyRecord, seen: Seen, lag_ms: int) -> int | None:
     """Return the venue time after which the venue's history of orders must be read, or None where nothing hangs on it.
 
     A new record may follow one that is lost, and a stop that fired and hangs is in no list: what the history names is
-    asked after by its id. It is read before a key's first entry, and again before what was found leaves its key.
+    asked after by its id. It is read before a key's first entry; and again, once it shows all that was sent before the
+    loss, where it tells of one, and before what was found leaves its key.
     """
     trade, read = record.trade, seen.position
     if trade is None or isinstance(read, Unknown):
         return None
-    if trade.origin is Origin.SIGNAL:
+    if trade.origin is Origin.SIGNAL and (trade.sent or not record.lost):
         return None if record.history_ms or trade.sent else 0
     told_ms = unheard_until_ms(record, lag_ms)
     return told_ms if told_ms is not None and read.value is None and read.at_ms > told_ms else None

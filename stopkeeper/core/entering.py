@@ -6,7 +6,7 @@ Wait for entries, never for stops: a second entry is a loss. The concern ``entry
 from decimal import Decimal
 
 from stopkeeper.core.actions import Cancel, Enter, Prepare, Refuse, RestKind, Verdict, Wait
-from stopkeeper.core.asking import looked_up
+from stopkeeper.core.asking import looked_up, unheard_until_ms
 from stopkeeper.core.believe import Flat, Held, told_by_fills
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.missing import APART_MS
@@ -184,7 +184,8 @@ def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
         return Wait(soon, "open orders or fills could not be read", RestKind.BLIND)
     if min(c.now, c.seen.orders.at_ms) <= c.record.quiet_ms:
         return Wait(soon, "something of ours may still appear on the key", RestKind.FLAT)
-    if not (c.record.history_ms or trade.sent):
+    lost = c.record.lost and unheard_until_ms(c.record, c.frame.can.lag_ms) is not None
+    if not trade.sent and (lost or not c.record.history_ms):
         return Wait(c.now + 2 * LOOK_AGAIN_MS, "the venue's history of orders could not be read", RestKind.BLIND)
     if not looked_up(trade, attempt, c.seen, c.frame.installation):
         return Wait(soon, "the entry's id could not be looked up", RestKind.BLIND)

@@ -15,7 +15,7 @@ from stopkeeper.core.model import OVER, ZERO, Order, Role, Seen
 from stopkeeper.core.moving import follow_price
 from stopkeeper.core.orphans import best_trigger, fold_orphan, quiet_after_loss, taken_over
 from stopkeeper.core.outcomes import Unknown
-from stopkeeper.core.outstanding import folded
+from stopkeeper.core.outstanding import folded, with_history
 from stopkeeper.core.prices import Toward, to_step
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Sighting, StopSeen, Trade
 
@@ -27,6 +27,7 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     """Fold an observation into a record, before anything is decided."""
     if record.trade is not None and not record.since_ms:
         record = replace(record, since_ms=frame.now_ms)
+    record = with_history(record, seen, frame.installation, frame.now_ms)
     record = quiet_after_loss(_fold_pending(record, frame), frame.can.lag_ms)
     record = _fold_orders(record, seen, frame)
     record = folded(record, seen, frame.installation, frame.now_ms)

@@ -207,11 +207,22 @@ class AccountSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What a venue has on record of an account's orders, from one read.
+
+    ``unended`` are those with an id like ours whose end is not, shown or not; ``symbols`` are those on which one with
+    such an id was ever placed.
+    """
+
+    unended: tuple[Order, ...] = ()
+    symbols: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One observation of one key: the account's, cut to the symbol, with its mark and the look-ups asked for.
 
     ``second`` is a mark from another source than ``mark``, where there is one; ``atr`` the average true range.
-    ``history`` are the orders of the account that the venue has on record and whose end is not, shown or not.
     """
 
     position: Known[Position | None] | Unknown = Unknown("not read")
@@ -222,7 +233,7 @@ class Seen:
     atr: Decimal | None = None
     funds: Funds | None = None
     lookups: Mapping[str, Known[Lookup] | Unknown] = field(default_factory=dict)
-    history: Known[tuple[Order, ...]] | Unknown = Unknown("not read")
+    history: Known[History] | Unknown = Unknown("not read")
 
 
 @dataclass(frozen=True, slots=True)

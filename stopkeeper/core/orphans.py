@@ -115,11 +115,11 @@ def fold_orphan(trade: Trade, held: Held, c: Case) -> Trade:
 
 
 def quiet_after_loss(record: KeyRecord, lag_ms: int) -> KeyRecord:
-    """Hold a key as after a send where a position was found that nobody knew: a lost record may have sent for it."""
-    trade = record.trade
-    if trade is None or trade.origin is not Origin.FOUND or trade.before:
-        return record
-    return replace(record, quiet_ms=max(record.quiet_ms, _seen_ms(trade) + ADMISSION_MARGIN_MS + lag_ms))
+    """Hold a key as after a send where a record is lost, or a position was found that nobody knew: it may have sent."""
+    trade, since = record.trade, [record.since_ms] if record.lost else []
+    if trade is not None and trade.origin is Origin.FOUND and not trade.before:
+        since.append(_seen_ms(trade))
+    return replace(record, quiet_ms=max([record.quiet_ms, *(ms + ADMISSION_MARGIN_MS + lag_ms for ms in since)]))
 
 
 def taken_over(trade: Trade, order: Order, client: ClientId) -> bool:

@@ -67,7 +67,6 @@ def folded(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> Key
     What was dropped for its cancel may still be shown for a while: it does not come back. While the entry it was placed
     with is shown, it is as good as placed now: it is there for the position to come.
     """
-    record = _with_history(record, seen, installation, now_ms)
     by_name = {(o.trade, o.role, o.n): o for o in record.outstanding}
     going = {order for order, _ in record.canceled}
     live: set[tuple[str, Role, int]] = set()
@@ -83,20 +82,22 @@ def folded(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> Key
     return record if (found := tuple(kept[-KEPT:])) == record.outstanding else replace(record, outstanding=found)
 
 
-def _with_history(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> KeyRecord:
+def with_history(record: KeyRecord, seen: Seen, installation: str, now_ms: int) -> KeyRecord:
     """Note what the venue has on record as ours and not as ended: a lost record's may be shown in no list.
 
-    The entry it was placed with may have filled right now, and its position show later.
+    The entry it was placed with may have filled right now, and its position show later. Any order of ours on the symbol
+    tells that this record follows one that is lost, for it is read before this one sends its first.
     """
     history = seen.history
     if isinstance(history, Unknown) or history.at_ms <= record.history_ms:
         return record
     by_name = {(o.trade, o.role, o.n): o for o in record.outstanding}
     going = {order for order, _ in record.canceled}
-    for name, order in _closing(history.value, installation):
+    for name, order in _closing(history.value.unended, installation):
         if order.symbol == record.key.symbol and name not in by_name and order.id not in going:
             by_name[name] = Outstanding(*name, order_id=order.id, seen_ms=now_ms)
-    return replace(record, outstanding=tuple(by_name.values())[-KEPT:], history_ms=history.at_ms)
+    lost = record.lost or record.key.symbol in history.value.symbols
+    return replace(record, outstanding=tuple(by_name.values())[-KEPT:], history_ms=history.at_ms, lost=lost)
 
 
 def _closing(orders: Iterable[Order], installation: str) -> Iterator[tuple[tuple[str, Role, int], Order]]:

@@ -257,7 +257,8 @@ class KeyRecord:
     booked as incomplete. ``blind_since_ms`` is since when positions or orders could not be read, 0 while they can.
     ``outstanding`` are our stops and targets whose end nothing has told yet; like ``quiet_ms`` they outlive the trade.
     ``since_ms`` is when this record's first trade was driven, ``history_ms`` as of when the venue's history of orders
-    was folded into it; 0 = not yet.
+    was folded into it; 0 = not yet. ``lost`` = that history names orders of ours on the symbol: this record follows one
+    that is lost, and what that one sent last may still be on its way.
     """
 
     key: Key
@@ -274,3 +275,4 @@ class KeyRecord:
     outstanding: tuple[Outstanding, ...] = ()
     since_ms: int = 0
     history_ms: int = 0
+    lost: bool = False

@@ -10,7 +10,7 @@ from decimal import Decimal
 from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.asking import another_found, history_after_ms, questions, stop_id
 from stopkeeper.core.case import Frame, doubtful
-from stopkeeper.core.model import AccountSeen, FillPage, Known, Lookup, Order, Position, Resting, Seen
+from stopkeeper.core.model import AccountSeen, FillPage, History, Known, Lookup, Order, Position, Resting, Seen
 from stopkeeper.core.moving import needs_candles
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.pages import fills_since, still_asked_for
@@ -256,7 +256,7 @@ def look_ups(
     return answers
 
 
-def _history(record: KeyRecord, seen: Seen, ports: Ports) -> Known[tuple[Order, ...]] | Unknown:
+def _history(record: KeyRecord, seen: Seen, ports: Ports) -> Known[History] | Unknown:
     """Read the venue's history of orders where a record is new: it may follow one that is lost."""
     after_ms = history_after_ms(record, seen, ports.venue.can.lag_ms)
     if after_ms is None:

@@ -17,6 +17,7 @@ from stopkeeper.core.model import (
     AccountSeen,
     Candle,
     FillPage,
+    History,
     Holdings,
     Key,
     Known,
@@ -112,8 +113,8 @@ class Venue(Protocol):
     def orders(self, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown: ...
     def fills(self, since_ms: int, urgency: Urgency) -> Known[FillPage] | Unknown: ...
     def lookup(self, symbol: str, client_id: str, urgency: Urgency) -> Known[Lookup] | Unknown: ...
-    def history(self, after_ms: int, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown:
-        """Return the orders on record without an end, of all symbols, as read after a venue time; shown or not."""
+    def history(self, after_ms: int, urgency: Urgency) -> Known[History] | Unknown:
+        """Return what is on record of the orders of all symbols, as read after a venue time."""
 
     def settings(self, symbol: str, urgency: Urgency) -> Known[Settings] | Unknown: ...
     def mark(self, symbol: str, urgency: Urgency) -> Price | None: ...

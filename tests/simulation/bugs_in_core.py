@@ -126,7 +126,7 @@ def history_unread() -> list[Swap]:
     def naive(record: Any, seen: Any, *_: Any) -> Any:
         return record if isinstance(seen.history, Unknown) else replace(record, history_ms=seen.history.at_ms)
 
-    return [(outstanding, "_with_history", naive)]
+    return [(learn, "with_history", naive)]
 
 
 def child_is_litter() -> list[Swap]:

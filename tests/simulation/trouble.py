@@ -74,7 +74,7 @@ _SCENES: dict[str, dict[str, Any]] = {
     "relay": {"torn": 0.25},
     "dying": {"torn": 0.3, "dies": 0.5},
     "hanging": {"slow": 0.02, "lag": True},
-    "wiped": {"slow": 0.02},
+    "wiped": {"slow": 0.02, "lag": True},
     "forgotten": {"slow": 0.02},
     "turned": {},
     "refusing": {},

@@ -25,7 +25,7 @@ from stopkeeper.core.decide import decide
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.ids import decode
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import Fill, Known, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
+from stopkeeper.core.model import Fill, History, Known, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Outcome, Reason, Rejected, Unknown
 from stopkeeper.core.record import Cursor, KeyRecord, Prepared
 from tests.unit.core.scene import CAN, ENTERED_MS, INST, LAG, RULES, D, cid, fill, frame, position, seen, stop, target
@@ -233,7 +233,10 @@ class World:
         base = replace(base, lookups=seen(at_ms=toy.now, lookups=asked).lookups)
         if history_after_ms(self.record, base, LAG) is None:
             return base
-        return replace(base, history=Known(tuple(toy.view().orders.values()), toy.now))
+        late = toy.view()
+        placed = any(decode(fill.client_id) for fill in late.fills) or late.orders
+        known = History(tuple(late.orders.values()), frozenset({"BTC"}) if placed else frozenset())
+        return replace(base, history=Known(known, toy.now))
 
     def answer(self, name: str) -> Lookup:
         """Answer a look-up by a view that may be late."""

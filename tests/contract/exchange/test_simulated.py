@@ -25,6 +25,7 @@ from exchange.simulated_reads import Answer
 from stopkeeper.core.model import (
     Fill,
     FillPage,
+    History,
     Holdings,
     Known,
     Lookup,
@@ -89,6 +90,8 @@ def plain(answer: Any) -> Any:
             return replace(answer, order_id=order_id and "named")
         case EntryOutcome():
             return [plain(each) for each in (answer.entry, answer.stop, *answer.targets)]
+        case History(unended, symbols):
+            return plain(unended), symbols
         case Order():
             return replace(answer, id="", placed_ms=0)
         case Fill():

@@ -9,7 +9,7 @@ from stopkeeper.core.actions import Again, Book, Cancel, Enter, Rest, RestKind
 from stopkeeper.core.asking import history_after_ms
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, LOOK_AGAIN_MS
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import Known, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
+from stopkeeper.core.model import History, Known, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.outstanding import KEPT
 from stopkeeper.core.record import KeyRecord, Origin, Outstanding, Trade
@@ -43,8 +43,8 @@ CLOSED = (fill("c", "-1", "94.9", NOW - 20_000, "1", "hand"),)
 FLAT = seen(None, (), CLOSED)
 
 
-def heard(look: Seen, *orders: Order, at_ms: int = NOW) -> Seen:
-    return replace(look, history=Known(orders, at_ms))
+def heard(look: Seen, *orders: Order, at_ms: int = NOW, traded: str = "ETH") -> Seen:
+    return replace(look, history=Known(History(orders, frozenset({traded})), at_ms))
 
 
 def lost(trade: Trade | None = FOUND_ONE, **more: Any) -> KeyRecord:
@@ -115,8 +115,30 @@ def test_no_first_entry_leaves_before_the_history_was_read() -> None:
     assert (made.ends.kind, made.ends.due_ms) == (RestKind.BLIND, NOW + 2 * LOOK_AGAIN_MS)
     rec = learn(lost(new_trade()), heard(seen()), frame())
     assert [type(action) for action in plan(rec, seen()).actions] == [Enter]
+    assert not rec.lost
     hung = learn(lost(new_trade()), heard(seen(), HUNG), frame())
     assert not any(isinstance(action, Enter) for action in plan(hung, seen()).actions)
+
+
+def test_where_a_record_is_lost_an_entry_waits_for_what_that_one_may_have_sent() -> None:
+    """All of Redis was lost while an entry was on its way: nothing else tells of it, and it may land within seconds."""
+    told = NOW + ADMISSION_MARGIN_MS + LAG
+    rec = learn(replace(lost(new_trade()), since_ms=0), heard(seen(), traded="BTC"), frame())
+    assert rec.lost
+    assert (rec.since_ms, rec.quiet_ms) == (NOW, told)
+    assert entries(rec, seen(at_ms=told), told) == 0
+    assert asks(rec, seen(at_ms=told)) is None
+    assert entries(rec, seen(at_ms=told + 1), told + 1) == 0  # the history is as of before it
+    assert asks(rec, seen(at_ms=told + 1)) == told
+    again = heard(seen(at_ms=told + 1), at_ms=told + 1)
+    assert entries(rec, again, told + 1) == 1
+    assert learn(rec, again, frame(told + 1)).lost
+    assert asks(learn(rec, again, frame(told + 1)), seen(at_ms=told + 9_000)) is None
+
+
+def entries(rec: KeyRecord, look: Seen, at_ms: int) -> int:
+    made = plan(rec, look, frame(at_ms))
+    return sum(isinstance(action, Enter) for action in made.actions)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +147,8 @@ def test_no_first_entry_leaves_before_the_history_was_read() -> None:
         ("a signal that was not sent, on a key that is new", lost(new_trade()), seen(), 0),
         ("on one whose history is known", replace(lost(new_trade()), history_ms=1), seen(), None),
         ("one that was sent", lost(new_trade(sent=(sent(),))), seen(), None),
+        ("one that was sent, after a loss", lost(new_trade(sent=(sent(),)), lost=True), seen(), None),
+        ("after a loss, on a key that is new", lost(new_trade(), lost=True), seen(), TOLD),
         ("nothing", lost(None), seen(), None),
         ("found, and held", lost(), seen(position()), None),
         ("found, and flat", lost(), FLAT, TOLD),

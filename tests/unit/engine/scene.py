@@ -21,6 +21,7 @@ from stopkeeper.core.model import (
     Fill,
     FillPage,
     Funds,
+    History,
     Holdings,
     Key,
     Known,
@@ -129,8 +130,8 @@ class FakeVenue:
             found = Lookup(client_id, OrderState.LIVE, order.id, order=order)
         return Known(found, self._clock())
 
-    def history(self, after_ms: int, urgency: Urgency) -> Known[tuple[Order, ...]]:
-        return Known(self.endless, self._clock())
+    def history(self, after_ms: int, urgency: Urgency) -> Known[History]:
+        return Known(History(self.endless), self._clock())
 
     def settings(self, symbol: str, urgency: Urgency) -> Known[Settings]:
         return Known(Settings(self.set.get(symbol), self._price(symbol)), self._clock())

@@ -11,6 +11,7 @@ from stopkeeper.core.model import (
     AccountSeen,
     Candle,
     FillPage,
+    History,
     Holdings,
     Known,
     Lookup,
@@ -459,7 +460,7 @@ def test_the_venues_history_is_read_where_a_record_may_follow_one_that_is_lost(
     stage = Stage()
     stage.venue.endless = (stop(),)
     found = narrowed(stage, known)
-    assert found.history == Known((stop(),), NOW)
+    assert found.history == Known(History((stop(),)), NOW)
     (call,) = stage.done("venue.history")
     assert call["urgency"] is urgency
 

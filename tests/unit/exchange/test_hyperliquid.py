@@ -16,7 +16,7 @@ from exchange.hyperliquid import Hyperliquid
 from exchange.nonces import LocalNonces
 from exchange.signing import SecretKey, sign_l1_action
 from exchange.venues import NoSuchVenue, open_venue
-from stopkeeper.core.model import Known, MarginMode, OrderState, Side
+from stopkeeper.core.model import History, Known, MarginMode, OrderState, Side
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.record import TargetTerms, Terms
 from stopkeeper.engine.ports import EntryIds, Permit, Times, Urgency, Venue
@@ -257,6 +257,7 @@ def test_of_the_history_what_has_not_ended_is_told_once_for_all_keys(venue: Hype
         *_on_record(5, "open", cloid=None),  # a person's
         *_on_record(7, "open", cloid="0x" + "ab" * 16, sz="?"),  # another program's, whatever it says
         *_on_record(6, "open", coin="@107"),
+        *_on_record(8, "filled", coin="ETH"),
         *recorded("historical_orders"),
     ]
     assert isinstance(venue.history(0, NOW), Unknown)  # no venue time yet
@@ -264,7 +265,8 @@ def test_of_the_history_what_has_not_ended_is_told_once_for_all_keys(venue: Hype
     assert isinstance(held, Known)
     told = venue.history(0, NOW)
     assert isinstance(told, Known)
-    assert [(order.id, order.client_id) for order in told.value] == [("1", IDS.stop), ("2", IDS.stop)]
+    assert [(order.id, order.client_id) for order in told.value.unended] == [("1", IDS.stop), ("2", IDS.stop)]
+    assert told.value.symbols == {"BTC", "ETH"}
     assert told.at_ms == held.at_ms
     assert venue.history(held.at_ms - 1, NOW) == told
     assert server.kinds().count("historicalOrders") == 1
@@ -295,7 +297,7 @@ def test_a_server_without_a_history_is_asked_once(
     for _ in range(2):
         told = venue.history(0, NOW)
         assert isinstance(told, Known)
-        assert told.value == ()
+        assert told.value == History()
     assert server.kinds().count("historicalOrders") == 1
 
 
@@ -310,7 +312,7 @@ def test_a_bad_moment_is_no_history_of_nothing(venue: Hyperliquid, server: WireS
     server.answer = server.ordinary
     told = venue.history(0, NOW)
     assert isinstance(told, Known)
-    assert [order.id for order in told.value] == ["1"]
+    assert [order.id for order in told.value.unended] == ["1"]
     time.sleep(0.002)
     venue.holdings(NOW)
     _answering(server, "historicalOrders", answer)
@@ -318,7 +320,7 @@ def test_a_bad_moment_is_no_history_of_nothing(venue: Hyperliquid, server: WireS
         assert isinstance(venue.history(told.at_ms, NOW), Unknown)
     third = venue.history(told.at_ms, NOW)
     assert isinstance(third, Known)
-    assert third.value == ()
+    assert third.value == History()
 
 
 @pytest.mark.parametrize(
