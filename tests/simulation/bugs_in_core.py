@@ -131,7 +131,17 @@ def history_unread() -> list[Swap]:
 
 def child_is_litter() -> list[Swap]:
     """3.6: a stop that was placed with an entry is litter while that entry, of no trade on record, may fill."""
-    return [(outstanding, "_entering", lambda *_: frozenset())]
+    return [(outstanding, "_entering", lambda *_: frozenset()), *loss_unnoticed()]
+
+
+def loss_unnoticed() -> list[Swap]:
+    """3.3: what a lost record may have sent is waited for only where its position is found."""
+    true = learn.quiet_after_loss
+
+    def naive(record: Any, lag_ms: int) -> Any:
+        return replace(true(replace(record, lost=False), lag_ms), lost=record.lost)
+
+    return [(learn, "quiet_after_loss", naive), (entering, "unheard_until_ms", lambda *_: None)]
 
 
 def adopted_without_stop() -> list[Swap]:

@@ -16,7 +16,7 @@ KINDS: dict[str, str] = {
     "writes-after": "dying", "covers-its-own": "people", "cached-size": "people", "any-stop-covers": "people",
     "books-at-sight": "away", "stops-behind-liquidation": "leveraged",
     "no-quiet": "relay", "hanging-forgotten": "hanging", "history-unread": "wiped",
-    "child-is-litter": "forgotten",
+    "child-is-litter": "forgotten", "loss-unnoticed": "wiped",
     "entries-over-litter": "wiped", "ending-last": "turned",
     "no-successor": "turned", "either-side-covers": "turned", "refusal-is-done": "refusing", "loses-wakes": "asked",
     "cancels-foreign": "strangers", "one-reading-closes": "prices", "zero-is-a-price": "prices",
@@ -28,7 +28,7 @@ PLANTED: dict[str, Callable[[], list[Swap]]] = {
     for made in (
         core.flat_as_read, core.absence_at_once, engine.no_quiet, core.ending_last, core.old_stop_first,
         core.tidies_by_number, core.tidies_on_unknown, core.ack_is_cover, core.hanging_forgotten, core.history_unread,
-        core.child_is_litter, engine.cached_size,
+        core.child_is_litter, core.loss_unnoticed, engine.cached_size,
         engine.two_drivers, engine.no_deadline, engine.new_nonces, core.adopted_without_stop, core.unprotected,
         core.no_emergency, core.any_stop_covers, core.either_side_covers, core.loosens, engine.not_reduce_only,
         engine.refusal_is_done, core.books_at_sight, core.no_successor, core.late_signals, core.entries_over_litter,

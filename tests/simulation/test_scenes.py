@@ -14,7 +14,7 @@ MORE = 12  # seeds in which a rule that is broken shows: the scene makes it like
 CAUGHT = {
     "no-quiet": {"into the next", "hits the next"},
     "writes-after": {"over litter", "booked once", "into the next"},
-    "child-is-litter": {"naked", "into the next"},
+    "child-is-litter": {"naked", "stripped", "into the next"},
     "hanging-forgotten": {"over litter", "hits the next"},
     "ending-last": {"outlived"},
     "no-successor": {"fees"},
