@@ -47,6 +47,19 @@ def test_who_asks_while_a_look_is_under_way_gets_the_next_one_together() -> None
     assert venue.looks == [H, ALL_FIELDS], "one look at all that was asked for"
 
 
+def test_two_who_ask_for_the_same_share_one_look() -> None:
+    lookout, venue = Lookout(), Venue()
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(lookout.share, "urgent", H, venue.read, lambda: None)
+        assert venue.began.wait(5)
+        beats = [Event(), Event()]
+        later = [pool.submit(lookout.share, "urgent", H, venue.read, beat.set) for beat in beats]
+        assert all(beat.wait(5) for beat in beats)
+        venue.go.set()
+        assert [first.result(5), *(each.result(5) for each in later)] == [1, 2, 2]
+    assert venue.looks == [H, H]
+
+
 def test_a_look_that_began_before_the_question_answers_nobody() -> None:
     lookout, venue = Lookout(), Venue()
     venue.go.set()
