@@ -236,7 +236,7 @@ def forgetting(town: Town) -> None:
             continue
         point, number = town.world.save_point(), number + 1
         town.command(f"signal f{number}", actors.submitting(town, _resting(town, symbol, f"f{number}")))
-        town.time.sleep(rng.randint(3_100, 4_500))  # longer than the venue's views may be late
+        town.time.sleep(rng.randint(3_100, 4_500))  # until every look shows it
         entry = next((o for o in town.account.orders.values() if o.coin == symbol and o.trigger is None), None)
         if entry is None or not town.trouble.on:
             continue
