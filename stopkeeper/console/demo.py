@@ -26,6 +26,7 @@ ACCOUNT = "main"
 SYMBOLS = ("BTC", "ETH", "SOL", "HYPE")
 START_S = 40.0
 STOP_S = 15.0
+MARK = ".stopkeeper-demo"  # an installation has a stopkeeper.toml too: only this file says that a demo made a directory
 
 
 def run(session: Session, directory: Path, seed: int, pace: float) -> int:
@@ -52,12 +53,13 @@ def run(session: Session, directory: Path, seed: int, pace: float) -> int:
 def _prepare(backend: Backend, directory: Path, seed: int) -> tuple[Path, PaperControl]:
     path = directory / "stopkeeper.toml"
     if directory.exists():
-        if any(directory.iterdir()) and not path.exists():
+        if any(directory.iterdir()) and not (directory / MARK).is_file():
             raise Declined(
                 "is not empty and not a demo's", field="dir", value=str(directory), hint="name another --dir"
             )
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
+    (directory / MARK).touch()
     venue_port, control_port = _free_ports(2)
     wish = InitWish(
         path=path,

@@ -78,7 +78,9 @@ def up(session: Session, *, prices: str | None, seed: int | None, workers: int |
 
 
 @command("demo", short_help="See it keep its promise: a minute on paper.", example="stopkeeper demo")
-@click.option("--dir", "directory", default="./demo-data", show_default=True, metavar="DIR", help="Emptied first.")
+@click.option("--dir", "directory", default="./demo-data", show_default=True, metavar="DIR", help=(
+    "A demo's own directory; one from before is emptied first."
+))  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, metavar="N", help="Seed of the prices.")
 @click.option("--pace", type=click.FloatRange(0, 10), default=1, show_default=True, metavar="X", help="0 hurries.")
 def demo(session: Session, *, directory: str, seed: int, pace: float) -> int:
