@@ -14,6 +14,17 @@ from workers import settings_types as kinds
 #: The directory relative paths are taken from: that of the configuration file.
 BASE_DIR: ContextVar[Path] = ContextVar("stopkeeper_base_dir", default=Path())
 
+
+def _in_base_dir(path: Path) -> Path:
+    return BASE_DIR.get() / path.expanduser()
+
+
+def _prices(source: str) -> str:
+    """Resolve a file of prices like any other path, also with a start behind it; the other sources are words."""
+    is_word = source in {"walk", "still"} or source.startswith("mirror:")
+    return source if is_word else str(_in_base_dir(Path(source)))
+
+
 Percent = Annotated[Decimal, BeforeValidator(kinds.percent)]
 Duration = Annotated[timedelta, BeforeValidator(kinds.duration)]
 Day = Annotated[date, BeforeValidator(kinds.day)]
@@ -24,7 +35,8 @@ Url = Annotated[str, AfterValidator(kinds.http_url)]
 Address = Annotated[str, BeforeValidator(kinds.address)]
 PrivateKey = Annotated[SecretStr, BeforeValidator(kinds.private_key)]
 Text = Annotated[str, BeforeValidator(kinds.text)]
-Resolved = Annotated[Path, BeforeValidator(kinds.text), AfterValidator(lambda path: BASE_DIR.get() / path.expanduser())]
+Resolved = Annotated[Path, BeforeValidator(kinds.text), AfterValidator(_in_base_dir)]
+Prices = Annotated[str, BeforeValidator(kinds.text), AfterValidator(_prices)]
 TrailRule = Annotated[Trail, BeforeValidator(kinds.trail_rule)]
 EvenRule = Annotated[BreakEven, BeforeValidator(kinds.even_rule)]
 Symbols = Annotated[tuple[str, ...], BeforeValidator(kinds.symbols)]

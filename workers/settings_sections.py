@@ -23,6 +23,7 @@ from workers.settings_fields import (
     EvenRule,
     Flag,
     Percent,
+    Prices,
     PrivateKey,
     Resolved,
     Section,
@@ -288,7 +289,9 @@ class PaperSection(Section):
 
     port: Whole = Field(default=8899, ge=1, le=65535, description="Port of the paper venue on 127.0.0.1.")
     control_port: Whole = Field(default=8898, ge=1, le=65535, description="Port of its control interface.")
-    prices: Text = Field(default="walk", description="`walk`, a CSV file, or `mirror:URL`.")
+    prices: Prices = Field(
+        default="walk", description="`walk`, `still`, a CSV file (`FILE.csv@START`), or `mirror:URL`."
+    )
     seed: Whole = Field(default=1, ge=0, description="Seed of the walk.")
 
 

@@ -12,6 +12,7 @@ from stopkeeper.console.session import Session, command
 
 PORT = click.IntRange(1, 65_535)
 FREE_PORT = click.IntRange(0, 65_535)
+PRICES = "walk|still|FILE.csv[@START]|mirror:URL"
 
 
 @command("init", short_help="Write a configuration file.", example=(
@@ -67,7 +68,7 @@ def init(
 
 
 @command("up", short_help="Run everything on this machine.", example="stopkeeper up")
-@click.option("--prices", metavar="walk|FILE.csv|mirror:URL", help="Prices of the paper venue.")
+@click.option("--prices", metavar=PRICES, help="Prices of the paper venue.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the paper venue's walk.")
 @click.option(
     "--workers", type=click.IntRange(1, 16), metavar="N", help="Worker processes for orders and scans (default 2)."
@@ -133,7 +134,7 @@ def flower(session: Session, *, port: int | None) -> int:
 @click.option(
     "--control-port", type=FREE_PORT, default=8898, show_default=True, metavar="N", help="Faults and witness."
 )
-@click.option("--prices", default="walk", show_default=True, metavar="walk|still|FILE.csv|mirror:URL")
+@click.option("--prices", default="walk", show_default=True, metavar=PRICES)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, metavar="N")
 @click.option("--latency-ms", type=click.IntRange(0), default=0, show_default=True, metavar="N")
 @click.option("--speed", default="1", show_default=True, metavar="X", help="How much faster than the clock prices run.")

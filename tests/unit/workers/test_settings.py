@@ -181,6 +181,25 @@ def test_a_key_file_is_read_relative_to_the_configuration(write: Write, tmp_path
     assert settings.accounts["main"].key().get_secret_value() == "0x" + KEY
 
 
+@pytest.mark.parametrize(
+    ("prices", "wanted"),
+    [
+        ("walk", "walk"),
+        ("still", "still"),
+        ("mirror:https://api.hyperliquid.xyz", "mirror:https://api.hyperliquid.xyz"),
+        ("bars.csv", "{here}/bars.csv"),
+        ("./deep/bars.csv@2022-01-05T10:00", "{here}/deep/bars.csv@2022-01-05T10:00"),
+        ("/srv/bars.csv", "/srv/bars.csv"),
+        ("~/bars.csv", "{home}/bars.csv"),
+    ],
+)
+def test_a_file_of_prices_is_found_relative_to_the_configuration(
+    write: Write, tmp_path: Path, prices: str, wanted: str
+) -> None:
+    found = load(write({"paper.prices": f'"{prices}"'})).paper.prices
+    assert found == wanted.format(here=tmp_path, home=Path.home())
+
+
 def test_doctor_is_warned_of_secrets_others_can_read(write: Write, tmp_path: Path) -> None:
     key = tmp_path / "agent.key"
     key.write_text(KEY)
