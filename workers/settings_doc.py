@@ -26,7 +26,8 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 _INTRO = """\
 # Configuration
 
-<!-- Generated from workers/settings.py by `python -m workers.settings_doc`; a test keeps it up to date. -->
+<!-- Generated from workers/settings.py, settings_sections.py and settings_risk.py by
+     `python -m workers.settings_doc > docs/configuration.md`; a test keeps it up to date. -->
 
 Stopkeeper reads `./stopkeeper.toml`, or the file named with `--config FILE`. `stopkeeper init` writes a fresh one.
 
@@ -34,7 +35,7 @@ Stopkeeper reads `./stopkeeper.toml`, or the file named with `--config FILE`. `s
   `STOPKEEPER__ACCOUNTS__MAIN__LEVERAGE=3`. Lists are written `BTC,ETH`.
 - **Secrets** can be given as a file: `private_key_file`, `guardian_private_key_file`, `password_file`, `urls_file`.
   They are read when a process starts; `stopkeeper doctor` warns of files everybody on the machine can read. No command,
-  log line or task result shows a secret.
+  log line or task result shows a secret, but for Flower's generated login, which `stopkeeper up` prints once.
 - **Percentages** are written with their sign and in quotes, `"10%"`: a bare `10` or `0.1` is refused, because it could
   mean either. **Durations** carry their unit: `"500ms"`, `"15s"`, `"2m"`, `"1h"`. **Money** is in USD, a number or a
   decimal string.

@@ -113,7 +113,7 @@ class RedisSection(Section):
 
 
 class AccountSection(Section):
-    """One exchange login."""
+    """One exchange login. NAME is lower case letters, digits and single underscores, a letter first, at most 32."""
 
     venue: Literal["hyperliquid"] = Field(description="`hyperliquid`. OKX comes with a later release.")
     mode: Literal["paper", "testnet", "live"] = Field(
@@ -135,7 +135,7 @@ class AccountSection(Section):
     symbols: Symbols = Field(description='What may be traded: `["BTC", "ETH"]`, or the full form `BTC/USDC:USDC`.')
     leverage: Whole = Field(default=5, ge=1, le=50, description="Leverage of an entry that names none; 1 to 50.")
     margin_mode: Literal["isolated", "cross"] = Field(
-        default="isolated", description="How a position's margin is kept."
+        default="isolated", description="How a position's margin is kept: `isolated` or `cross`."
     )
     orphan_policy: Literal["protect", "adopt", "close", "alert"] = Field(
         default="protect",
@@ -197,7 +197,7 @@ class StopsSection(Section):
         gt=Decimal("0.005"),
         lt=1,
         description="How much better than its trigger a fill may be and still be the stop's, where no id tells; on the "
-        "other side the stop's worst price bounds it.",
+        "other side the stop's worst price bounds it; more than 0.5 %.",
     )
     naked_limit: Duration = Field(
         default=timedelta(seconds=5),
