@@ -39,6 +39,7 @@ _TAIL = """
 max_open_trades = 3
 max_leverage = 10
 max_notional = 50000
+# max_daily_loss = 200            # set it before live
 max_stop_distance = "20%"
 
 [stops]

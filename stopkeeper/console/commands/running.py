@@ -17,7 +17,8 @@ PRICES = "walk|still|FILE.csv[@START]|mirror:URL"
 
 @command("init", short_help="Write a configuration file.", example=(
     "stopkeeper init\nstopkeeper init --config testnet.toml --mode testnet "
-    "--wallet-address 0x0123456789abcdef0123456789abcdef01234567 --private-key-file ./agent_key"
+    "--wallet-address 0x0123456789abcdef0123456789abcdef01234567 --private-key-file ./agent_key "
+    "--data-dir ./testnet-data"
 ))  # fmt: skip
 @click.option("--account", default="main", show_default=True, metavar="NAME", help="Name of the first account.")
 @click.option("--mode", type=click.Choice(["paper", "testnet", "live"]), default="paper", show_default=True)
@@ -61,7 +62,8 @@ def init(
         session.give({"config": str(path), "account": account, "mode": mode, "symbols": coins})
     session.say(f"wrote {path}: account {account}, mode {mode}, {', '.join(coins)}")
     if private_key_file is not None and not (path.parent / private_key_file).exists():
-        session.say(f"next: put the agent's key into {private_key_file}, chmod 600, then stopkeeper doctor")
+        then = "then stopkeeper up, and stopkeeper doctor beside it"
+        session.say(f"next: put the agent's key into {private_key_file}, chmod 600, {then}")
     else:
         session.say("next: stopkeeper up")
     return Exit.OK

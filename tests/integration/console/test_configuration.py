@@ -163,7 +163,10 @@ def test_init_may_come_before_the_key_and_says_what_is_next(tmp_path: Path) -> N
     path = tmp_path / "stopkeeper.toml"
     result = run(path, "init", "--mode", "testnet", "--wallet-address", ADDRESS, "--private-key-file", "./later")
     assert result.exit_code == 0
-    assert "put the agent's key into ./later, chmod 600" in result.stdout
+    assert (
+        "put the agent's key into ./later, chmod 600, then stopkeeper up, and stopkeeper doctor beside it"
+        in result.stdout
+    )
 
 
 def test_a_store_that_does_not_run_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -261,6 +261,7 @@ def test_init_writes_what_loads(tmp_path: Path, mode: str) -> None:
     settings = load(path)
     assert settings.accounts["main"].mode == mode
     assert settings.source == path
+    assert "# max_daily_loss = 200 " in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
     if mode == "paper":
         assert (tmp_path / "stopkeeper-data/secrets/main.key").stat().st_mode & 0o777 == 0o600
