@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 ACT_S = 20.0
-NO_WORKERS = {"beat", "feed", "flower", "paper", "dashboard"}
+NO_WORKERS = {"beat", "feed", "flower", "paper"}
 
 
 @dataclass
