@@ -8,6 +8,7 @@ from dataclasses import fields
 from stopkeeper.core.concerns import Concern
 from stopkeeper.core.decide import ORDER
 from stopkeeper.core.guard import never_lower
+from stopkeeper.core.policy import Policy
 from stopkeeper.core.rules import Rules
 
 HEAD = """# The policy
@@ -32,7 +33,7 @@ def policy() -> str:
     numbers = "\n".join(f"| `{f.name}` | `{_plain(getattr(defaults, f.name))}` |" for f in fields(Rules))
     return (
         f"{HEAD}{rows}\n\n## The guard, `never_lower`\n\n{guard}\n\n"
-        f"## The numbers the rules lean on\n\nFractions, not percent; durations in ms. `stopkeeper.toml` sets most of "
+        f"## The numbers the rules lean on\n\nFractions, not percent; durations in ms. `stopkeeper.toml` sets some of "
         f"them.\n\n| rule | default |\n|---|---|\n{numbers}\n"
     )
 
@@ -40,6 +41,8 @@ def policy() -> str:
 def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(str(item) for item in value)
+    if isinstance(value, Policy):
+        return f"trail {value.trail}, break-even {value.breakeven}"
     return "see docs/configuration.md, [risk]" if type(value).__name__ == "Limits" else str(value)
 
 
