@@ -51,7 +51,8 @@ WAIT = click.option("--wait", metavar="SECONDS", help="Wait at most so long; exi
 def open_(session: Session, *, account: str, symbol: str, wait: str | None, **typed: Any) -> int:
     """Open a position together with its stop: entry and stop leave as one, then the stop is read back from the venue.
 
-    Without --wait it ends as soon as the signal is on disk; with it, when the position is protected, closed or refused.
+    Without --wait it ends as soon as the signal is on disk; with it, when the position is protected, closed or refused,
+    or (--rest) the entry stands in the book.
     """
     seconds = seconds_of(wait)
     key = session.key(account, symbol)
