@@ -67,7 +67,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
-	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+	$(BIN)/python -m pytest -q --numprocesses 2 tests/unit $(ARGS)
 
 bench: install
 	ROUNDS=$(ROUNDS) $(BIN)/python -m benchmarks $(ARGS)

@@ -30,7 +30,8 @@ class SimulatedVenue(SimulatedReads):
 
     ``latency`` is called on the way there and on the way back, so that the market may move between any two requests.
     ``fault`` is asked before each request, by the name of the method and the symbol ("" for the whole account):
-    "lost_before" = it never arrives, "lost_after" = it is done and its answer is lost, "refused" = it is refused.
+    "lost_before" = it never arrives, "lost_after" = it is done and its answer is lost, "refused" = it is refused,
+    "throttled" = the venue says that too much was asked of it.
     """
 
     can = Ability(
@@ -159,6 +160,8 @@ class SimulatedVenue(SimulatedReads):
             return (Throttled("not sent: its deadline has passed"),) * count
         verdict = self._fault(name, symbol)
         self._latency()
+        if verdict == "throttled":
+            return (Throttled("HTTP 429"),) * count
         self._count(kind, EFFECT_WEIGHT)
         if verdict == "lost_before":
             return (Unknown("lost before it arrived"),) * count

@@ -22,8 +22,9 @@ from stopkeeper.core.trailing import INTERVALS_MS
 from stopkeeper.engine.ports import BudgetSource, Settings, TextCache, Urgency
 
 T = TypeVar("T")
-Answer = Literal["lost_before", "lost_after", "refused"]
+Answer = Literal["lost_before", "lost_after", "refused", "throttled"]
 Fault = Callable[[str, str], Answer | None]
+HOST = "simulated"  # what its rate budget is kept by
 BAR_MS = 500
 KEPT_MS = 3_600_000
 _KINDS = {Field.HOLDINGS: "clearinghouseState", Field.ORDERS: "frontendOpenOrders", Field.FILLS: "userFillsByTime"}
@@ -46,7 +47,7 @@ class SimulatedReads:
         self.account = paper.seen(address)
         self.requests: Counter[str] = Counter()
         self.weight: Counter[str] = Counter()
-        self._budget = IpBudget(budget, "simulated")
+        self._budget = IpBudget(budget, HOST)
         self._cache = cache
         self._actions = AddressBudget(cache, address)
         self._latency, self._fault = latency, fault
@@ -229,6 +230,9 @@ class SimulatedReads:
             return Unknown(f"own rate budget: {kind} in {wait_ms} ms")
         verdict = self._fault(name, symbol)
         self._latency()
+        if verdict == "throttled":
+            self._budget.refused()  # as the gateway does
+            return Unknown(f"{kind}: HTTP 429")
         self._count(kind, weight_of(kind))
         found = what() if verdict != "lost_before" else None
         self._latency()

@@ -54,7 +54,7 @@ def simulate(seeds: str, kind: str | None, plant: str | None, story: bool, resul
         raise click.BadParameter(f"seeds are START:COUNT, for example 0:1000 (got {seeds})")
     span = range(int(start), int(start) + int(count or "1"))
     if plant:
-        raise SystemExit(_plant(plant, span, kind, jobs))
+        raise SystemExit(_plant(plant, span, kind, jobs, stories=story))
     raise SystemExit(_live(span, kind, jobs, results, stories=story))
 
 
@@ -128,7 +128,7 @@ def _shown(what: tuple[range, str | None, str]) -> Verdict | None:
     return None
 
 
-def _plant(name: str, span: range, kind: str | None, jobs: int) -> int:
+def _plant(name: str, span: range, kind: str | None, jobs: int, *, stories: bool) -> int:
     """Break rules and see each caught; print which judge caught it, and after how many seeds."""
     names = list(PLANTED) if name == "all" else [name]
     unknown = [each for each in names if each not in PLANTED]
@@ -145,6 +145,8 @@ def _plant(name: str, span: range, kind: str | None, jobs: int) -> int:
         )
         after = len(span) if found is None else found.seed - span.start + 1
         print(f"{each:<34} after {after:>5} seeds: {said[:150]}", flush=True)
+        if stories and found is not None:
+            print("\n".join(found.story))
     print(f"{len(names) - missed} of {len(names)} planted bugs caught")
     return int(bool(missed))
 

@@ -7,9 +7,11 @@ import math
 from collections.abc import Callable
 from decimal import Decimal
 
+from exchange.budget import IP_CAPACITY, IpBudget
 from exchange.paper.errors import PaperError
 from exchange.paper.hand import Hand
 from exchange.paper.symbols import on_tick
+from exchange.simulated_reads import HOST
 from stopkeeper.core.ids import trade_id
 from stopkeeper.core.model import Key
 from stopkeeper.engine import desk
@@ -18,18 +20,24 @@ from stopkeeper.engine.words import parse_signal
 from tests.simulation.town import ACCOUNT, ADDRESS, INSTALLATION, SYMBOLS, Town
 
 MINUTE_MS = 60_000
+ACTION_MS = 10_000  # what an address that has spent its actions waits for each
 PACE = 0.0012  # of the market, a step
+LEAPS = ((0.01, 0.06), (0.01, 0.06), (0.01, 0.06), (0.11, 0.14))  # the last: past the worst price of any stop
+APART_MS = 20_000  # between two great leaps, which together would be past the price at which a venue liquidates
 
 
 def market(town: Town) -> None:
     """Move the marks: in small steps, and where the world is wild in leaps."""
-    rng = town.rng
+    rng, leapt_ms = town.rng, 0
     while town.trouble.on:
         step_ms = rng.randint(300, 1_500)
         town.time.sleep(step_ms)
         symbol = rng.choice(SYMBOLS)
         leap = town.trouble.hit(town.trouble.profile.wild * step_ms / MINUTE_MS)
-        change = rng.choice((-1, 1)) * rng.uniform(0.01, 0.06) if leap else rng.gauss(0, PACE)
+        leap = leap and town.time.now_ms() - leapt_ms > APART_MS
+        span = rng.choice(LEAPS)
+        leapt_ms = town.time.now_ms() if leap and span == LEAPS[-1] else leapt_ms
+        change = rng.choice((-1, 1)) * rng.uniform(*span) if leap else rng.gauss(0, PACE)
         mark = town.paper.market.marks[symbol] * Decimal(repr(math.exp(change)))
         price = on_tick(town.paper.listing[symbol], mark)
         if leap:
@@ -44,8 +52,7 @@ def signals(town: Town, count: int, until_ms: int) -> None:
         town.time.sleep(rng.randint(1_000, max(1_001, (until_ms - town.time.now_ms()) // (count - number))))
         wish = _wish(town, f"s{number}")
         for _ in range(1 + (rng.random() < 0.2)):
-            if town.command(f"signal s{number}", submitting(town, wish)):
-                town.accepted.add(str(wish["signal_id"]))
+            town.command(f"signal s{number}", submitting(town, wish))
             town.time.sleep(rng.randint(10, 400))
 
 
@@ -55,10 +62,15 @@ def submitting(town: Town, wish: dict[str, object]) -> Callable[[Ports], object]
     def submit(ports: Ports) -> None:
         signal = parse_signal(account=ACCOUNT, now_ms=ports.venue.now_ms(), **wish)  # type: ignore[arg-type]
         trade = trade_id(INSTALLATION, ACCOUNT, signal.id)
-        town.sent[trade] = signal.id
-        town.expires_ms[trade] = signal.expires_ms
+        town.sent[trade] = signal
+        town.refused.discard(trade)
         town.trouble.note("signal", f"{signal.id}: {signal.side} {signal.key.symbol} {wish}")
-        desk.submit(signal, ports)
+        try:
+            desk.submit(signal, ports)
+        except desk.Refused:
+            town.refused.add(trade)
+            raise
+        town.accepted.add(trade)
 
     return submit
 
@@ -178,6 +190,52 @@ def breakage(town: Town) -> None:
             town.trouble.note("stream", f"falls silent for {deaf_ms} ms")
             town.trouble.disturb(deaf_ms)
             town.ears.deaf_until_ms = town.time.now_ms() + deaf_ms
+        if town.trouble.hit(made.limits * share):
+            spend(town)
+        if town.trouble.hit(made.taken * share):
+            _take_away(town)
+        if made.clock_error_ms and town.rng.random() < share:
+            town.set_clocks()
+
+
+def spend(town: Town) -> None:
+    """Let a rate limit be spent: the weight we grant ourselves, the venue's by others, or the address's actions."""
+    rng, what = town.rng, town.rng.choice(("ours", "theirs", "actions"))
+    if what == "ours" and not town.world.gone:
+        left, budget = rng.choice((0, 30, 290)), IpBudget(town.store.budget, HOST)
+        town.trouble.note("limits", f"all weight but {left} is spent")
+        town.trouble.disturb(5_000)  # what protection needs is back by then
+        budget.add(IP_CAPACITY - left - budget.used())
+    elif what == "theirs":
+        for_ms = rng.choice((2_000, 6_000, 15_000))
+        town.trouble.note("limits", f"others spend at our address for {for_ms} ms")
+        town.trouble.disturb(for_ms)
+        town.trouble.spent_until_ms = town.time.now_ms() + for_ms
+    else:
+        left = rng.choice((0, 2, 10))  # which we do not hear of before the next poll
+        town.trouble.note("limits", f"the address has {left} actions left")
+        town.trouble.disturb(3 * ACTION_MS)
+        account, knobs = town.account, town.paper.knobs
+        knobs.address_limit, knobs.address_initial = True, account.requests_used - int(account.volume) + left
+
+        def grant() -> None:
+            knobs.address_limit = False
+
+        town.time.at(rng.choice((10_000, 30_000)), grant)
+
+
+def _take_away(town: Town) -> None:
+    """Let the venue take a position away, by its liquidator or by deleveraging whom it owes."""
+    held = sorted(town.account.positions)
+    if not held:
+        return
+    symbol = town.rng.choice(held)
+    words = town.rng.choice((None, "Auto-Deleveraging"))
+    town.trouble.note("venue", f"takes {symbol} away: {words or 'liquidated'}")
+    town.taken.add(symbol)
+    town.paper.market.liquidate(ADDRESS, symbol, town.paper.now_ms(), words=words)
+    town.paper.settle()
+    town.taken.discard(symbol)
 
 
 def _lose_store(town: Town) -> None:

@@ -15,6 +15,7 @@ from stopkeeper.core import (
     danger,
     decide,
     entering,
+    evidence,
     hygiene,
     learn,
     moving,
@@ -83,12 +84,17 @@ def old_stop_first() -> list[Swap]:
 
 def tidies_by_number() -> list[Swap]:
     """3.4: every stop but the newest number is litter, and no guard stands in the way."""
+    return [*tidies_before_the_guard(), (decide, "never_lower", lambda actions, _case: list(actions))]
+
+
+def tidies_before_the_guard() -> list[Swap]:
+    """Nothing of the design: every stop but the newest number is litter, and the guard keeps what must stay."""
 
     def naive(c: Case, _held: Held) -> Any:
         stops = sorted(((k.n, o) for o, k in c.ours if k.role is Role.STOP), key=lambda pair: pair[0])
         return [Cancel(o.id, Role.STOP, "older") for n, o in stops if n < c.record.n and o.id not in c.going]
 
-    return [(hygiene, "_older_stops", naive), (decide, "never_lower", lambda actions, _case: list(actions))]
+    return [(hygiene, "_older_stops", naive)]
 
 
 def tidies_on_unknown() -> list[Swap]:
@@ -163,6 +169,19 @@ def unprotected() -> list[Swap]:
 def no_emergency() -> list[Swap]:
     """3.8: nothing is ever closed for being naked."""
     return [(danger, "_naked", lambda *_: [])]
+
+
+def waits_beyond() -> list[Swap]:
+    """3.8: a naked position whose price is beyond its stop is given the five seconds of any other."""
+    true = danger._naked
+
+    def naive(c: Case, held: Held, trade: Any) -> Any:
+        found = true(c, held, trade)
+        hasty = isinstance(found, list) and any("beyond the stop" in getattr(each, "why", "") for each in found)
+        since = max(c.now if trade.naked_since_ms is None else trade.naked_since_ms, trade.off_until_ms)
+        return [] if hasty and c.now - since < c.rules.naked_limit_ms else found
+
+    return [(danger, "_naked", naive)]
 
 
 def any_stop_covers() -> list[Swap]:
@@ -272,6 +291,16 @@ def one_reading_closes() -> list[Swap]:
         return c.beyond(level, held)
 
     return [(Case, "surely_beyond", hasty), (danger, "_confirmed", lambda *_: True)]
+
+
+def exits_by_price() -> list[Swap]:
+    """3.10: why a position closed is told by the price at which it did, and not by whose order it was."""
+    true = evidence.classify
+
+    def naive(fill: Any, *more: Any) -> str:
+        return true(replace(fill, order_id="?", client_id=None), *more)
+
+    return [(evidence, "classify", naive)]
 
 
 def cancels_foreign() -> list[Swap]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from exchange import simulated, simulated_reads
+from exchange import budget, simulated, simulated_reads
 from exchange.simulated import SimulatedVenue
 from stopkeeper.core import effects
 from stopkeeper.core.believe import Held
@@ -16,7 +16,7 @@ from stopkeeper.core.case import Case
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Rejected, Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.engine import drive, perform
-from stopkeeper.engine.ports import Permit, Urgency
+from stopkeeper.engine.ports import AdmitResult, Permit, Urgency
 from stopkeeper.store.memory.leases import MemoryLeases
 from stopkeeper.store.memory.records import MemoryRecords
 from stopkeeper.store.memory.world import LeaseRow
@@ -133,6 +133,47 @@ def keeps_lease() -> list[Swap]:
     return [(MemoryLeases, "_let_go", lambda *_: None)]
 
 
+def drives_for_ever() -> list[Swap]:
+    """3.2: what is at rest is due again at once."""
+    true = MemoryLeases.release
+
+    def naive(self: Any, lease: Any, counter: int, _after_ms: Any) -> bool:
+        return true(self, lease, counter, 250)
+
+    return [(MemoryLeases, "release", naive)]
+
+
+def signals_vanish() -> list[Swap]:
+    """3.1: a signal is told accepted before it is written down, and every fifth is not."""
+    true = MemoryRecords.admit
+
+    def naive(self: Any, trade: Any, *more: Any) -> AdmitResult:
+        return AdmitResult.ADMITTED if int(trade.id, 16) % 5 == 0 else true(self, trade, *more)
+
+    return [(MemoryRecords, "admit", naive)]
+
+
+def accepts_the_refused() -> list[Swap]:
+    """3.1: a signal is written down first and refused for the account's limits then."""
+    true = MemoryRecords.admit
+
+    def naive(self: Any, *args: Any) -> AdmitResult:
+        found = true(self, *args)
+        return AdmitResult.TOO_MANY if found is AdmitResult.ADMITTED else found
+
+    return [(MemoryRecords, "admit", naive)]
+
+
+def twice_the_size() -> list[Swap]:
+    """3.6: an entry is sent with twice the size that was asked for."""
+    true = SimulatedVenue.enter
+
+    def naive(self: Any, symbol: str, side: Any, terms: Any, *more: Any) -> Any:
+        return true(self, symbol, side, replace(terms, size=2 * terms.size), *more)
+
+    return [(SimulatedVenue, "enter", naive)]
+
+
 def loses_wakes() -> list[Swap]:
     """3.2: who lets go of a lease takes every wake-up until then for its own."""
     true = MemoryLeases.release
@@ -195,6 +236,12 @@ def closes_what_it_ordered() -> list[Swap]:
         return true(action, closing, record, *more)
 
     return [(perform, "_effect", naive)]
+
+
+def nothing_kept() -> list[Swap]:
+    """3.8: no share of the rate budget is kept for protection: it waits for what all others wait for."""
+    share = budget.IP_CAPACITY // budget.PROTECTED_SHARE
+    return [(budget, "_kept", lambda _urgency: share)]
 
 
 def zero_is_a_price() -> list[Swap]:

@@ -9,23 +9,29 @@ from decimal import Decimal
 from exchange.paper.model import Event, Fill, FillEvent, Order, OrderEvent
 from exchange.paper.witness import covers
 from tests.simulation.scenes import SLOW_MS, Scene
-from tests.simulation.town import Town
+from tests.simulation.town import INSTALLATION, Town
 
-MAGIC, ENTRY, STOP, CLOSE = "57b", "1", "2", "4"
-TARGET_MET = "c"  # the digit by which a close says that it is a target's: it may be of a part
+MAGIC, ENTRY, STOP, TARGET, CLOSE = "57b", "1", "2", "3", "4"
+OURS = MAGIC + INSTALLATION
+STOP_MET, TARGET_MET, STOP_MOVED_MET = "b", "c", "d"  # the digit by which a close says in whose place it stands
 UNSEEN_MS = 6_000  # how late a cancel may land after what its look showed: a view's lag, slow requests both ways
 LATE_MS = 9_000  # an order sent at the last moment lands within its deadline; clocks differ, one is set back
 READ_MS = 20_000  # how old what a close goes by may be: one lease, one request, one deadline, one lag
 
 
 def is_ours(cloid: str | None) -> bool:
-    """Return whether a client id is one of Stopkeeper's."""
-    return cloid is not None and cloid[2:5] == MAGIC
+    """Return whether a client id is one of this installation's."""
+    return cloid is not None and cloid[2:10] == OURS
 
 
 def role_of(cloid: str | None) -> str:
     """Return the digit that says what an order of ours is for."""
     return cloid[10] if cloid else ""
+
+
+def reason_of(cloid: str | None) -> str:
+    """Return the digit that says what a close of ours is for."""
+    return cloid[11] if cloid else ""
 
 
 def trade_of(cloid: str | None) -> str:
@@ -53,6 +59,7 @@ class Conduct:
                 self._cancel(order)
             elif before is not None and covers(before, is_buy=order.is_buy) and not covers(order, is_buy=order.is_buy):
                 self._gone.append((self._now_ms(), before))
+                self._shown_late()
             if order.oid not in self.orders and is_ours(order.cloid):
                 self._new(order)
             self.orders[order.oid] = order
@@ -61,6 +68,11 @@ class Conduct:
 
     def _now_ms(self) -> int:
         return self._town.time.now_ms()
+
+    def _shown_late(self) -> None:
+        """Note that what just happened may be seen no sooner than by the next sweep, where views are late."""
+        if self._town.trouble.profile.lag:
+            self._town.trouble.disturb(self._town.times.sweep_ms)
 
     def end(self) -> None:
         """Judge what was asked for in time."""
@@ -134,7 +146,7 @@ class Conduct:
 
     def _close(self, order: Order) -> None:
         """Judge the size of a close: what was held, for as long ago as what it goes by may have been read."""
-        if order.coin in self._town.parted or (order.cloid or "")[11:12] == TARGET_MET:
+        if order.coin in self._town.parted or reason_of(order.cloid) == TARGET_MET:
             return
         if self._owed.unasked and self._town.trouble.on:
             self._broke("false exit", f"{order.oid} closes {order.coin}, and neither price nor person asked for it")
@@ -152,7 +164,7 @@ class Conduct:
     def _fill(self, fill: Fill) -> None:
         order = self.orders.get(fill.oid)
         cloid = order.cloid if order else None  # a liquidation's order is on no record
-        if fill.liquidation_mark is not None:
+        if fill.liquidation_mark is not None and fill.coin not in self._town.taken:
             self._broke("liquidated", f"{fill.size:f} {fill.coin} at {fill.px:f}: no stop stood in front of it")
         signed = fill.size if fill.is_buy else -fill.size
         before, after = fill.start_position, fill.start_position + signed
@@ -165,6 +177,8 @@ class Conduct:
             self._over_ms.setdefault(opened, self._now_ms())
         if before == 0 or before * after < 0:
             self._opened[fill.coin] = trade
+        if abs(after) > abs(before):
+            self._shown_late()
         if trade and order is not None and order.reduce_only:
             if opened in sent and trade in sent and opened != trade:
                 self._broke("hits the next", f"order {fill.oid} of trade {trade} closed the position of trade {opened}")

@@ -4,20 +4,44 @@ It shares no rule with the engine: whose an order is, it reads from the digits o
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from exchange.paper.model import Event, Fill, FillEvent, Order, OrderEvent
 from exchange.paper.witness import covers
+from stopkeeper.core.ledger import LedgerLine
+from stopkeeper.core.model import Side
 from stopkeeper.core.record import Origin
-from tests.simulation.conduct import LATE_MS, Conduct, is_ours, role_of, trade_of
+from tests.simulation.conduct import (
+    CLOSE,
+    ENTRY,
+    LATE_MS,
+    STOP,
+    STOP_MET,
+    STOP_MOVED_MET,
+    TARGET,
+    TARGET_MET,
+    Conduct,
+    is_ours,
+    reason_of,
+    role_of,
+    trade_of,
+)
 from tests.simulation.scenes import SCENES, Scene
 from tests.simulation.town import ACCOUNT, ADDRESS, SYMBOLS, Town
 
 CALM_NAKED_MS = 1_000
-BASE_NAKED_MS = 20_000  # one lease, one look, five seconds, one close
-BEFORE_MS = 15_000  # a disturbance that ended so long before may still cost time
+BASE_NAKED_MS = 10_000  # where nothing is disturbed: one look, five seconds, one look, one close
+BEFORE_MS = 15_000  # a disturbance so long before may still cost its time
 CENT = Decimal("0.01")
+WAYS = {STOP: "stop", TARGET: "target", ENTRY: "entry", "": "stranger"}
+CLOSES = {STOP_MET: "stop", STOP_MOVED_MET: "stop", TARGET_MET: "target"}  # whose place a close takes
+REASONS = {
+    "stop": ("stop_loss", "trailing_stop"), "target": ("take_profit",), "stranger": ("external", "liquidation", "adl"),
+    "close": ("manual_close", "time_limit", "emergency_exit"), "entry": ("entry", "unknown"),
+}  # fmt: skip
+MOVED = Decimal("1.2")  # what an entry is worth at its fill over what was asked for: prices leap meanwhile
 
 
 @dataclass
@@ -86,12 +110,22 @@ class Judge:
         names = self._entries.setdefault(trade, set())
         names.add(fill.oid)
         if len(names) > 1:
-            self.broke("one entry", f"signal {self._town.sent.get(trade)} entered by {sorted(names)}")
-        expires_ms = self._town.expires_ms.get(trade)
-        if expires_ms is not None and order.placed_ms > expires_ms + LATE_MS and len(names) == 1:
-            self.broke(
-                "late entry", f"signal {self._town.sent[trade]} entered {order.placed_ms - expires_ms} ms too late"
-            )
+            self.broke("one entry", f"signal {self._named(trade)} entered by {sorted(names)}")
+        signal = self._town.sent.get(trade)
+        if signal is None or len(names) > 1:
+            return
+        if (late_ms := order.placed_ms - signal.expires_ms) > LATE_MS:
+            self.broke("late entry", f"signal {signal.id} entered {late_ms} ms too late")
+        if trade in self._town.refused:
+            self.broke("refused", f"signal {signal.id} entered, and was refused at the door")
+        side = Side.LONG if order.is_buy else Side.SHORT
+        asked = signal.amount.notional or Decimal(0)
+        if (order.coin, side) != (signal.key.symbol, signal.side) or order.orig_size * fill.px > asked * MOVED:
+            self.broke("as asked", f"{side} {order.orig_size:f} {order.coin} is not what {signal.id} asked for")
+
+    def _named(self, trade: str) -> str | None:
+        signal = self._town.sent.get(trade)
+        return signal.id if signal else None
 
     # --- at rest and at the end -----------------------------------------------------------------------------------
 
@@ -149,15 +183,18 @@ class Judge:
         verdict.counts["entries"] += len(self._entries)
         for trade in self._entries:
             if booked[trade] != 1 and not (town.went_back and booked[trade] == 0):
-                self.broke(
-                    "booked once", f"trade {trade} ({town.sent.get(trade)}) entered and has {booked[trade]} lines"
-                )
+                self.broke("booked once", f"trade {trade} ({self._named(trade)}) entered and has {booked[trade]} lines")
+        for trade in sorted(town.accepted - set(self._entries)):
+            state = town.ports.records.signal(trade)
+            if not town.went_back and (state is None or state.state != "refused" or not state.why):
+                self.broke("vanished", f"signal {self._named(trade)} was accepted and is {state}")
         for line in lines:
             verdict.counts[f"exit {line.exit.reason}"] += 1
             if not line.exit.complete:
                 self.broke("complete", f"trade {line.trade.id} stays booked as incomplete")
         if town.went_back:
             return
+        self._reasons(lines)
         if town.trouble.profile.people or self._owed.by_hand:
             lines = [line for line in lines if line.trade.origin is Origin.SIGNAL]
         must = self._all() if self._owed.exact else self._episodes()
@@ -166,6 +203,29 @@ class Judge:
             self.broke("ledger", f"it says {own:.4f} USD before fees and the venue {must.gross:.4f}")
         if abs(must.fees - paid) > CENT:
             self.broke("fees", f"the ledger says {paid:.4f} USD of fees and the venue {must.fees:.4f}")
+
+    def _reasons(self, lines: Sequence[LedgerLine]) -> None:
+        """Hold the reasons of exits against the orders that closed what an entry of the trade had opened."""
+        closed: dict[str, Counter[str]] = {}
+        for symbol in SYMBOLS:
+            trade = ""
+            for fill in (f for f in self._town.account.fills if f.coin == symbol):
+                order, before = self._orders.get(fill.oid), fill.start_position
+                cloid = order.cloid if order is not None and is_ours(order.cloid) else None
+                after = before + (fill.size if fill.is_buy else -fill.size)
+                if before * (after - before) < 0:
+                    way = WAYS[role_of(cloid)] if role_of(cloid) != CLOSE else CLOSES.get(reason_of(cloid), "close")
+                    closed.setdefault(trade, Counter())[way] += min(fill.size, abs(before))
+                if before == 0 or before * after < 0:
+                    trade = trade_of(cloid) if role_of(cloid) == ENTRY else ""
+        for line in lines:
+            if line.trade.origin is Origin.SIGNAL and line.exit.complete and line.trade.id in closed:
+                booked = Counter[str]()
+                for reason, size in line.exit.shares:
+                    booked[next(way for way, reasons in REASONS.items() if reason in reasons)] += size
+                if booked != closed[line.trade.id]:
+                    was, said = dict(closed[line.trade.id]), dict(line.exit.shares)
+                    self.broke("reason", f"trade {line.trade.id} was closed by {was}, and is booked as {said}")
 
     def _all(self) -> "Episode":
         """Return what was earned and paid by all fills of the account."""
@@ -196,14 +256,21 @@ class Judge:
         until = to_ms if to_ms is not None else float(self._town.time.now_ms())
         lasted = until - from_ms
         self._verdict.naked_ms.append(lasted)
-        spans = [(a, b) for a, b in self._town.trouble.spans if a <= until and b >= from_ms - BEFORE_MS]
-        allowed = (
-            CALM_NAKED_MS if self._town.trouble.profile.quiet else BASE_NAKED_MS + 2 * sum(b - a for a, b in spans)
-        )
+        disturbed_ms = _covered_ms(self._town.trouble.spans, from_ms - BEFORE_MS, until)
+        allowed = CALM_NAKED_MS if self._town.trouble.profile.quiet else BASE_NAKED_MS + disturbed_ms
         if self._owed.naked_ms is not None:
             allowed = self._owed.naked_ms
         if lasted > allowed:
-            self.broke("naked", f"{symbol}: for {lasted:.0f} ms from {from_ms:.0f}, at most {allowed} were due")
+            self.broke("naked", f"{symbol}: for {lasted:.0f} ms from {from_ms:.0f}, at most {allowed:.0f} were due")
+
+
+def _covered_ms(spans: list[tuple[int, int]], from_ms: float, to_ms: float) -> float:
+    """Return how much of a time is within spans; where they overlap it counts once."""
+    covered, reached = 0.0, from_ms
+    for begins, ends in sorted(spans):
+        covered += max(0.0, min(ends, to_ms) - max(begins, reached))
+        reached = max(reached, min(ends, to_ms))
+    return covered
 
 
 def _told(order: Order) -> str:

@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "entries-over-litter": "wiped", "ending-last": "turned",
     "no-successor": "turned", "either-side-covers": "turned", "refusal-is-done": "refusing", "loses-wakes": "asked",
     "cancels-foreign": "strangers", "one-reading-closes": "prices", "zero-is-a-price": "prices",
+    "waits-beyond": "gapping", "nothing-kept": "metered",
 }  # fmt: skip
 """Worlds in which a broken rule can matter, where they are rare among all."""
 
@@ -35,6 +36,8 @@ PLANTED: dict[str, Callable[[], list[Swap]]] = {
         engine.sleeps_for_ever, engine.keeps_lease, core.stops_behind_liquidation,
         core.numbers_by_record, engine.writes_after, engine.loses_wakes, engine.closes_what_it_ordered,
         core.one_reading_closes, engine.zero_is_a_price, engine.sends_again, core.cancels_foreign, core.covers_its_own,
+        core.exits_by_price, engine.drives_for_ever, engine.signals_vanish, engine.accepts_the_refused,
+        engine.twice_the_size, engine.nothing_kept, core.waits_beyond,
     )
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ from tests.simulation.trouble import Trouble
 LOCAL = frozenset(
     ("now_ms", "clock_age_ms", "clock", "markets", "wait_ms", "remaining_ms")
 )  # asked of memory, not outside
-EDGES = ("venue", "leases", "records", "wakes", "journal", "ledger", "looks", "prices", "flags")
+EDGES = ("venue", "leases", "records", "wakes", "journal", "ledger", "looks", "prices", "flags", "gaps")
 HTTP_MS = 3_000
 
 
@@ -95,6 +95,7 @@ class Process:
         self.rng: Random = trouble.rng
         self.alive, self.busy = True, False
         self.error_ms = self.rng.randint(-trouble.profile.clock_error_ms, trouble.profile.clock_error_ms)
+        self._heir_ms = times.lease_ms + times.claim_ms  # until somebody has taken over whatever it did
         self._frozen_until_ms = 0
         self.passed: Counter[str] = Counter()
         store = memory_store(world, installation=base.installation, boot=boot, times=times)
@@ -142,6 +143,7 @@ class Process:
         if self.alive:
             self.alive = False
             self.world.kill(self.boot)
+            self.trouble.disturb(self._heir_ms)
             self.trouble.note("process", f"{self.boot} is killed")
 
     def freeze(self, for_ms: int) -> None:

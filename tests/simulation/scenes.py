@@ -11,14 +11,16 @@ from functools import partial
 
 from exchange.paper.errors import PaperError
 from exchange.paper.hand import Hand
-from exchange.paper.model import Order
+from exchange.paper.model import NewOrder, Order, Trigger
 from exchange.paper.symbols import on_tick
-from stopkeeper.core.model import Key
+from stopkeeper.core.ids import ClientId, encode
+from stopkeeper.core.model import Key, Role
 from stopkeeper.engine import desk
 from stopkeeper.store.memory.world import State
 from tests.simulation import actors
 from tests.simulation.town import ACCOUNT, ADDRESS, Town
 
+NEIGHBOUR = "acc01"  # another installation
 BUSY = ("BTC", "ETH")  # the symbols on which something is always going on
 Act = Callable[[Town], None]
 SLOW_MS = 5_000  # a wish of a person must be done by then where nothing goes wrong
@@ -288,6 +290,58 @@ def stranger(town: Town) -> None:
             town.trouble.note("person", f"is refused: {refused}")
 
 
+def neighbour(town: Town) -> None:
+    """Be another installation at the same account, which places stops of its own."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(3_000, 8_000))
+        symbol = rng.choice(BUSY)
+        held = town.account.positions.get(symbol)
+        if held is None or not town.trouble.on:
+            continue
+        sign = 1 if held.size > 0 else -1
+        name = encode(ClientId(NEIGHBOUR, Role.STOP, rng.randint(1, 99), "0" * 12))
+        mark, item = town.paper.market.marks[symbol], town.paper.listing[symbol]
+        at, worst = (on_tick(item, mark * (1 - sign * Decimal(away))) for away in ("0.03", "0.1"))
+        stop = NewOrder(
+            symbol, is_buy=sign < 0, limit_px=worst, size=abs(held.size), reduce_only=True,
+            trigger=Trigger(at, is_market=True, tpsl="sl"), cloid=f"0x{name}",
+        )  # fmt: skip
+        town.trouble.note("neighbour", f"places a stop at {at:f} {symbol}")
+        town.paper.market.place(ADDRESS, [stop], "na", town.paper.now_ms())
+        town.paper.settle()
+
+
+def gapping(town: Town) -> None:
+    """Let the price leap past the worst price of a stop, so that it finds nobody to trade with."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(3_000, 9_000))
+        symbol = rng.choice(BUSY)
+        stop = _stop_of(town, symbol)
+        if stop is None or stop.trigger is None or not town.trouble.on:
+            continue
+        beyond = Decimal(repr(rng.uniform(0.002, 0.03)))
+        price = stop.limit_px * (1 + beyond if stop.is_buy else 1 - beyond)
+        town.trouble.note("market", f"{symbol} gaps past the worst price of {stop.oid}, {stop.limit_px:f}")
+        town.paper.push_mark(symbol, on_tick(town.paper.listing[symbol], price), 0)
+
+
+def metering(town: Town) -> None:
+    """Spend rate limits, and take stops away meanwhile."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(3_000, 9_000))
+        if not town.trouble.on:
+            return
+        actors.spend(town)
+        town.time.sleep(rng.randint(100, 3_000))
+        if rng.random() < 0.5 and town.trouble.on:
+            symbol = rng.choice(BUSY)
+            town.trouble.note("person", f"cancels the stops of {symbol}")
+            Hand(town.paper).move({"account": ADDRESS, "symbol": symbol, "cancel": "stops"})
+
+
 def leveraged(town: Town) -> None:
     """Open by hand at twenty times one's money, and let the price go against it in small steps until it is closed."""
     rng, hand = town.rng, Hand(town.paper)
@@ -318,6 +372,8 @@ SCENES: dict[str, Scene] = {
     "refusing": Scene((actors.market, steady, refusing), naked_ms=3_000),
     "asked": Scene((actors.market, steady, asking)),
     "leveraged": Scene((actors.market, leveraged), by_hand=True),
-    "strangers": Scene((actors.market, patient, stranger)),
+    "strangers": Scene((actors.market, patient, stranger, neighbour)),
     "prices": Scene((actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), lying), unasked=True),
+    "gapping": Scene((actors.market, steady, gapping), naked_ms=5_000),
+    "metered": Scene((actors.market, steady, metering), 40_000),
 }

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.bugs_in_core import tidies_before_the_guard
 from tests.simulation.planted import PLANTED
 from tests.simulation.town import Town
 from tests.simulation.world import live
 
 ROOT = Path(__file__).parents[2]
 SEEDS = "0:2000"
+TIDY = ("calm", "lagging", "lossy", "venue", "people")
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:
@@ -43,7 +45,16 @@ def test_a_rule_broken_on_purpose_is_noticed(name: str) -> None:
     assert "1 of 1 planted bugs caught" in done.stdout
 
 
-def test_a_broken_world_tells_its_story() -> None:
+def test_a_broken_world_tells_its_story_and_replays_exactly() -> None:
+    shown = [simulate("0:3", "--plant", "twice-the-size", "--story").stdout.splitlines() for _ in range(2)]
+    told = "\n".join(shown[0])
+    assert shown[0] == shown[1]
+    assert shown[0][0].startswith("twice-the-size")
+    for part in ("signal ", "order ", "journal ", "JUDGE ", "as asked: ", "calm"):
+        assert part in told
+
+
+def test_a_broken_rule_that_is_none_is_refused_in_one_line() -> None:
     done = simulate("0:60", "--plant", "no-such-rule")
     assert done.returncode == 2
     assert "no-such-rule is none of" in done.stderr
@@ -61,6 +72,14 @@ def test_a_world_without_trouble_is_never_naked() -> None:
     assert verdict.broken == []
     assert verdict.naked_ms == []
     assert verdict.counts["entries"] > 0
+
+
+def test_the_guard_alone_keeps_what_a_naive_tidy_up_would_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    for where, what, naive in tidies_before_the_guard():
+        monkeypatch.setattr(where, what, naive)
+    assert [verdict.broken for verdict in (live(seed, kind) for seed in range(5) for kind in TIDY)] == [[]] * 5 * len(
+        TIDY
+    )
 
 
 def test_a_world_that_is_over_leaves_nothing_in_memory() -> None:

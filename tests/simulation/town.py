@@ -6,8 +6,9 @@ actors.py, what must hold in judge.py.
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from exchange.frames import Frames
 from exchange.paper import channels
@@ -17,18 +18,18 @@ from exchange.paper.signed import ACTIONS
 from exchange.paper.symbols import listing
 from exchange.paper.venue import Venue as PaperVenue
 from exchange.simulated import SimulatedVenue
-from stopkeeper.core.model import Key
+from stopkeeper.core.model import Key, Signal
 from stopkeeper.core.policy import Policy
 from stopkeeper.core.rules import Rules
 from stopkeeper.core.watching import Watch
 from stopkeeper.engine.desk import Refused, VenueAway
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.guardian import Guardian
-from stopkeeper.engine.ports import LeaseLost, Ports, StoreGone, Times
+from stopkeeper.engine.ports import LeaseLost, Ports, StoreGone, Times, Venue
 from stopkeeper.engine.sweep import sweep
 from stopkeeper.store.memory.open import memory_store
 from stopkeeper.store.memory.world import MemoryWorld
-from tests.simulation.processes import Crashed, Process
+from tests.simulation.processes import Crashed, Edge, LateVenue, Process
 from tests.simulation.timeline import Timeline
 from tests.simulation.trouble import Trouble, knobs, profile
 
@@ -62,16 +63,17 @@ class Town:
         self.redis_ahead_ms = self.rng.randint(-made.clock_error_ms, made.clock_error_ms)
         self.world = MemoryWorld(lambda: self.time.now_ms() + self.redis_ahead_ms)
         self.times = Times()
-        store = memory_store(self.world, installation=INSTALLATION, boot="witness", times=self.times)
+        store = self.store = memory_store(self.world, installation=INSTALLATION, boot="witness", times=self.times)
         venue = SimulatedVenue(self.paper, ADDRESS, store.nonces, store.budget, store.texts)
         self.ports = Ports(
             account=ACCOUNT, installation=INSTALLATION, symbols=SYMBOLS, rules=Rules(policy=Policy()), times=self.times,
             venue=venue, leases=store.leases, records=store.records, wakes=store.wakes, journal=store.journal,
             ledger=store.ledger, looks=store.looks, prices=store.prices, flags=store.flags, gaps=store.gaps,
         )  # fmt: skip
-        self.sent: dict[str, str] = {}  # trade -> the signal that somebody tried to submit
-        self.expires_ms: dict[str, int] = {}  # trade -> when its signal expires
-        self.accepted: set[str] = set()  # signals of which it is known that they are on disk
+        self.sent: dict[str, Signal] = {}  # trade -> the signal that somebody tried to submit
+        self.accepted: set[str] = set()  # trades of signals of which it is known that they are on disk
+        self.refused: set[str] = set()  # trades of signals that were refused at the door, and not sent again since
+        self.taken: set[str] = set()  # symbols of which the venue is taking the position away
         self.parted: set[str] = set()  # symbols of which somebody asked for a part to be closed
         self.asked: list[tuple[str, int]] = []  # symbol, and when somebody asked for its close
         self.unheard = False  # the private streams say nothing, while marks come
@@ -148,6 +150,14 @@ class Town:
     def command(self, what: str, job: Job) -> bool:
         """Do something as a command that somebody types, which is a process of its own; return whether it was done."""
         return self.within(self.begin("command"), what, job)
+
+    def set_clocks(self) -> None:
+        """Set every clock anew, within its error: forward or back."""
+        error_ms = self.trouble.profile.clock_error_ms
+        self.redis_ahead_ms = self.rng.randint(-error_ms, error_ms)
+        for process in (*self.workers, self.beat, self.feed):
+            process.error_ms = self.rng.randint(-error_ms, error_ms)
+        self.trouble.note("clock", "all clocks are set")
 
     def resume_after(self, after_ms: int) -> None:
         """Have a person resume the account after a while."""
@@ -237,17 +247,15 @@ class Town:
         alone = MemoryWorld(self.time.now_ms)  # nonces, budgets and texts of that process alone
         process = self.feed
         store = memory_store(alone, installation=INSTALLATION, boot=process.boot, times=self.times)
-        venue = SimulatedVenue(
-            self.paper, ADDRESS, store.nonces, store.budget, store.texts,
-            latency=process.travel, fault=self.trouble.answer,
-        )  # fmt: skip
+        venue = LateVenue(process, self.paper, ADDRESS, store.nonces, store.budget, store.texts)
 
         def say(symbol: str, text: str) -> None:
             self.trouble.note("guardian", f"{symbol} {text}")
 
         return Guardian(
-            ACCOUNT, INSTALLATION, SYMBOLS, self.ports.rules, self.times, venue, say, None, self.time.now_ms()
-        )
+            ACCOUNT, INSTALLATION, SYMBOLS, self.ports.rules, self.times, cast(Venue, Edge(venue, "guardian", process)),
+            say, None, self.time.now_ms(),
+        )  # fmt: skip
 
     def _guarding(self) -> None:
         alive_ms = self.time.now_ms()
@@ -289,9 +297,14 @@ class Ears:
         self.push_states()
 
     def push(self, message: Any) -> None:
-        """Let a message arrive, unless the line is dead."""
-        if self._town.time.now_ms() >= self.deaf_until_ms:
-            self._came.append(message)
+        """Let a message arrive, unless the line is dead; it may be lost, late, or come twice."""
+        if self._town.time.now_ms() < self.deaf_until_ms:
+            return
+        for late_ms in self._town.trouble.frame():
+            if late_ms:
+                self._town.time.at(late_ms, partial(self._came.append, message))
+            else:
+                self._came.append(message)
 
     def push_states(self) -> None:
         """Push positions and open orders, as the venue does at the beginning and after each change."""

@@ -4,6 +4,7 @@ Each disturbance is noted with how long it lasts, because the bound of naked tim
 """
 
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from random import Random
 from typing import Any, Literal, Protocol
 
@@ -12,6 +13,8 @@ from exchange.simulated_reads import Answer
 
 LAG_MS = 2_800  # less than the lag a venue is believed to have
 HTTP_AND_DEADLINE_MS = 7_000
+SWEEP_MS = 15_000  # what no frame told is seen by the next sweep
+SHARE_REFUSED = 0.5  # of requests while others spend what the venue grants at our address
 READINGS = (
     "lag_non_monotonic", "stale_state_tells_time", "cloid_reuse_refused", "ro_trigger_needs_position",
     "ro_trigger_outlives_position", "ro_triggers_sum_limited", "partial_parent_places_children",
@@ -45,6 +48,9 @@ class Profile:
     store_gone: float = 0.0  # the store is away for a while, a minute
     store_back: float = 0.0  # the store loses its last seconds, a minute
     stream: float = 0.0  # the streams fall silent for a while, a minute
+    frames: float = 0.0  # a frame of the streams is lost, comes twice or late
+    limits: float = 0.0  # a rate limit is spent, ours or the venue's, a minute
+    taken: float = 0.0  # the venue takes a position away: liquidated or deleveraged, a minute
     torn: float = 0.0  # an action whose connection breaks at once, and which lands within its deadline all the same
     dies: float = 0.0  # a process that ends of such a connection
 
@@ -56,17 +62,19 @@ class Profile:
 
 _KINDS: dict[str, dict[str, Any]] = {
     "calm": {},
-    "lossy": {"lost": 0.05, "late": 0.06, "twice": 0.05, "slow": 0.03, "clock_error_ms": 250, "broker": 0.1},
+    "lossy": {
+        "lost": 0.05, "late": 0.06, "twice": 0.05, "slow": 0.03, "clock_error_ms": 250, "broker": 0.1, "frames": 0.03,
+    },
     "lagging": {"lag": True, "lost": 0.02, "slow": 0.05, "clock_error_ms": 250},
     "crashing": {"crash": 0.004, "freeze": 0.002, "broker": 0.1},
-    "venue": {"venue": 6.0, "wild": 2.0, "lag": True},
-    "people": {"people": 4.0, "wild": 1.0, "lag": True},
-    "away": {"outages": 1.0, "store_gone": 0.7, "stream": 1.0},
-    "back": {"store_back": 1.0, "crash": 0.002, "lost": 0.03},
+    "venue": {"venue": 6.0, "wild": 2.0, "lag": True, "taken": 0.3},
+    "people": {"people": 4.0, "wild": 1.0, "lag": True, "taken": 0.3},
+    "away": {"outages": 1.0, "store_gone": 0.7, "stream": 1.0, "limits": 0.7, "crash": 0.001},
+    "back": {"store_back": 1.0, "crash": 0.002, "freeze": 0.001, "lost": 0.03, "lag": True},
     "all": {
         "lost": 0.03, "late": 0.02, "twice": 0.03, "slow": 0.02, "crash": 0.002, "freeze": 0.001, "lag": True,
         "broker": 0.05, "clock_error_ms": 250, "people": 2.0, "venue": 3.0, "wild": 1.5, "outages": 0.4,
-        "store_gone": 0.3, "stream": 0.5,
+        "store_gone": 0.3, "stream": 0.5, "frames": 0.01, "limits": 0.2, "taken": 0.1,
     },
 }  # fmt: skip
 KINDS = tuple(_KINDS)
@@ -82,6 +90,8 @@ _SCENES: dict[str, dict[str, Any]] = {
     "leveraged": {"slow": 0.02},
     "strangers": {"slow": 0.02},
     "prices": {"slow": 0.02},
+    "gapping": {"slow": 0.02},
+    "metered": {"slow": 0.02},
 }
 SCENES = tuple(_SCENES)
 """Kinds in which little goes wrong by dice and one thing by a script (scenes.py): dice alone do not show it."""
@@ -100,6 +110,10 @@ def knobs(rng: Random, made: Profile) -> Knobs:
     if made.lag:
         for kind in ("position", "order", "fill", "status"):
             setattr(found, f"{kind}_lag_ms", rng.choice((0, 0, 300, 1_000, LAG_MS)))
+    if made.limits:
+        found.address_initial = rng.choice((10_000, 1_500, 1_050))  # near what is kept for protection
+    if made.wild:
+        found.level_usd = Decimal(rng.choice((250_000, 250_000, 250_000, 500, 50)))  # thin books fill in part
     return found
 
 
@@ -112,6 +126,7 @@ class Trouble:
     clock: Clocked
     on: bool = True
     away_until_ms: int = 0  # the venue does not answer until then
+    spent_until_ms: int = 0  # and until then it refuses half of what is asked, for others ask too much of it
     losing: set[tuple[str, str]] = field(default_factory=set)  # the next request of a name and symbol is lost
     story: list[tuple[int, str, str]] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)  # from, to: what may lengthen a naked time
@@ -161,6 +176,8 @@ class Trouble:
         """Return what becomes of a request: that it is lost, or its answer."""
         if self.clock.now_ms() < self.away_until_ms:
             return "lost_before"
+        if self.clock.now_ms() < self.spent_until_ms and self.rng.random() < SHARE_REFUSED:
+            return "throttled"
         told = (name, symbol) in self.losing
         self.losing.discard((name, symbol))
         if not told and not self.hit(self.profile.lost):
@@ -187,3 +204,15 @@ class Trouble:
             self.disturb(HTTP_AND_DEADLINE_MS)
             return late_ms, 0
         return 0, self.rng.choice((10, 2_000, 9_000)) if self.hit(self.profile.twice) else 0
+
+    def frame(self) -> tuple[int, ...]:
+        """Return after how many ms a frame of the streams comes, and comes again; nothing = it is lost."""
+        if not self.hit(self.profile.frames):
+            return (0,)
+        what = self.rng.choice(("lost", "late", "twice"))
+        if what == "lost":
+            self.note("stream", "a frame is lost")
+            self.disturb(SWEEP_MS)
+            return ()
+        later_ms = self.rng.choice((300, 1_500, 4_000))
+        return (later_ms,) if what == "late" else (0, later_ms)

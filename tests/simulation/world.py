@@ -15,6 +15,7 @@ from tests.simulation.trouble import KINDS
 ACTIVE_MS = 60_000
 STEP_MS = 5_000
 ROUNDS = 4
+RESTLESS = 12  # drives a step at rest: the sweep's, a refresh's, an event's; who looks again for ever makes more
 REST_MS = 180_000  # what lands a minute late, and what settles for another, is over by then
 
 
@@ -79,7 +80,8 @@ def _calm(town: Town) -> None:
     """End all trouble; what was on its way still arrives."""
     town.trouble.note("world", "calm")
     town.trouble.on, town.world.gone = False, False
-    town.trouble.away_until_ms = town.ears.deaf_until_ms = 0
+    town.trouble.away_until_ms = town.trouble.spent_until_ms = town.ears.deaf_until_ms = 0
+    town.paper.knobs.address_limit = False
     town.paper.faults.rules.clear()
     town.ports.flags.change(ACCOUNT, paused=False, halted=False)
 
@@ -89,8 +91,11 @@ def _settle(town: Town, judge: Judge) -> list[str]:
     ends_ms = town.time.now_ms() + REST_MS
     left: list[str] = []
     while town.time.now_ms() < ends_ms:
+        before = town.drives
         town.time.run(town.time.now_ms() + STEP_MS)
         left = judge.unrest()
+        if (drives := town.drives - before) > RESTLESS:
+            left.append(f"{drives} drives in {STEP_MS} ms, and nothing happens")
         if not left:
             return []
     return left
