@@ -30,7 +30,7 @@ class Stage:
         self.alerts: list[tuple[str, str]] = []
         self.gone = False
         monkeypatch.setattr(guarding, "REPORT_S", 0.002)
-        monkeypatch.setattr(guarding, "CHECK_MS", 2)
+        monkeypatch.setattr(guarding, "CHECK_MS", 0.5)  # less than a step of pass_ms: the guard sees every one
         monkeypatch.setattr(alerts, "send_now", lambda _, title, text: self.alerts.append((title, text)))
         self.guard = guarding.Guard("main", TIMES, AlertsSection(), self, self._make, lambda: self.now)
 
@@ -79,7 +79,11 @@ class Stage:
         """Let time pass as a process that is awake sees it."""
         for _ in range(ms // 500):
             self.now += 500
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.001)
+
+    async def come_about(self) -> None:
+        """Let what has begun come about, in its thread or in the journal, before it is said that nothing has."""
+        await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -93,6 +97,7 @@ def test_it_acts_from_ten_seconds_of_silence_until_redis_answers(
     async def scene() -> None:
         stage.guard.note_alive((), Switches(paused=True))
         await stage.pass_ms(9_500)
+        await stage.come_about()
         assert stage.rounds == []
         await stage.pass_ms(1_000)
         await stage.until(lambda: len(stage.rounds) > 2)
@@ -101,6 +106,7 @@ def test_it_acts_from_ten_seconds_of_silence_until_redis_answers(
         await stage.until(lambda: bool(stage.lines) and "answers again" in stage.lines[-1][3])
         count = len(stage.rounds)
         await stage.pass_ms(5_000)
+        await stage.come_about()
         assert len(stage.rounds) == count
 
     with caplog.at_level(logging.ERROR):
@@ -121,6 +127,7 @@ def test_redis_that_answers_every_second_never_lets_it_act(stage: Stage) -> None
         for _ in range(30):
             stage.guard.note_alive((), Switches())
             await stage.pass_ms(1_000)
+        await stage.come_about()
 
     stage.play(scene)
     assert (stage.rounds, stage.alerts) == ([], [])
@@ -133,6 +140,7 @@ def test_a_process_that_slept_listens_before_it_acts(stage: Stage) -> None:
         await asyncio.sleep(0.05)
         assert stage.rounds == []
         await stage.pass_ms(guarding.GRACE_MS - 500)
+        await stage.come_about()
         assert stage.rounds == []
         await stage.pass_ms(1_000)
         await stage.until(lambda: bool(stage.rounds))
@@ -204,6 +212,7 @@ def test_a_short_silence_is_told_to_the_journal_and_to_no_service(stage: Stage) 
         await stage.pass_ms(2_500)
         stage.guard.note_alive((), Switches())
         await stage.pass_ms(500)
+        await stage.come_about()
 
     stage.play(scene)
     ((_, _, kind, text),) = stage.lines
@@ -230,6 +239,7 @@ def test_a_process_that_slept_itself_does_not_blame_redis(stage: Stage) -> None:
         await asyncio.sleep(0.02)
         stage.guard.note_alive((), Switches())
         await stage.pass_ms(1_000)
+        await stage.come_about()
 
     stage.play(scene)
     assert stage.lines == []
