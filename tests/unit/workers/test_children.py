@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,21 +30,26 @@ def _until(true: object, seconds: float = 5.0) -> None:
         time.sleep(0.01)
 
 
-def test_a_child_that_ends_is_started_again_after_a_pause(tmp_path: Path) -> None:
+def test_a_child_that_ends_is_started_again_after_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(children, "time", SimpleNamespace(monotonic=lambda: now[0]))
     child = _child(tmp_path, "print('hello'); raise SystemExit(7)")
     child.start()
     codes: list[int | None] = []
     _until(lambda: codes.append(child.watch()) or codes[-1] == 7)
+    now[0] += children.BACKOFF_S[1] - 0.125
     assert child.watch() is None  # not at once
-    assert child.pid is None
-    _until(lambda: child.watch() is None and child.restarts == 1)
+    assert (child.pid, child.restarts) == (None, 0)
+    now[0] += 0.125
+    assert child.watch() is None
+    assert child.restarts == 1
     stop([child])
     assert "hello" in child.command.log.read_text()
 
 
 def test_a_child_that_does_not_end_is_killed(tmp_path: Path) -> None:
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-    child = _child(tmp_path, deaf, stop_s=0.3)
+    child = _child(tmp_path, deaf, stop_s=0.1)
     child.start()
     _until(lambda: child.command.log.exists() and "up" in child.command.log.read_text())
     assert stop([child]) == ["it"]
