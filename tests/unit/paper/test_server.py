@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange.paper import server
 from exchange.paper.errors import PaperError
 from exchange.paper.inprocess import start_in_thread
 from exchange.paper.options import PaperOptions, Where
@@ -174,7 +175,8 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
         build(PaperOptions(state=file))
 
 
-def test_a_mirror_takes_the_marks_of_another_venue() -> None:
+def test_a_mirror_takes_the_marks_of_another_venue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MIRROR_EVERY_S", 0.02)
     with (
         start_in_thread(prices="still") as (far, _),
         start_in_thread(prices=f"mirror:{far.url}", tick_ms=20) as (near, _),
