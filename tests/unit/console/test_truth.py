@@ -69,6 +69,7 @@ def test_close_of_a_part_waits_too(run: Run, house: FakeHouse, monkeypatch: pyte
     rows = iter([ROW, replace(ROW, phase=Phase.CLOSING), replace(ROW, size=Decimal("0.005"))])
     monkeypatch.setattr(desk, "ask_close", lambda _key, _ports, keep_fraction: None)
     monkeypatch.setattr(desk, "position", lambda _trade, _ports: next(rows))
+    monkeypatch.setattr("stopkeeper.console.rows.POLL_S", 0.001)
     told = json.loads(run("close", "main", "BTC", "--part", "50%", "--wait", "5", "--json").stdout)
     assert (told["phase"], told["size"]) == ("protected", "0.005")
 
@@ -79,7 +80,8 @@ def test_close_of_a_part_that_does_not_come_about_exits_5(
     house.trade = SimpleNamespace(id=ROW.trade_id)
     monkeypatch.setattr(desk, "ask_close", lambda _key, _ports, keep_fraction: None)
     monkeypatch.setattr(desk, "position", lambda _trade, _ports: ROW)
-    assert run("close", "main", "BTC", "--part", "50%", "--wait", "0.2").exit_code == 5
+    monkeypatch.setattr("stopkeeper.console.rows.POLL_S", 0.01)
+    assert run("close", "main", "BTC", "--part", "50%", "--wait", "0.05").exit_code == 5
 
 
 def test_flatten_direct_names_the_account_of_each_line(
