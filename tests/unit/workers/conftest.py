@@ -26,9 +26,19 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the configurations of tests that put nothing beside them: a hundred folders take long to remove."""
+    return tmp_path_factory.mktemp("configurations")
+
+
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write the right configuration with keys set (TOML text) or, with None, left out: ``write({"risk.max": "3"})``."""
+def write(request: pytest.FixtureRequest, shared_folder: Path) -> Write:
+    """Write the right configuration with keys set (TOML text) or, with None, left out: ``write({"risk.max": "3"})``.
+
+    It stands in the test's own folder where the test asks for one.
+    """
+    folder: Path = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else shared_folder
 
     def _write(changes: dict[str, str | None] | None = None) -> Path:
         tree = {section: dict(keys) for section, keys in RIGHT.items()}
@@ -43,7 +53,7 @@ def write(tmp_path: Path) -> Write:
         for section, keys in tree.items():
             lines += [f"[{section}]"] if section else []
             lines += [f"{key} = {value}" for key, value in keys.items()]
-        path = tmp_path / "stopkeeper.toml"
+        path = folder / "stopkeeper.toml"
         path.write_text("\n".join(lines) + "\n")
         return path
 
