@@ -197,5 +197,8 @@ def test_a_pushed_mark_is_held_and_then_let_go(tmp_path: Path) -> None:
         client.control("/mark", {"symbol": "BTC", "price": 50, "hold_ms": 150})
         time.sleep(0.06)
         assert client.control("/mark")[1]["BTC"] == "50.0"
-        time.sleep(0.2)
+        for _ in range(100):
+            if client.control("/mark")[1]["BTC"] == "100.0":
+                break
+            time.sleep(0.03)
         assert client.control("/mark")[1]["BTC"] == "100.0"
