@@ -194,7 +194,15 @@ def classify(fill: Fill, trade: Trade, rules: Rules, installation: str) -> str:
     reason = reason_of(fill, trade, installation)
     if reason is not None:
         return "external" if reason == "entry" else reason
-    return _by_price(fill, trade, rules) or "external"
+    return _by_another(fill, installation) or _by_price(fill, trade, rules) or "external"
+
+
+def _by_another(fill: Fill, installation: str) -> str | None:
+    """A close of ours under another trade's name is the guardian's, whose copies are older than this trade."""
+    client = decode(fill.client_id)
+    if client is None or client.installation != installation or client.role is not Role.FLATTEN:
+        return None
+    return close_reason(client.n)
 
 
 def _by_price(fill: Fill, trade: Trade, rules: Rules) -> str | None:

@@ -202,8 +202,9 @@ def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
     position = held.position
     assert position is not None
     fresh = not isinstance(case.seen.position, Unknown) and case.seen.position.at_ms > case.record.quiet_ms
-    if held.size != trade.held:
-        believed = held.size if fresh or held.size < trade.held else trade.held
+    own = held.size if held.side is trade.side else ZERO  # what stands on the other side is none of the trade's
+    if own != trade.held:
+        believed = own if fresh or ZERO < own < trade.held else trade.held
         trade = replace(trade, held=believed, sized_ms=case.now)
     close = trade.close
     if close and close.keep_fraction > 0 and close.keep_size is None and fresh:

@@ -11,6 +11,7 @@ from stopkeeper.core.actions import (
     ALL_FIELDS,
     Action,
     Again,
+    Book,
     Cancel,
     Enter,
     Field,
@@ -25,17 +26,18 @@ from stopkeeper.core.case import LOOK_AGAIN_MS, Frame
 from stopkeeper.core.decide import decide
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import AccountSeen, Key, Known, Lookup, Role
-from stopkeeper.core.outcomes import Accepted, Throttled, Unknown
+from stopkeeper.core.outcomes import Accepted, Outcome, Throttled, Unknown
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.engine.observe import first_look, frame, look, narrow, stop_by_id, with_order
 from stopkeeper.engine.perform import perform
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
-from stopkeeper.engine.sending import say
+from stopkeeper.engine.sending import say, urgency_of
 
 MAX_TURNS = 12
 DANGEROUS = (Prepare, Enter, PlaceTarget, Cancel, Flatten)  # what a late deadline of another must not cross
 BUSY_MS = 500  # when to look again at a key that somebody else is driving
+BOOK_AGAIN_MS = 5_000  # when to ask again for what a trade paid of funding
 TIRED_MS = 250  # when to go on after as many turns as one drive may take
 
 
@@ -144,11 +146,22 @@ def _turn(run: _Drive) -> Plan:
             continue
         run.stale = ALL_FIELDS
         if record == before:  # nothing was learned of it, so the next turn would ask for the very same
-            # nor before the budget grants it: each look on the way would only spend more of it
-            pause_ms = max(LOOK_AGAIN_MS, outcome.free_ms if isinstance(outcome, Throttled) else 0)
+            pause_ms = _pause_ms(action, record, outcome, ports)
             return Plan(plan.concern, ends=Again(now.now_ms + pause_ms, say(outcome)))
         break
     return plan
+
+
+def _pause_ms(action: Action, record: KeyRecord, outcome: Outcome, ports: Ports) -> int:
+    """Return when to try again what was not done: once the budget grants it and the look that comes before it.
+
+    Sooner, that look would spend what it waits for, over and over, and keep all others that wait from theirs.
+    """
+    if not isinstance(action, Book) and not isinstance(outcome, Throttled):
+        return LOOK_AGAIN_MS
+    wait_ms = ports.venue.wait_ms(ALL_FIELDS, urgency_of(action, record))
+    free_ms = outcome.free_ms if isinstance(outcome, Throttled) else BOOK_AGAIN_MS
+    return max(LOOK_AGAIN_MS, free_ms, wait_ms)
 
 
 def _keep(run: _Drive) -> None:

@@ -114,7 +114,8 @@ def _book(action: Book, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[
         if isinstance(funding, Unknown):
             if any(each.id == trade.id for each in record.settling):
                 return ports.records.save(_tried(record, trade, ports), lease), funding
-            if ports.venue.now_ms() - closed < ports.rules.incomplete_after_ms:
+            # a position that is held already must not wait for what its predecessor paid
+            if action.successor is None and ports.venue.now_ms() - closed < ports.rules.incomplete_after_ms:
                 return record, funding
             why = f"{exit_.evidence}; its funding could not be read and is not in it yet"
             exit_ = replace(exit_, evidence=why, complete=False)

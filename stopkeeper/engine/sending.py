@@ -7,7 +7,7 @@ from decimal import Decimal
 from statistics import median
 from typing import assert_never
 
-from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
+from stopkeeper.core.actions import Action, Book, Cancel, Enter, Flatten, PlaceStop, PlaceTarget, Prepare
 from stopkeeper.core.asking import entry_id
 from stopkeeper.core.case import agree
 from stopkeeper.core.ids import ClientId, close_number, encode
@@ -25,15 +25,20 @@ Closing = tuple[Position, Decimal, Decimal]  # what is held, how much of it goes
 
 
 def permit_for(action: Effect, record: KeyRecord, venue: Venue, times: Times) -> Permit | Throttled:
-    """Ask for the right to send an action: which share of the budget it draws on, its nonce, its deadline."""
-    trails = isinstance(action, PlaceStop) and action.moved_by == "policy" and record.trade and record.trade.covered
-    adds = isinstance(action, Enter | Prepare | PlaceTarget)
-    urgency = Urgency.ORDINARY if adds else Urgency.FOLLOWING if trails else Urgency.PROTECTIVE
+    """Ask for the right to send an action: its share of the budget, its nonce, its deadline."""
     until = venue.now_ms() + times.lease_ms - 1_000
     nonce = None
     if isinstance(action, Enter) and record.trade:
         nonce = record.trade.nonces[action.attempt]
-    return venue.permit(urgency, until, nonce=nonce)
+    return venue.permit(urgency_of(action, record), until, nonce=nonce)
+
+
+def urgency_of(action: Action, record: KeyRecord) -> Urgency:
+    """Return which share of the budget an action draws on, with whatever is read for it."""
+    if isinstance(action, Enter | Prepare | PlaceTarget | Book):
+        return Urgency.ORDINARY
+    trails = isinstance(action, PlaceStop) and action.moved_by == "policy" and record.trade and record.trade.covered
+    return Urgency.FOLLOWING if trails else Urgency.PROTECTIVE
 
 
 def send(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from stopkeeper.core.actions import ALL_FIELDS
+from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.case import Frame
 from stopkeeper.core.model import AccountSeen, Key, Seen
 from stopkeeper.core.record import KeyRecord
@@ -14,7 +14,9 @@ from stopkeeper.engine.ports import Ports, Urgency
 def sweep(ports: Ports, max_age_ms: int = 0) -> tuple[Wake, ...]:
     """Observe an account (a look younger than ``max_age_ms`` serves) and wake the keys on which a drive would act."""
     seen, stale = cached(ports, dict.fromkeys(ALL_FIELDS, max_age_ms))
-    seen = look(ports, stale, seen, Urgency.PROTECTIVE)
+    unread = {each.value: getattr(AccountSeen(), each.value) for each in stale - {Field.FILLS}}
+    # so that where the budget is short a look that a drive made in these seconds serves
+    seen = look(ports, stale, replace(seen, **unread), Urgency.PROTECTIVE)
     ports.venue.poll_limits()
     wakes = differences(cases(ports, seen))
     for wake in wakes:

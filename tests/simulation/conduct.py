@@ -116,16 +116,18 @@ class Conduct:
         if not order.live:
             return
         beside = [o for o in self._town.account.orders.values() if o.coin == order.coin and o.oid != order.oid]
-        if any(o.cloid == order.cloid for o in beside):
+        # a store that went back has forgotten what no view shows yet: a number may be given once more
+        went_back_ms = self._town.went_back_ms
+        lately = went_back_ms is not None and self._now_ms() < went_back_ms + LATE_MS
+        if any(o.cloid == order.cloid for o in beside) and not lately:
             self._broke("id twice", f"order {order.oid} bears the id of another that lives")
         if role == ENTRY:
             self._entry(order, [o for o in beside if is_ours(o.cloid) and trade_of(o.cloid) != trade])
             return
         held = self._town.account.positions.get(order.coin)
         opened = self._opened.get(order.coin) if held is not None else None
-        # by a store that went back it is an older trade's: what nobody can see covered is covered all the same
-        went_back_ms = self._town.went_back_ms
-        lately = went_back_ms is not None and self._now_ms() < went_back_ms + LATE_MS
+        # by a store that went back, or a copy of one that is gone, it is an older trade's: it is covered all the same
+        lately |= self._town.world.gone
         covered = lately and held is not None and covers(order, is_buy=held.size < 0)
         if opened in sent and trade in sent and opened != trade and not covered:
             self._broke("into the next", f"order {order.oid} of trade {trade} meets the position of trade {opened}")

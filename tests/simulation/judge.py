@@ -34,7 +34,7 @@ from tests.simulation.town import ACCOUNT, ADDRESS, SYMBOLS, Town
 CALM_NAKED_MS = 1_000
 BASE_NAKED_MS = 10_000  # where nothing is disturbed: one look, five seconds, one look, one close
 BEFORE_MS = 15_000  # a disturbance so long before may still cost its time
-CENT = Decimal("0.01")
+CENT, ZERO = Decimal("0.01"), Decimal(0)
 WAYS = {STOP: "stop", TARGET: "target", ENTRY: "entry", "": "stranger"}
 CLOSES = {STOP_MET: "stop", STOP_MOVED_MET: "stop", TARGET_MET: "target"}  # whose place a close takes
 REASONS = {
@@ -195,6 +195,10 @@ class Judge:
         if town.went_back:
             return
         self._reasons(lines)
+        by_hand = town.trouble.profile.people or self._owed.by_hand or self._owed.exact
+        due, funded = sum((f.usdc for f in town.account.fundings), ZERO), sum((x.exit.funding for x in lines), ZERO)
+        if not by_hand and abs(due - funded) > CENT:
+            self.broke("funding", f"the ledger says {funded:.4f} USD were received and the venue {due:.4f}")
         if town.trouble.profile.people or self._owed.by_hand:
             lines = [line for line in lines if line.trade.origin is Origin.SIGNAL]
         must = self._all() if self._owed.exact else self._episodes()

@@ -36,7 +36,8 @@ from tests.simulation.trouble import Trouble, knobs, profile
 ACCOUNT, INSTALLATION = "main", "51317"
 ADDRESS = "0x" + "51317" * 8
 SYMBOLS = ("BTC", "ETH", "SOL")
-START_MS = 1_767_225_600_000
+START_MS = 1_767_225_570_000  # half a minute before a full hour, at which funding is paid
+FUNDED_MS = 30_000
 WORKERS = 3
 TICK_MS, DRAIN_MS, MARKS_MS, LISTEN_MS, COPIES_MS = 250, 1_000, 1_000, 150, 1_000
 EXPECTED = (LeaseLost, StoreGone, Refused, VenueAway)
@@ -57,6 +58,7 @@ class Town:
             clock_us=lambda: self.time.now_us,
         )  # fmt: skip
         self.paper.later = self.time.at
+        self.time.at(FUNDED_MS, lambda: self.paper.market.fund(self.paper.now_ms()))
         self.paper.seen(ADDRESS)
         self.account = self.paper.market.accounts[ADDRESS]
         self.paper.outlets.append(self._publish)

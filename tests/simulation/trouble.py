@@ -74,7 +74,8 @@ _KINDS: dict[str, dict[str, Any]] = {
     "all": {
         "lost": 0.03, "late": 0.02, "twice": 0.03, "slow": 0.02, "crash": 0.002, "freeze": 0.001, "lag": True,
         "broker": 0.05, "clock_error_ms": 250, "people": 2.0, "venue": 3.0, "wild": 1.5, "outages": 0.4,
-        "store_gone": 0.3, "stream": 0.5, "frames": 0.01, "limits": 0.2, "taken": 0.1,
+        "store_gone": 0.3, "stream": 0.5, "store_back": 0.1, "frames": 0.01, "limits": 0.2,
+        "taken": 0.1,
     },
 }  # fmt: skip
 KINDS = tuple(_KINDS)
@@ -104,7 +105,7 @@ def profile(kind: str) -> Profile:
 
 def knobs(rng: Random, made: Profile) -> Knobs:
     """Return a venue's settings: each unsettled rule by one of its readings."""
-    found = Knobs()
+    found = Knobs(funding_rate=Decimal(rng.choice(("0", "0.0004", "-0.0004"))))
     for name in READINGS:
         setattr(found, name, rng.random() < 0.5)
     if made.lag:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stopkeeper.core.evidence import Chain, classify, exit_of, follow, in_order
+from stopkeeper.core.ids import close_number
 from stopkeeper.core.model import Fill, FillPage, Known, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Goal, Trade
@@ -252,6 +253,7 @@ def test_left_without_start_is_summed() -> None:
     assert (chain.left, chain_of(ENTRY_FILL).left, Chain().left, Chain().last_ms) == (D(2), D(1), D(0), 0)
 
 
+EMERGENCY = close_number(5, "emergency_exit")
 CLOSERS = {
     "our stop by order id": (close("c", "1", "93", T + 9), "stop_loss"),
     "our stop by client id": (
@@ -276,6 +278,18 @@ CLOSERS = {
     ),
     "another trade's": (
         replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.STOP, 7, "f" * 12)),
+        "external",
+    ),
+    "a close of ours under another trade's name, which tells why": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.FLATTEN, EMERGENCY, "f" * 12)),
+        "emergency_exit",
+    ),
+    "a close of ours under another trade's name, which tells nothing": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.FLATTEN, 5, "f" * 12)),
+        "external",
+    ),
+    "such a close of another installation": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.FLATTEN, EMERGENCY, "f" * 12, "fffff")),
         "external",
     ),
     "an entry order that closes is no exit of ours": (close("c", "1", "93", T + 9, order="e1"), "external"),

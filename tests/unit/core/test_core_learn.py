@@ -257,6 +257,12 @@ def test_observations(what: str, trade: Trade, look: Any, expected: dict[str, An
     assert {name: getattr(got, name) for name in expected} == expected, what
 
 
+@pytest.mark.parametrize(("held", "quiet_ms", "left"), [("0", 0, "0"), ("1", 0, "0"), ("1", NOW, "1")])
+def test_what_stands_on_the_other_side_is_none_of_the_trades(held: str, quiet_ms: int, left: str) -> None:
+    turned = seen(position("2", Side.SHORT), (stop(),))
+    assert learned(held_trade(held=D(held)), turned, quiet_ms=quiet_ms).held == D(left)
+
+
 def test_a_read_that_may_be_stale_makes_nothing_larger() -> None:
     assert learned(held_trade(held=D(0)), seen(position(), (stop(),)), quiet_ms=NOW).held == 0
     ask = CloseAsk("manual_close", NOW, D("0.5"))

@@ -4,16 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from stopkeeper.core.actions import Again, Rest, RestKind
+from stopkeeper.core.actions import ALL_FIELDS, Again, Rest, RestKind
 from stopkeeper.core.case import LOOK_AGAIN_MS
 from stopkeeper.core.model import Known, Lookup, Role
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import CloseAsk, Trade
-from stopkeeper.engine.drive import BUSY_MS, MAX_TURNS, TIRED_MS, drive
+from stopkeeper.engine.drive import BOOK_AGAIN_MS, BUSY_MS, MAX_TURNS, TIRED_MS, drive
+from stopkeeper.engine.perform import FUNDING_PERIOD_MS
 from stopkeeper.engine.ports import LeaseLost, StoreGone, Urgency
-from tests.unit.core.scene import KEY, NOW, D, cid, held_trade, new_trade, position, record, signal, stop
+from tests.unit.core.scene import KEY, NOW, D, cid, fill, held_trade, new_trade, position, record, signal, stop
 from tests.unit.engine.scene import TIMES, Stage, naked, protected
 
 ASKED = CloseAsk("manual_close", NOW)
@@ -32,6 +33,17 @@ def closing(**more: object) -> Stage:
     """Return a stage where a person asked for the close of a position that is covered."""
     stage = protected(**more)
     stage.put(replace(stage.stored(), trade=held_trade(close=ASKED)))
+    return stage
+
+
+def ended() -> Stage:
+    """Return a stage where a position was closed by its stop in another full hour than it was opened in."""
+    stage = protected()
+    hour = (NOW // FUNDING_PERIOD_MS + 1) * FUNDING_PERIOD_MS
+    stage.now = hour + 60_000
+    stage.venue.past.append(fill("f2", "-1", "95", hour + 1, "1", "s1"))
+    del stage.venue.held["BTC"]
+    stage.venue.live = []
     return stage
 
 
@@ -406,6 +418,30 @@ def test_what_the_budget_grants_later_is_asked_for_then(free_ms: int, pause_ms: 
     end = drive(KEY, stage.ports)
     assert isinstance(end, Again)
     assert end.due_ms == NOW + pause_ms
+
+
+@pytest.mark.parametrize(("wait_ms", "pause_ms"), [(100, 900), (2_200, 2_200)])
+def test_what_is_asked_for_again_waits_for_the_look_that_comes_before_it(wait_ms: int, pause_ms: int) -> None:
+    stage = naked()
+    stage.answers("venue.permit", Throttled("own rate budget", 900))
+    stage.answers("venue.wait_ms", 0, wait_ms)
+    end = drive(KEY, stage.ports)
+    assert isinstance(end, Again)
+    assert end.due_ms == NOW + pause_ms
+    asked = stage.done("venue.wait_ms")[-1]
+    assert (asked["fields"], asked["urgency"]) == (ALL_FIELDS, Urgency.PROTECTIVE)
+
+
+@pytest.mark.parametrize(("wait_ms", "pause_ms"), [(0, BOOK_AGAIN_MS), (9_000, 9_000)])
+def test_a_booking_asks_for_its_funding_again_in_a_while(wait_ms: int, pause_ms: int) -> None:
+    stage = ended()
+    stage.answers("venue.funding", Unknown("away"))
+    stage.meanwhile("venue.funding", lambda: stage.answers("venue.wait_ms", wait_ms))
+    end = drive(KEY, stage.ports)
+    assert isinstance(end, Again)
+    assert end.due_ms == stage.now + pause_ms
+    assert len(stage.done("venue.funding")) == 1
+    assert stage.done("venue.wait_ms")[-1]["urgency"] is Urgency.ORDINARY
 
 
 def test_a_close_that_could_not_read_the_position_comes_again_soon() -> None:

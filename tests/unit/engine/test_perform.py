@@ -531,6 +531,18 @@ def test_a_booking_waits_a_minute_for_its_funding_and_is_incomplete_then(since_m
     assert [trade.settle_tried_ms for trade in after.settling] == [0, stage.now]
 
 
+def test_a_position_that_is_handed_on_waits_for_no_funding() -> None:
+    stage = protected()
+    stage.answers("venue.funding", Unknown("away"))
+    stage.now = HOUR + 1
+    heir = found_trade()
+    after, outcome = done(stage, book(ACROSS, successor=heir))
+    assert isinstance(outcome, Accepted)
+    assert after.trade == heir
+    assert [(trade.id, trade.settle_tried_ms) for trade in after.settling] == [(TRADE, stage.now)]
+    assert not stage.other.ledger.lines("main")[0].exit.complete
+
+
 def test_a_correction_whose_funding_cannot_be_read_is_tried_again_in_a_while() -> None:
     stage = protected()
     first, second = settling("aaaaaaaaaaaa", "bbbbbbbbbbbb")

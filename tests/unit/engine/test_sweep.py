@@ -10,7 +10,7 @@ from stopkeeper.core.record import CloseAsk
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sweep import cases, sweep
 from tests.unit.core.scene import KEY, NOW, TRADE, cid, held_trade, position, record, stop
-from tests.unit.engine.scene import ETH, D, Stage, naked, protected
+from tests.unit.engine.scene import ETH, TIMES, D, Stage, naked, protected
 
 
 def woken(stage: Stage) -> list[Key]:
@@ -162,6 +162,18 @@ def test_a_wish_to_close_is_woken_again() -> None:
     stage = protected()
     stage.put(replace(stage.stored(), trade=held_trade(close=CloseAsk("manual_close", NOW))))
     sweep(stage.ports)
+    assert woken(stage) == [KEY]
+
+
+def test_where_the_budget_grants_no_look_that_of_a_drive_in_these_seconds_serves() -> None:
+    stage = protected()
+    stage.venue.live = []
+    sweep(stage.ports)
+    stage.calls.clear()
+    stage.now += TIMES.look_fresh_ms - 1
+    stage.answers("venue.wait_ms", 1)
+    sweep(stage.ports)
+    assert stage.reads() == []
     assert woken(stage) == [KEY]
 
 
