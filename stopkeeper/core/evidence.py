@@ -260,10 +260,17 @@ def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding
         gross_pnl=gross,
         funding=funding,
         realized_pnl=gross - fees + funding,
-        opened_ms=trade.entered_ms or trade.created_ms,
+        opened_ms=_opened_ms(trade, chain),
         closed_ms=chain.closed_ms or trade.flat_since_ms or 0,
         complete=complete,
     )
+
+
+def _opened_ms(trade: Trade, chain: Chain) -> int:
+    """Return when the position was opened, by its first fill: an ack is noted later, and funding is paid by the hour."""
+    if chain.used and not chain.opening:
+        return chain.used[0].time_ms
+    return trade.entered_ms or trade.created_ms
 
 
 def _evidence(chain: Chain, shares: dict[str, Decimal], trade: Trade, installation: str) -> str:

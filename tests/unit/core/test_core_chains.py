@@ -53,8 +53,11 @@ def test_each_side_of_a_flip_pays_its_part_of_the_fee() -> None:
 
 def test_from_when_to_when_a_trade_was() -> None:
     closed = follow(held_trade(), page(ENTRY_FILL, by_hand("-1", "1")), INST)
-    done = exit_of(held_trade(), closed, RULES, INST)
+    done = exit_of(held_trade(entered_ms=ENTERED_MS + 400), closed, RULES, INST)  # noted when its ack came
     assert (done.opened_ms, done.closed_ms) == (ENTERED_MS, ENTERED_MS + 10)
     never = replace(held_trade(), entered_ms=None, flat_since_ms=NOW)
-    open_ended = exit_of(never, follow(never, page(ENTRY_FILL), INST), RULES, INST)
+    open_ended = exit_of(never, follow(never, page(), INST), RULES, INST)
     assert (open_ended.opened_ms, open_ended.closed_ms) == (never.created_ms, NOW)
+    found = found_trade(entered_ms=ENTERED_MS + 400)
+    handed = exit_of(found, follow(found, page(by_hand("-1", "1")), INST), RULES, INST)
+    assert handed.opened_ms == ENTERED_MS + 400, "who opened it paid until then"
