@@ -14,13 +14,14 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lock bench audit simulate chaos mutate soak clean bench-supervision bench-naked
+.PHONY: help install demo test check cover lock bench audit simulate chaos mutate soak clean bench-supervision bench-naked
 
 help:
 	@echo "make install   a virtual environment in $(VENV), versions and hashes as locked (seconds the second time)"
 	@echo "make demo      a minute on paper: everything that may go wrong does, and the venue's witness reports"
 	@echo "make test      the whole test suite; two of the nine faults are put back beside it (AUDIT_SEED)"
 	@echo "make check     lint, format, types, import layers, unit tests"
+	@echo "make cover     branches of the core that no unit test takes: there may be none"
 	@echo "make bench     what the engine costs and how fast it is"
 	@echo "make bench-supervision   naked time, breach to flat, a thousand stop moves, requests at rest (half an hour)"
 	@echo "make bench-naked         naked time of each class of faults, by the venue's witness (twenty minutes; ARGS=--docs)"
@@ -68,6 +69,10 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
 	$(BIN)/python -m pytest -q --numprocesses 2 tests/unit $(ARGS)
+
+cover: install
+	$(BIN)/coverage run -m pytest -q tests/unit/core
+	$(BIN)/coverage report --include='stopkeeper/core/*' --skip-covered --fail-under=100
 
 bench: install
 	ROUNDS=$(ROUNDS) $(BIN)/python -m benchmarks $(ARGS)

@@ -267,7 +267,7 @@ def exit_of(trade: Trade, chain: Chain, rules: Rules, installation: str, funding
 
 
 def _opened_ms(trade: Trade, chain: Chain) -> int:
-    """Return when the position was opened, by its first fill: an ack is noted later, and funding is paid by the hour."""
+    """Return when the position was opened, by its first fill: an ack is noted later, and funding is by the hour."""
     if chain.used and not chain.opening:
         return chain.used[0].time_ms
     return trade.entered_ms or trade.created_ms
