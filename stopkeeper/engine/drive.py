@@ -156,12 +156,17 @@ def _pause_ms(action: Action, record: KeyRecord, outcome: Outcome, ports: Ports)
     """Return when to try again what was not done: once the budget grants it and the look that comes before it.
 
     Sooner, that look would spend what it waits for, over and over, and keep all others that wait from theirs.
+    Protection tries at once what it may: a stop may be placed without another look.
     """
-    if not isinstance(action, Book) and not isinstance(outcome, Throttled):
-        return LOOK_AGAIN_MS
-    wait_ms = ports.venue.wait_ms(ALL_FIELDS, urgency_of(action, record))
-    free_ms = outcome.free_ms if isinstance(outcome, Throttled) else BOOK_AGAIN_MS
-    return max(LOOK_AGAIN_MS, free_ms, wait_ms)
+    urgency = urgency_of(action, record)
+    pauses = [LOOK_AGAIN_MS]
+    if isinstance(action, Book):
+        pauses.append(BOOK_AGAIN_MS)
+    if isinstance(outcome, Throttled):
+        pauses.append(outcome.free_ms)
+    if len(pauses) > 1 and urgency is not Urgency.PROTECTIVE:
+        pauses.append(ports.venue.wait_ms(ALL_FIELDS, urgency))
+    return max(pauses)
 
 
 def _keep(run: _Drive) -> None:

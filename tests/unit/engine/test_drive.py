@@ -422,14 +422,24 @@ def test_what_the_budget_grants_later_is_asked_for_then(free_ms: int, pause_ms: 
 
 @pytest.mark.parametrize(("wait_ms", "pause_ms"), [(100, 900), (2_200, 2_200)])
 def test_what_is_asked_for_again_waits_for_the_look_that_comes_before_it(wait_ms: int, pause_ms: int) -> None:
-    stage = naked()
+    stage = Stage()
+    stage.put(record(new_trade()))
     stage.answers("venue.permit", Throttled("own rate budget", 900))
-    stage.answers("venue.wait_ms", 0, wait_ms)
+    stage.meanwhile("venue.permit", lambda: stage.answers("venue.wait_ms", wait_ms))
     end = drive(KEY, stage.ports)
     assert isinstance(end, Again)
     assert end.due_ms == NOW + pause_ms
     asked = stage.done("venue.wait_ms")[-1]
-    assert (asked["fields"], asked["urgency"]) == (ALL_FIELDS, Urgency.PROTECTIVE)
+    assert (asked["fields"], asked["urgency"]) == (ALL_FIELDS, Urgency.ORDINARY)
+
+
+def test_protection_does_not_wait_for_a_look() -> None:
+    stage = naked()
+    stage.answers("venue.permit", Throttled("own rate budget", 900))
+    stage.meanwhile("venue.permit", lambda: stage.answers("venue.wait_ms", 5_000))
+    end = drive(KEY, stage.ports)
+    assert isinstance(end, Again)
+    assert end.due_ms == NOW + 900
 
 
 @pytest.mark.parametrize(("wait_ms", "pause_ms"), [(0, BOOK_AGAIN_MS), (9_000, 9_000)])
