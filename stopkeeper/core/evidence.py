@@ -119,12 +119,16 @@ def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: 
 def _joined(ordered: Sequence[Fill], trade: Trade, installation: str) -> list[Fill]:
     """Return the fills from the beginning of the position that an entry opened, or joined: a hand was there before it.
 
-    Of a fill that turns a position round only the rest counts, for what it opened.
+    Of a fill that turns a position round only the rest counts, for what it opened; of an entry whose first fills only
+    closed what a hand held, what came after them.
     """
-    first = next((i for i, f in enumerate(ordered) if reason_of(f, trade, installation) == "entry"), None)
-    if first is None:
+    entries = [i for i, f in enumerate(ordered) if reason_of(f, trade, installation) == "entry"]
+    if not entries:
         return []
+    first = entries[0]
     begun = next((i for i in range(first, -1, -1) if _opens(ordered[i])), first)
+    if (ordered[first].start or ZERO) * ordered[first].signed < 0:
+        begun = next((i for i in entries if _opens(ordered[i])), begun)
     opener = ordered[begun]
     turned = bool(opener.start) and _opens(opener)
     return [_rest_of(opener) if turned else opener, *ordered[begun + 1 :]]

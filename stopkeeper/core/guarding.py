@@ -12,6 +12,7 @@ from stopkeeper.core.model import ZERO, Role
 from stopkeeper.core.policy import FIXED
 from stopkeeper.core.record import KeyRecord
 
+NUMBERS_APART = 32
 LONG_MS = 2_000  # who waits so long does not wait for anything to happen at once
 HOLDING = frozenset({"danger", "protection", "closing", "rest"})  # who waits only for what must not wait long
 
@@ -20,12 +21,13 @@ def copy_of(record: KeyRecord) -> KeyRecord:
     """Return a record as the guardian goes by it.
 
     No policy moves the stop that is wanted: were it moved and not placed, the price would seem to have passed it. What
-    counts time begins anew, because in the time that has passed nobody could act; what settles is nobody's haste.
+    counts time begins anew, because in the time that has passed nobody could act; what settles is nobody's haste. Its
+    orders are numbered apart, since a worker that cannot read them goes on from the record.
     """
     trade = record.trade
     if trade is not None:
         trade = replace(trade, policy=FIXED, naked_since_ms=None, beyond=None, unsafe=None)
-    return replace(record, trade=trade, settling=())
+    return replace(record, trade=trade, settling=(), n=record.n + NUMBERS_APART)
 
 
 def alone(concern: str, action: Action, case: Case) -> bool:

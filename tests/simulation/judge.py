@@ -58,11 +58,11 @@ class Verdict:
 
 @dataclass
 class Episode:
-    """What a position earned and paid from flat to flat, and whether an entry of ours took part."""
+    """What a position earned and paid from flat to flat, and which entries of ours took part."""
 
     gross: Decimal = Decimal(0)
     fees: Decimal = Decimal(0)
-    ours: bool = False
+    ours: frozenset[int] = frozenset()
 
     def __add__(self, other: "Episode") -> "Episode":
         return Episode(self.gross + other.gross, self.fees + other.fees)
@@ -251,10 +251,11 @@ class Judge:
                 going.fees += closing
                 order = self._orders.get(fill.oid)
                 entry = order is not None and is_ours(order.cloid) and not order.reduce_only
-                going.ours |= entry and not crossing  # what it turned round was a hand's, the rest is its own
+                own = frozenset({fill.oid} if entry else ())
+                going.ours = going.ours - own if crossing else going.ours | own  # what it turned round was a hand's
                 if after == 0 or crossing:
                     found = found + going if going.ours else found
-                    going = Episode(fees=fill.fee - closing, ours=entry)
+                    going = Episode(fees=fill.fee - closing, ours=own)
         return found
 
     def _naked(self, symbol: str, from_ms: float, to_ms: float | None) -> None:

@@ -47,6 +47,10 @@ def close(name: str, size: str, price: str, at: int, start: str | None = None, o
 
 HAND = fill("h0", "0.5", "99", T - 900, "0")
 JOINS = replace(ENTRY_FILL, start=D("0.5"))
+IN_PARTS = tuple(
+    replace(ENTRY_FILL, id=f"f{n}", size=D(size), start=D(start))
+    for n, (size, start) in enumerate((("0.3", "-0.4"), ("0.3", "-0.1"), ("0.4", "0.2")), 1)
+)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +65,12 @@ JOINS = replace(ENTRY_FILL, start=D("0.5"))
          ["h", ENTRY_FILL.id], "-2"),
         ("the entry turns round what a hand holds", (fill("h", "-0.4", "99", T - 900, "0"),
          replace(ENTRY_FILL, start=D("-0.4"))), [ENTRY_FILL.id], "0.6"),
+        ("the entry turns it round in several fills", (fill("h", "-0.4", "99", T - 900, "0"), *IN_PARTS),
+         ["f2", "f3"], "0.6"),
+        ("the entry closes it and then opens", (fill("h", "-0.3", "99", T - 900, "0"),
+         replace(IN_PARTS[0], start=D("-0.3")), replace(IN_PARTS[1], start=D(0))), ["f2"], "0.3"),
+        ("the entry reduces it in several fills", (fill("h", "-3", "99", T - 900, "0"),
+         *(replace(f, start=D(f.start or 0) - D("2.6")) for f in IN_PARTS)), ["h", "f1", "f2", "f3"], "-2"),
     ],
 )  # fmt: skip
 def test_an_entry_that_joins_a_position_takes_it_in(

@@ -20,7 +20,7 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.case import build
 from stopkeeper.core.decide import decide
 from stopkeeper.core.evidence import exit_of, follow
-from stopkeeper.core.guarding import alone, copy_of, noted, pressing
+from stopkeeper.core.guarding import NUMBERS_APART, alone, copy_of, noted, pressing
 from stopkeeper.core.ids import CLOSE_REASONS, N_MAX, ClientId, close_number, close_reason, decode, encode
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import MarginMode, OrderKind, Role, Side
@@ -153,7 +153,8 @@ def test_a_copy_follows_no_policy_and_settles_nothing() -> None:
     copied = copy_of(rec)
     assert copied.trade == held_trade(policy=FIXED)
     assert copied.settling == ()
-    assert copy_of(record()) == record()
+    assert copied.n == rec.n + NUMBERS_APART
+    assert copy_of(record()) == replace(record(), n=record().n + NUMBERS_APART)
     assert learn(copied, seen(position(mark="110"), (stop(),)), frame()).trade.stop == D(95)  # type: ignore[union-attr]
 
 

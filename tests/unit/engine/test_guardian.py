@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.case import LOOK_AGAIN_MS
+from stopkeeper.core.guarding import NUMBERS_APART
 from stopkeeper.core.ids import decode, found_id
 from stopkeeper.core.model import Key, Order, OrderKind, Resting, Role, Side
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
@@ -90,7 +91,7 @@ def test_a_naked_position_gets_its_stop_and_is_looked_at_again_at_once() -> None
     assert alone.patrol() == LOOK_AGAIN_MS
     (call,) = alone.stage.done("venue.place_stop")
     assert (call["symbol"], call["size"], call["trigger"]) == ("BTC", D(1), D(95))
-    assert call["client_id"] == cid(Role.STOP, 2)
+    assert call["client_id"] == cid(Role.STOP, NUMBERS_APART + 2)
     assert call["permit"].deadline_ms == NOW + TIMES.deadline_ms
     assert alone.of("BTC")[-1].endswith("accepted as o2")
 
@@ -115,7 +116,7 @@ def test_a_stop_that_was_refused_is_tried_again_under_another_id() -> None:
     alone.stage.answers("venue.place_stop", Rejected(Reason.BAD_PRICE, "tick"))
     alone.patrol()
     alone.patrol(1_000)
-    assert [call["client_id"] for call in alone.stage.done("venue.place_stop")] == [cid(Role.STOP, 3)]
+    assert [call["client_id"] for call in alone.stage.done("venue.place_stop")] == [cid(Role.STOP, NUMBERS_APART + 3)]
 
 
 def test_a_position_that_no_record_knows_is_covered_and_known_from_then_on() -> None:
@@ -514,7 +515,7 @@ def test_what_an_outage_taught_is_forgotten_with_it() -> None:
     alone.patrol()
     alone.take(alone.guardian._copies.records)
     alone.patrol(1_000)
-    assert [call["client_id"] for call in alone.stage.done("venue.place_stop")] == [cid(Role.STOP, 2)]
+    assert [call["client_id"] for call in alone.stage.done("venue.place_stop")] == [cid(Role.STOP, NUMBERS_APART + 2)]
     assert len([text for text in alone.of("") if "first round" in text]) == 2
 
 
