@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.play import run
 
 
-@pytest.mark.chaos
+@pytest.mark.timeout(300)
 def test_whatever_happens_every_position_keeps_its_stop(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHAOS_SEED", "1"))
     verdict = run(tmp_path, seed=seed, seconds=float(os.environ.get("CHAOS_SECONDS", "20")))
