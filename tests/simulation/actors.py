@@ -23,6 +23,7 @@ MINUTE_MS = 60_000
 ACTION_MS = 10_000  # what an address that has spent its actions waits for each
 PACE = 0.0012  # of the market, a step
 LEAPS = ((0.01, 0.06), (0.01, 0.06), (0.01, 0.06), (0.11, 0.14))  # the last: past the worst price of any stop
+LIMITS = ("ours", "theirs", "actions")
 APART_MS = 20_000  # between two great leaps, which together would be past the price at which a venue liquidates
 
 
@@ -191,21 +192,18 @@ def breakage(town: Town) -> None:
             town.trouble.disturb(deaf_ms)
             town.ears.deaf_until_ms = town.time.now_ms() + deaf_ms
         if town.trouble.hit(made.limits * share):
-            spend(town)
+            spend(town, town.rng.choice(LIMITS))
         if town.trouble.hit(made.taken * share):
             _take_away(town)
         if made.clock_error_ms and town.rng.random() < share:
             town.set_clocks()
 
 
-def spend(town: Town) -> None:
+def spend(town: Town, what: str) -> None:
     """Let a rate limit be spent: the weight we grant ourselves, the venue's by others, or the address's actions."""
-    rng, what = town.rng, town.rng.choice(("ours", "theirs", "actions"))
-    if what == "ours" and not town.world.gone:
-        left, budget = rng.choice((0, 30, 290)), IpBudget(town.store.budget, HOST)
-        town.trouble.note("limits", f"all weight but {left} is spent")
-        town.trouble.disturb(5_000)  # what protection needs is back by then
-        budget.add(IP_CAPACITY - left - budget.used())
+    rng = town.rng
+    if what == "ours":
+        empty(town, rng.choice((0, 30, 290)))
     elif what == "theirs":
         for_ms = rng.choice((2_000, 6_000, 15_000))
         town.trouble.note("limits", f"others spend at our address for {for_ms} ms")
@@ -222,6 +220,16 @@ def spend(town: Town) -> None:
             knobs.address_limit = False
 
         town.time.at(rng.choice((10_000, 30_000)), grant)
+
+
+def empty(town: Town, left: int) -> None:
+    """Spend all weight that we grant ourselves but so much."""
+    if town.world.gone:
+        return
+    budget = IpBudget(town.store.budget, HOST)
+    town.trouble.note("limits", f"all weight but {left} is spent")
+    town.trouble.disturb(5_000)  # what protection needs is back by then
+    budget.add(IP_CAPACITY - left - budget.used())
 
 
 def _take_away(town: Town) -> None:

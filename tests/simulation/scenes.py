@@ -334,9 +334,12 @@ def metering(town: Town) -> None:
         town.time.sleep(rng.randint(3_000, 9_000))
         if not town.trouble.on:
             return
-        actors.spend(town)
-        town.time.sleep(rng.randint(100, 3_000))
-        if rng.random() < 0.5 and town.trouble.on:
+        if emptied := rng.random() < 0.5:
+            actors.empty(town, 0)
+        else:
+            actors.spend(town, rng.choice(actors.LIMITS))
+        town.time.sleep(rng.randint(100, 1_500))
+        if (emptied or rng.random() < 0.5) and town.trouble.on:
             symbol = rng.choice(BUSY)
             town.trouble.note("person", f"cancels the stops of {symbol}")
             Hand(town.paper).move({"account": ADDRESS, "symbol": symbol, "cancel": "stops"})

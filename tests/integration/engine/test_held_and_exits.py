@@ -10,6 +10,7 @@ from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.model import AccountSeen, Known
 from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.engine import desk as asks
+from stopkeeper.engine import perform
 from stopkeeper.engine.direct import flatten_direct
 from stopkeeper.engine.observe import look
 from stopkeeper.engine.ports import Urgency
@@ -285,13 +286,7 @@ def test_a_look_from_before_serves_nobody_who_did_something_since(held):
 def test_funding_that_cannot_be_read_is_added_once_it_can(held, monkeypatch):
     """The exit is not kept waiting for it: it is booked without, as incomplete, and corrected later."""
     key, ports = held.key(), held.ports
-    lease = ports.leases.acquire(key)
-    assert lease is not None
-    record = ports.records.load(key)
-    assert record.trade is not None
-    earlier = replace(record.trade, entered_ms=record.trade.entered_ms - 2 * 3_600_000)  # it was held over a payment
-    ports.records.save(replace(record, trade=earlier), lease)
-    ports.leases.abandon(lease, 0)
+    monkeypatch.setattr(perform, "FUNDING_PERIOD_MS", 1)  # it was held over a payment
     asked = []
     right = ports.venue.funding
 

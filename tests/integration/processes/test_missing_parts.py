@@ -208,6 +208,7 @@ def test_a_venue_that_hangs_is_told_and_asked_until_it_answers(scene: Scene) -> 
 
 def test_without_a_feed_sweeps_find_what_no_stream_tells(scene: Scene) -> None:
     stop = scene.hold("BTC")
+    until(lambda: scene.status()["missing"] == [], 40, "the streams of the test before are not there again")
     scene.kill("feed")
     scene.take_stop()
     scene.until_stop(but=stop)
