@@ -73,8 +73,8 @@ class System:
                 )
             return self._venues[account]
 
-    def direct(self, account: str) -> tuple[Venue, tuple[str, ...], Rules]:
-        """Return a venue that needs no Redis, its symbols and rules: for ``flatten --direct``.
+    def direct(self, account: str) -> tuple[Venue, str, tuple[str, ...], Rules]:
+        """Return a venue that needs no Redis, the installation, its symbols and rules: for ``flatten --direct``.
 
         Nonces come from this machine's clock and no budget is shared, so nothing may refuse a close.
         """
@@ -87,7 +87,7 @@ class System:
         venue = open_venue(
             venue_account(self.settings, account), self.settings.times(), memory.nonces, memory.budget, memory.texts
         )
-        return venue, self.settings.accounts[account].symbols, self.settings.rules(account)
+        return venue, self.settings.installation, self.settings.accounts[account].symbols, self.settings.rules(account)
 
     @property
     def app(self) -> "Celery":

@@ -61,6 +61,7 @@ class Direct:
     """A venue reached without Redis, for ``flatten --direct``."""
 
     venue: Venue
+    installation: str
     symbols: tuple[str, ...]
     rules: Rules
 

@@ -63,7 +63,8 @@ def believe(record: KeyRecord, seen: Seen, chain: Chain, lag_ms: int) -> Belief:
         return Flat("nothing is held on a read later than all we sent can appear")
     if trade and trade.held > 0:
         return Held(trade.side, trade.held, "ack")
-    return Unknown("nothing is held as read, but something of ours may still appear")
+    whose = "what a lost record sent" if record.lost else "something of ours"
+    return Unknown(f"nothing is held as read, but {whose} may still appear")
 
 
 def _untouched(trade: Trade) -> bool:

@@ -202,7 +202,7 @@ def classify(fill: Fill, trade: Trade, rules: Rules, installation: str) -> str:
 
 
 def _by_another(fill: Fill, installation: str) -> str | None:
-    """A close of ours under another trade's name is the guardian's, whose copies are older than this trade."""
+    """A close of ours under another name is a direct one, or the guardian's, whose copies are older than this trade."""
     client = decode(fill.client_id)
     if client is None or client.installation != installation or client.role is not Role.FLATTEN:
         return None

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from stopkeeper.core.ids import ClientId, encode
+from stopkeeper.core.ids import ClientId, close_number, encode
 from stopkeeper.core.model import Role
 from stopkeeper.core.outcomes import WIDENS, Rejected, Throttled, Unknown
 from stopkeeper.core.rules import Rules
@@ -15,6 +15,7 @@ DIRECT_TRIES = 12
 
 def flatten_direct(
     venue: Venue,
+    installation: str,
     symbols: Sequence[str],
     rules: Rules,
     say_: Callable[[str], None],
@@ -37,7 +38,7 @@ def flatten_direct(
             give = rules.flatten_worst[min(widen, len(rules.flatten_worst) - 1)]
             mark = closing_mark(give, position, venue, rules)
             worst = closing_price(position, give, venue.markets()[position.symbol], mark)
-            name = encode(ClientId("00000", Role.FLATTEN, n, NOBODY))
+            name = encode(ClientId(installation, Role.FLATTEN, close_number(n, "manual_close"), NOBODY))
             permit = venue.permit(Urgency.PROTECTIVE, venue.now_ms() + 10_000)
             if isinstance(permit, Throttled):
                 say_(f"{position.symbol}: {permit.text}")

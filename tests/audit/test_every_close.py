@@ -301,10 +301,10 @@ def test_without_redis_the_guardian_closes_and_it_is_booked_afterwards(market, w
 
 
 def test_a_direct_flatten_needs_no_store_and_what_it_leaves_is_cleared(market):
-    """Its order names neither trade nor installation: whoever books it takes it for somebody else's."""
+    """Its order names no trade, but whose it is and what for."""
     enter(market, target="5%")
     said: list[str] = []
-    assert flatten_direct(market.ports.venue, (), market.ports.rules, said.append), said
+    assert flatten_direct(market.ports.venue, market.ports.installation, (), market.ports.rules, said.append), said
     assert held(market) == 0
     sweep(market.ports)
-    over(market, "external")
+    over(market, "manual_close")

@@ -87,7 +87,7 @@ def _closed_direct(session: Session, name: str) -> bool:
 
     way = session.house.direct(name)
     symbols = tuple(way.venue.markets()) or way.symbols  # what was opened by hand elsewhere is closed too
-    return direct.flatten_direct(way.venue, symbols, way.rules, note)
+    return direct.flatten_direct(way.venue, way.installation, symbols, way.rules, note)
 
 
 @command("protect", short_help="Look at every key now and cover what is naked.", example="stopkeeper protect main")

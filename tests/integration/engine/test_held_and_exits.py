@@ -190,7 +190,7 @@ def test_a_time_limit_closes_the_trade(market):
 
 def test_flatten_direct_needs_no_store(held):
     said: list[str] = []
-    assert flatten_direct(held.ports.venue, ("BTC",), held.ports.rules, said.append)
+    assert flatten_direct(held.ports.venue, held.ports.installation, ("BTC",), held.ports.rules, said.append)
     assert said[-1] == "flat"
     assert held.witness()["naked_intervals"] == []
 
@@ -255,7 +255,7 @@ def test_a_direct_flatten_widens_only_where_nothing_matched(held, monkeypatch):
         return Rejected(Reason.TOO_SMALL, "no") if len(given) < 3 else real(*args)
 
     monkeypatch.setattr(held.ports.venue, "close", busy)
-    assert flatten_direct(held.ports.venue, ("BTC",), held.ports.rules, given.append, 0)
+    assert flatten_direct(held.ports.venue, held.ports.installation, ("BTC",), held.ports.rules, given.append, 0)
     assert all("within 3%" in line for line in given[:-1])
 
 

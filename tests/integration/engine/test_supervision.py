@@ -488,7 +488,9 @@ def test_a_close_is_not_held_up_by_a_row_that_lies(market, text, streamed):
 def test_a_direct_close_is_not_held_up_either(market, text):
     enter(market)
     market.post("/faults", kind="bad_price", match={"action": "position"}, text=text, delay_ms=60_000)
-    assert flatten_direct(market.ports.venue, (), market.ports.rules, lambda _text: None, pause_s=0.05)
+    assert flatten_direct(
+        market.ports.venue, market.ports.installation, (), market.ports.rules, lambda _text: None, pause_s=0.05
+    )
 
 
 def test_a_false_price_on_the_stream_alone_closes_nothing(market):

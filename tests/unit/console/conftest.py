@@ -129,7 +129,7 @@ class FakeHouse:
 
     def direct(self, account: str) -> Direct:
         self.asked.append(("direct", account))
-        return Direct(cast(Any, self.venue), ("BTC",), cast(Any, None))
+        return Direct(cast(Any, self.venue), "a1b2c", ("BTC",), cast(Any, None))
 
     def markets(self, _account: str) -> Mapping[str, Market]:
         return self.venue.markets()

@@ -87,7 +87,7 @@ def test_close_of_a_part_that_does_not_come_about_exits_5(
 def test_flatten_direct_names_the_account_of_each_line(
     run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def close_all(_venue: object, symbols: Any, _rules: object, say: Any) -> bool:
+    def close_all(_venue: object, _installation: str, symbols: Any, _rules: object, say: Any) -> bool:
         house.asked.append(symbols)
         say("BTC: close 1 long")
         return True

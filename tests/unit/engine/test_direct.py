@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from stopkeeper.core.ids import ClientId, decode
+from stopkeeper.core.ids import ClientId, close_number, decode
 from stopkeeper.core.model import Role, Side
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
 from stopkeeper.engine.direct import DIRECT_TRIES, flatten_direct
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sending import NOBODY
-from tests.unit.core.scene import NOW, RULES, position
+from tests.unit.core.scene import INST, NOW, RULES, position
 from tests.unit.engine.scene import D, Stage
 
 THIN = Rejected(Reason.NO_LIQUIDITY, "nothing to match")
@@ -39,7 +39,7 @@ def flatten(stage: Stage, *symbols: str, pause_s: float | None = None) -> Told:
     told = Told()
     more = {} if pause_s is None else {"pause_s": pause_s}
     with waiting(told):
-        told.flat = flatten_direct(stage.ports.venue, symbols, RULES, told.said.append, **more)
+        told.flat = flatten_direct(stage.ports.venue, INST, symbols, RULES, told.said.append, **more)
     return told
 
 
@@ -85,7 +85,7 @@ def test_each_close_is_known_as_ours_and_may_land_within_ten_seconds_at_most() -
     stage.answers("venue.close", Unknown("no answer"))
     assert flatten(stage).flat
     clients = [decode(call["client_id"]) for call in stage.done("venue.close")]
-    assert clients == [ClientId("00000", Role.FLATTEN, n, NOBODY) for n in (0, 1)]
+    assert clients == [ClientId(INST, Role.FLATTEN, close_number(n, "manual_close"), NOBODY) for n in (0, 1)]
     for asked in stage.done("venue.permit"):
         assert (asked["urgency"], asked["until_ms"]) == (Urgency.PROTECTIVE, NOW + 10_000)
     assert [call["permit"].nonce for call in stage.done("venue.close")] == [1, 2]
