@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import groupby
 
 from stopkeeper.core.actions import Exit
 from stopkeeper.core.ids import ClientId, close_reason, decode
@@ -88,17 +89,23 @@ def _stop_reason(trade: Trade) -> str:
 
 def in_order(fills: Iterable[Fill], net: Decimal) -> list[Fill]:
     """Sort fills by time; among those of one millisecond let each begin where the one before ended."""
-    left = sorted(fills, key=lambda f: (f.time_ms, f.id))
     ordered: list[Fill] = []
-    while left:
-        same = [f for f in left if f.time_ms == left[0].time_ms]
-        ends = {f.start + f.signed for f in same if f.start is not None}
-        heads = [f for f in same if f.start not in ends]
-        chosen = next((f for f in same if f.start == net), (heads or same)[0])
-        left.remove(chosen)
-        ordered.append(chosen)
-        net = (chosen.start if chosen.start is not None else net) + chosen.signed
+    for _, group in groupby(sorted(fills, key=lambda f: (f.time_ms, f.id)), key=lambda f: f.time_ms):
+        same = list(group)
+        while same:
+            chosen = same.pop(_next_of(same, net))
+            ordered.append(chosen)
+            net = (chosen.start if chosen.start is not None else net) + chosen.signed
     return ordered
+
+
+def _next_of(same: Sequence[Fill], net: Decimal) -> int:
+    """Return which of some fills of one millisecond begins at a position, or else where no other of them ended."""
+    found = next((i for i, f in enumerate(same) if f.start == net), None)
+    if found is not None:
+        return found
+    ends = {f.start + f.signed for f in same if f.start is not None}
+    return next((i for i, f in enumerate(same) if f.start not in ends), 0)
 
 
 def follow(trade: Trade | None, fills: Known[FillPage] | Unknown, installation: str) -> Chain:
