@@ -12,7 +12,7 @@ from stopkeeper.core.believe import Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case
 from stopkeeper.core.model import ZERO, Role
 from stopkeeper.core.orphans import covered_at
-from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.record import Sighting, Trade
 from stopkeeper.core.trailing import improves
 
@@ -103,10 +103,18 @@ def flatten(c: Case, held: Held, reason: str, why: str, keep: Decimal = ZERO) ->
         return Wait(c.now + LOOK_AGAIN_MS, "the position is not shown yet: a close would find nothing to close")
     if trade and c.now < trade.flatten_tried_ms + c.again_ms:
         return Wait(trade.flatten_tried_ms + c.again_ms, "a close was tried a moment ago")
-    # a cancel that was refused must not hold the close up again
-    entries: list[Action] = [
-        Cancel(o.id, Role.ENTRY, why) for o, k in c.ours if k.role is Role.ENTRY and o.id not in c.going
-    ]
     steps = c.rules.flatten_worst
     worst = steps[min(trade.widen if trade else 0, len(steps) - 1)]
-    return [*entries, Flatten(worst, reason, why, keep)]
+    return [*_entries(c, why), Flatten(worst, reason, why, keep)]
+
+
+def _entries(c: Case, why: str) -> list[Action]:
+    """Cancel what of the entry rests, seen or not: what it fills after the close would be a position without a stop.
+
+    A cancel that was refused must not hold the close up again.
+    """
+    sent = c.trade.sent if c.trade else ()
+    shown = [o.id for o, k in c.ours if k.role is Role.ENTRY]
+    resting = [s.outcome.order_id for s in sent if s.rests and isinstance(s.outcome, Accepted)]
+    names = dict.fromkeys(each for each in (*shown, *resting) if each and each not in c.going)
+    return [Cancel(each, Role.ENTRY, why) for each in names]

@@ -24,20 +24,21 @@ ACTION_MS = 10_000  # what an address that has spent its actions waits for each
 PACE = 0.0012  # of the market, a step
 LEAPS = ((0.01, 0.06), (0.01, 0.06), (0.01, 0.06), (0.11, 0.14))  # the last: past the worst price of any stop
 LIMITS = ("ours", "theirs", "actions")
-APART_MS = 20_000  # between two great leaps, which together would be past the price at which a venue liquidates
+APART_MS = 20_000  # of a great leap from all others: together they would be past the price at which a venue liquidates
 
 
 def market(town: Town) -> None:
     """Move the marks: in small steps, and where the world is wild in leaps."""
-    rng, leapt_ms = town.rng, 0
+    rng, leapt_ms, gapped_ms = town.rng, 0, 0
     while town.trouble.on:
         step_ms = rng.randint(300, 1_500)
         town.time.sleep(step_ms)
         symbol = rng.choice(SYMBOLS)
         leap = town.trouble.hit(town.trouble.profile.wild * step_ms / MINUTE_MS)
-        leap = leap and town.time.now_ms() - leapt_ms > APART_MS
-        span = rng.choice(LEAPS)
-        leapt_ms = town.time.now_ms() if leap and span == LEAPS[-1] else leapt_ms
+        span, apart_ms = rng.choice(LEAPS), town.time.now_ms() - max(leapt_ms, gapped_ms)
+        leap = leap and town.time.now_ms() - gapped_ms > APART_MS and (span != LEAPS[-1] or apart_ms > APART_MS)
+        leapt_ms = town.time.now_ms() if leap else leapt_ms
+        gapped_ms = leapt_ms if leap and span == LEAPS[-1] else gapped_ms
         change = rng.choice((-1, 1)) * rng.uniform(*span) if leap else rng.gauss(0, PACE)
         mark = town.paper.market.marks[symbol] * Decimal(repr(math.exp(change)))
         price = on_tick(town.paper.listing[symbol], mark)

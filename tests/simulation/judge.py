@@ -227,8 +227,10 @@ class Judge:
                 booked = Counter[str]()
                 for reason, size in line.exit.shares:
                     booked[next(way for way, reasons in REASONS.items() if reason in reasons)] += size
+                whole = sum(booked.values()) == sum(closed[line.trade.id].values())  # else a successor has the rest
                 # a stranger's close at a target's price counts for it where no target's id was ever learned
-                if any(booked[way] < size for way, size in closed[line.trade.id].items() if way != "stranger"):
+                less = any(booked[way] < size for way, size in closed[line.trade.id].items() if way != "stranger")
+                if whole and less:
                     was, said = dict(closed[line.trade.id]), dict(line.exit.shares)
                     self.broke("reason", f"trade {line.trade.id} was closed by {was}, and is booked as {said}")
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from stopkeeper.core.actions import Book, Cancel, Enter, PlaceStop, Refuse, Rest
+from stopkeeper.core.actions import Book, Cancel, Enter, Flatten, PlaceStop, Refuse, Rest
 from stopkeeper.core.asking import entry_id, questions
-from stopkeeper.core.case import Frame
+from stopkeeper.core.believe import Held
+from stopkeeper.core.case import Frame, build
+from stopkeeper.core.danger import flatten
 from stopkeeper.core.effects import announce, conclude
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import (
@@ -574,3 +576,25 @@ def test_the_successor_of_a_rest_that_filled_late() -> None:
     assert action.exit.size == D("0.4")
     assert action.successor is not None
     assert action.successor.held == D("0.6")
+
+
+@pytest.mark.parametrize(
+    ("what", "trade", "orders", "canceled", "cancels"),
+    [
+        ("it is not shown", resting(held=D(1)), (), (), ["e1"]),
+        ("no orders can be read", resting(held=D(1)), Unknown("down"), (), ["e1"]),
+        ("it is shown", resting(held=D(1)), (book(),), (), ["e1"]),
+        ("its cancel was sent", resting(held=D(1)), Unknown("down"), (("e1", NOW),), []),
+        ("it is over", resting(held=D(1), over=True), Unknown("down"), (), []),
+        ("its answer was lost", lost(held=D(1)), Unknown("down"), (), []),
+        ("no id came with its answer", resting(Accepted(live=True), held=D(1)), Unknown("down"), (), []),
+    ],
+)
+def test_a_close_takes_what_rests_of_the_entry_along_seen_or_not(
+    what: str, trade: Trade, orders: Any, canceled: Any, cancels: list[str]
+) -> None:
+    case = build(record(trade, canceled=canceled), seen(position(), orders), frame())
+    verdict = flatten(case, Held(Side.LONG, D(1), "venue", position()), "emergency_exit", "naked")
+    assert isinstance(verdict, list)
+    assert [each.order_id for each in verdict if isinstance(each, Cancel)] == cancels, what
+    assert isinstance(verdict[-1], Flatten)
