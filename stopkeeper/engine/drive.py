@@ -164,7 +164,7 @@ def _pause_ms(action: Action, record: KeyRecord, outcome: Outcome, ports: Ports)
         pauses.append(BOOK_AGAIN_MS)
     if isinstance(outcome, Throttled):
         pauses.append(outcome.free_ms)
-    if len(pauses) > 1 and urgency is not Urgency.PROTECTIVE:
+    if urgency is not Urgency.PROTECTIVE:
         pauses.append(ports.venue.wait_ms(ALL_FIELDS, urgency))
     return max(pauses)
 

@@ -64,6 +64,13 @@ def belief(rec: KeyRecord, look: Seen) -> Held | Flat | Unknown:
         ("not readable, nothing acked", record(), seen(DOWN), Unknown, "down"),
         ("a stale nothing after an ack", record(held_trade(), quiet_ms=NOW), seen(), Held, "ack"),
         ("a stale nothing, effects open", record(quiet_ms=NOW), seen(), Unknown, "may still appear"),
+        (
+            "and a record before it is lost",
+            record(quiet_ms=NOW, lost=True),
+            seen(),
+            Unknown,
+            "what a lost record sent may",
+        ),
         ("an effect being sent", record(pending_ms=NOW - LAG), seen(), Unknown, "may still appear"),
         ("fills say closed", record(held_trade(), quiet_ms=NOW), seen(fills=CLOSED), Flat, "add up to the close"),
         (

@@ -69,6 +69,9 @@ IN_PARTS = tuple(
          ["f2", "f3"], "0.6"),
         ("the entry closes it and then opens", (fill("h", "-0.3", "99", T - 900, "0"),
          replace(IN_PARTS[0], start=D("-0.3")), replace(IN_PARTS[1], start=D(0))), ["f2"], "0.3"),
+        ("a hand closes what both hold, and the entry opens once more", (HAND, replace(JOINS, size=D("0.3")),
+         close("c", "0.8", "95", T + 1, "0.8"), replace(JOINS, id="f2", size=D("0.7"), start=D(0), time_ms=T + 2)),
+         ["h0", ENTRY_FILL.id, "c"], "0"),
         ("the entry reduces it in several fills", (fill("h", "-3", "99", T - 900, "0"),
          *(replace(f, start=D(f.start or 0) - D("2.6")) for f in IN_PARTS)), ["h", "f1", "f2", "f3"], "-2"),
     ],
@@ -136,6 +139,7 @@ def test_an_entry_beside_which_a_fill_is_missing_is_not_whole() -> None:
 @pytest.mark.parametrize(
     ("what", "fills", "net", "order"),
     [
+        ("in a ring that begins nowhere", ("2 1 -1", "1 0 1"), "5", "12"),
         ("begun where the one before ended", ("1 0.5 -0.5", "2 0 1", "3 1 -0.5"), "0", "231"),
         ("what they began from is not known", ("1 0.5 -0.5", "2 0.8 -0.3"), "1", "21"),
         ("closed and opened again and again", ("1 1 -1", "2 0 1", "3 1 -1", "4 0 1"), "0", "2143"),

@@ -433,6 +433,17 @@ def test_what_is_asked_for_again_waits_for_the_look_that_comes_before_it(wait_ms
     assert (asked["fields"], asked["urgency"]) == (ALL_FIELDS, Urgency.ORDINARY)
 
 
+@pytest.mark.parametrize(("moved_by", "pause_ms"), [("policy", 5_000), ("person", 900)])
+def test_a_move_of_a_stop_waits_for_a_look_where_a_rule_wants_it(moved_by: str, pause_ms: int) -> None:
+    stage = protected()
+    stage.put(replace(stage.stored(), trade=held_trade(stop=D(97), stop_moved_by=moved_by)))
+    stage.answers("venue.permit", Throttled("own rate budget", 900))
+    stage.meanwhile("venue.permit", lambda: stage.answers("venue.wait_ms", 5_000))
+    end = drive(KEY, stage.ports)
+    assert isinstance(end, Again)
+    assert end.due_ms == NOW + pause_ms
+
+
 def test_protection_does_not_wait_for_a_look() -> None:
     stage = naked()
     stage.answers("venue.permit", Throttled("own rate budget", 900))
