@@ -76,6 +76,8 @@ def _overtaken(c: Case, held: Held, trade: Trade) -> Verdict:
             return []  # what stands is in front of the liquidation price, if not by the whole buffer: it will work
         if not own and not (trade.unsafe and _confirmed(trade.unsafe, c, 0)):
             return Wait(c.now + LOOK_AGAIN_MS, "the liquidation price seems to lie in front of the stop: looking again")
+        if own and held.size != trade.explained and not c.chain.whole:
+            return Wait(c.now + LOOK_AGAIN_MS, "no fills tell whose the position is, and a stop stands for it")
         why = f"the price has passed {wanted:f}, where the stop belongs, and only {best:f} stands"
         return flatten(c, held, moved if own else "emergency_exit", why)
     if trade.unsafe and _confirmed(trade.unsafe, c, c.rules.naked_limit_ms) and trade.moves_refused >= REFUSALS:

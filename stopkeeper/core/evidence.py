@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from stopkeeper.core.actions import Exit
-from stopkeeper.core.ids import ClientId, close_reason, decode
+from stopkeeper.core.ids import FOUND, ClientId, close_reason, decode
 from stopkeeper.core.model import ZERO, Fill, FillPage, Known, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Origin, Trade
@@ -209,11 +209,13 @@ def classify(fill: Fill, trade: Trade, rules: Rules, installation: str) -> str:
 
 
 def _by_another(fill: Fill, installation: str) -> str | None:
-    """A close of ours under another name is a direct one, or the guardian's, whose copies are older than this trade."""
+    """A close or stop of ours under another name is a direct one, or the guardian's, who may not know this trade."""
     client = decode(fill.client_id)
-    if client is None or client.installation != installation or client.role is not Role.FLATTEN:
+    if client is None or client.installation != installation:
         return None
-    return close_reason(client.n)
+    if client.role is Role.STOP and client.trade.startswith(FOUND):
+        return "stop_loss"
+    return close_reason(client.n) if client.role is Role.FLATTEN else None
 
 
 def _by_price(fill: Fill, trade: Trade, rules: Rules) -> str | None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stopkeeper.core.evidence import Chain, classify, exit_of, follow, in_order
-from stopkeeper.core.ids import close_number
+from stopkeeper.core.ids import FOUND, close_number
 from stopkeeper.core.model import Fill, FillPage, Known, Role, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Goal, Trade
@@ -300,6 +300,18 @@ CLOSERS = {
     ),
     "a close of ours under another trade's name, which tells nothing": (
         replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.FLATTEN, 5, "f" * 12)),
+        "external",
+    ),
+    "a stop of ours under a found trade's name": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.STOP, 7, FOUND + "f" * 9)),
+        "stop_loss",
+    ),
+    "a target of ours under a found trade's name": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.TARGET, 7, FOUND + "f" * 9)),
+        "external",
+    ),
+    "a stop of another installation under such a name": (
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.STOP, 7, FOUND + "f" * 9, "fffff")),
         "external",
     ),
     "such a close of another installation": (

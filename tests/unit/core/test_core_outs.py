@@ -13,11 +13,13 @@ from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sighting
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
+    ENTRY_FILL,
     LAG,
     NOW,
     RULES,
     D,
     cid,
+    fill,
     frame,
     held_trade,
     position,
@@ -116,6 +118,27 @@ def out(verdict: list[Action] | Wait) -> tuple[str, str] | int | None:
             "passed where the stop belongs, and a farther one stands",
             record(held_trade(stop=D(97))),
             AT_96,
+            frame(),
+            ("stop_loss", "the price has passed 97, where the stop belongs, and only 95 stands"),
+        ),
+        (
+            "so, and no fills tell why it is of another size",
+            record(held_trade(stop=D(97))),
+            seen(position("0.4", mark="96"), UNDER, DOWN, mark="96"),
+            frame(),
+            SOON,
+        ),
+        (
+            "so, and its fills tell",
+            record(held_trade(stop=D(97))),
+            seen(position("0.4", mark="96"), UNDER, (ENTRY_FILL, fill("p", "-0.6", "96", NOW - 900, "1")), mark="96"),
+            frame(),
+            ("stop_loss", "the price has passed 97, where the stop belongs, and only 95 stands"),
+        ),
+        (
+            "so, and no fills are read while it is of its size",
+            record(held_trade(stop=D(97))),
+            seen(position(mark="96"), UNDER, DOWN, mark="96"),
             frame(),
             ("stop_loss", "the price has passed 97, where the stop belongs, and only 95 stands"),
         ),
