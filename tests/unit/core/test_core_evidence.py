@@ -307,7 +307,7 @@ CLOSERS = {
         "stop_loss",
     ),
     "a target of ours under a found trade's name": (
-        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.TARGET, 7, FOUND + "f" * 9)),
+        replace(close("c", "1", "93", T + 9, order="z"), client_id=cid(Role.TARGET, EMERGENCY, FOUND + "f" * 9)),
         "external",
     ),
     "a stop of another installation under such a name": (
