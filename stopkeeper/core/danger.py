@@ -17,6 +17,7 @@ from stopkeeper.core.record import Sighting, Trade
 from stopkeeper.core.trailing import improves
 
 READINGS = 2  # so many of different moments make a thing that may close a position
+WHOSE_AGAIN_MS = 5_000  # when to ask again whose a covered position is
 REFUSALS = 3  # a stop that cannot be brought inside the liquidation price in so many tries will not be
 
 
@@ -77,7 +78,8 @@ def _overtaken(c: Case, held: Held, trade: Trade) -> Verdict:
         if not own and not (trade.unsafe and _confirmed(trade.unsafe, c, 0)):
             return Wait(c.now + LOOK_AGAIN_MS, "the liquidation price seems to lie in front of the stop: looking again")
         if own and held.size != trade.explained and not c.chain.whole:
-            return Wait(c.now + LOOK_AGAIN_MS, "no fills tell whose the position is, and a stop stands for it")
+            # it is covered, and looks without a pause would spend the budget that its fills wait for
+            return Wait(c.now + WHOSE_AGAIN_MS, "no fills tell whose the position is, and a stop stands for it")
         why = f"the price has passed {wanted:f}, where the stop belongs, and only {best:f} stands"
         return flatten(c, held, moved if own else "emergency_exit", why)
     if trade.unsafe and _confirmed(trade.unsafe, c, c.rules.naked_limit_ms) and trade.moves_refused >= REFUSALS:

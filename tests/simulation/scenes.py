@@ -4,7 +4,7 @@ A scene is the people and the venue of one minute; the seed still decides when, 
 unsettled rules are. What is owed in a scene beyond what is owed in every world stands beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -95,16 +95,20 @@ def _stop_of(town: Town, symbol: str) -> Order | None:
     return next(stops, None)
 
 
+def _stops(town: Town) -> Iterator[tuple[str, Order]]:
+    """Choose a stop that stands, every some seconds while there is trouble."""
+    while town.trouble.on:
+        town.time.sleep(town.rng.randint(3_000, 9_000))
+        symbol = town.rng.choice(BUSY)
+        stop = _stop_of(town, symbol)
+        if stop is not None and town.trouble.on:
+            yield symbol, stop
+
+
 def hanging(town: Town) -> None:
     """Let the price pass a stop, and the stop hang for long before it trades."""
-    rng = town.rng
-    while town.trouble.on:
-        town.time.sleep(rng.randint(3_000, 9_000))
-        symbol = rng.choice(BUSY)
-        stop = _stop_of(town, symbol)
-        if stop is None or stop.trigger is None or not town.trouble.on:
-            continue
-        _hang(town, symbol, stop, rng.choice((6_000, 9_000, 12_000, 20_000)))
+    for symbol, stop in _stops(town):
+        _hang(town, symbol, stop, town.rng.choice((6_000, 9_000, 12_000, 20_000)))
 
 
 def _hang(town: Town, symbol: str, stop: Order, hangs_ms: int) -> None:
@@ -314,14 +318,8 @@ def neighbour(town: Town) -> None:
 
 def gapping(town: Town) -> None:
     """Let the price leap past the worst price of a stop, so that it finds nobody to trade with."""
-    rng = town.rng
-    while town.trouble.on:
-        town.time.sleep(rng.randint(3_000, 9_000))
-        symbol = rng.choice(BUSY)
-        stop = _stop_of(town, symbol)
-        if stop is None or stop.trigger is None or not town.trouble.on:
-            continue
-        beyond = Decimal(repr(rng.uniform(0.002, 0.03)))
+    for symbol, stop in _stops(town):
+        beyond = Decimal(repr(town.rng.uniform(0.002, 0.03)))
         price = stop.limit_px * (1 + beyond if stop.is_buy else 1 - beyond)
         town.trouble.note("market", f"{symbol} gaps past the worst price of {stop.oid}, {stop.limit_px:f}")
         town.paper.push_mark(symbol, on_tick(town.paper.listing[symbol], price), 0)

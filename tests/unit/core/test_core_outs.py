@@ -7,7 +7,7 @@ import pytest
 from stopkeeper.core.actions import Action, Cancel, Flatten, PlaceStop, Wait
 from stopkeeper.core.case import Frame, build
 from stopkeeper.core.concerns import closing, protection
-from stopkeeper.core.danger import danger, flatten
+from stopkeeper.core.danger import WHOSE_AGAIN_MS, danger, flatten
 from stopkeeper.core.model import OrderKind, Role, Seen, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sighting
@@ -126,7 +126,7 @@ def out(verdict: list[Action] | Wait) -> tuple[str, str] | int | None:
             record(held_trade(stop=D(97))),
             seen(position("0.4", mark="96"), UNDER, DOWN, mark="96"),
             frame(),
-            SOON,
+            NOW + WHOSE_AGAIN_MS,
         ),
         (
             "so, and its fills tell",
