@@ -213,7 +213,8 @@ class Alerter:
 
         async def once() -> str:
             try:
-                return await asyncio.wait_for(asyncio.wrap_future(service.send(message)), self._pace.answer_s)
+                async with asyncio.timeout(self._pace.answer_s):  # wait_for of 3.11 loses a cancel that meets an answer
+                    return await asyncio.wrap_future(service.send(message))
             except TimeoutError:
                 return f"no answer within {self._pace.answer_s:g} s"
 

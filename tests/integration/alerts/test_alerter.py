@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from stopkeeper.store.bundle import Store
 from stopkeeper.store.memory.open import memory_store
 from stopkeeper.store.memory.world import MemoryWorld
 from tests.integration.alerts.conftest import PACE, TOKEN, Receiver, go, until
+from workers.alert_urls import Service
 from workers.alerts import Alerter, Pace, wall_ms
 from workers.settings_sections import AlertsSection
 
@@ -214,6 +216,26 @@ def test_a_failure_is_tried_again(scene: Scene, receiver: Receiver, caplog: pyte
     go(body())
     assert (receiver.refused, receiver.texts) == (2, ["BTC naked: why"])
     assert "not delivered" not in caplog.text
+
+
+def test_it_ends_also_where_it_is_cancelled_as_an_answer_comes(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer: Future[str] = Future()
+    monkeypatch.setattr(Service, "send", lambda _service, _message: answer)
+
+    async def body() -> None:
+        alerter = scene.alerter("json://127.0.0.1:1")
+        task = asyncio.create_task(alerter.run())
+        await until(lambda: scene.polls >= 2)
+        scene.write("alarm:naked")
+        await until(lambda: answer.running() or answer.set_running_or_notify_cancel())
+        await scene.polled()
+        answer.set_result("")
+        await asyncio.sleep(0)  # it is told to whoever waits, who has not gone on yet
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=5)
+        assert done, "it follows on"
+
+    go(body())
 
 
 def test_a_refused_port_is_logged_once_without_the_secret_of_its_url(
