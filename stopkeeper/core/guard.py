@@ -45,7 +45,8 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
         case Held() as held if held.by == "venue":
             target = next((order for order in case.live if order.id == action.order_id), None)
             if target is not None and target not in case.cover.stops:
-                return action.role is not Role.STOP or _shows_by_now(target, case)  # it is no cover of what is held
+                # it is no cover of what is held, as far as that can be told by now
+                return action.role is not Role.STOP or (_shows_by_now(target, case) and not _may_have_grown(case))
             if target is not None and target.size > held.size and _may_have_grown(case):
                 return False  # it covers what the entry may have filled since the position was read
             if not _stands(case):
@@ -56,7 +57,10 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
 
 
 def _may_have_grown(case: Case) -> bool:
-    """Return whether an entry that rests, or has just ended in the book, may have filled more than is shown."""
+    """Return whether an entry that rests, or has just ended in the book, may have filled more than is shown.
+
+    Beside a position opened by hand it may have turned the position round: its stop then looks to be on the wrong side.
+    """
     trade, read = case.trade, case.seen.position
     rested = [s for s in trade.sent if s.terms.resting is not Resting.NO] if trade else []
     quiet = not isinstance(read, Unknown) and read.at_ms > case.record.quiet_ms

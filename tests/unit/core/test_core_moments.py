@@ -171,6 +171,20 @@ def test_a_young_stop_of_the_other_side_stays_until_its_position_would_show(
     assert kept([cancel], record(held_trade()), seen(LONG, (stop(), other))) == ([cancel] if goes else [])
 
 
+@pytest.mark.parametrize(("attempt", "quiet_ms", "goes"), [
+    (RESTS, NOW - 1, False),
+    (OVER, NOW, False),
+    (OVER, NOW - 1, True),
+])  # fmt: skip
+def test_the_stop_of_an_entry_that_may_have_turned_a_hands_position_round_stays(
+    attempt: object, quiet_ms: int, goes: bool
+) -> None:
+    own: Order = replace(stop("105", order_id="x", n=1), side=Side.LONG, placed_ms=NOW - LAG - 1)
+    rec = record(held_trade(side=Side.SHORT, sent=(attempt,)), quiet_ms=quiet_ms)
+    cancel = Cancel("x", Role.STOP, "wrong side")
+    assert kept([cancel], rec, seen(LONG, (own,))) == ([cancel] if goes else [])
+
+
 def test_nothing_but_an_entry_is_cancelled_while_only_an_ack_tells_of_the_position() -> None:
     stop_out, entry_out = Cancel("s1", Role.STOP, "tidy"), Cancel("e9", Role.ENTRY, "out")
     look = replace(seen(None, BOTH), position=Known(None, NOW))
