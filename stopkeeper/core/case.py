@@ -27,7 +27,8 @@ class Frame:
     """The circumstances of a decision. ``now_ms`` is venue time; ``clock_age_ms`` how old the measured offset is.
 
     ``feed_age_ms`` is how long ago the feed last said that the account's streams live; None = never, or not asked.
-    ``clock_apart_ms`` is venue minus this machine's own clock; None = unknown.
+    ``clock_apart_ms`` is venue minus this machine's own clock; None = unknown. ``forgot_age_ms`` is how long ago the
+    store may have forgotten what it had; None = never, or not asked.
     """
 
     now_ms: int
@@ -39,6 +40,16 @@ class Frame:
     installation: str
     feed_age_ms: int | None = None
     clock_apart_ms: int | None = None
+    forgot_age_ms: int | None = None
+
+    @property
+    def forgot_until_ms(self) -> int:
+        """Return the venue time after which a look shows all that was sent before the store forgot of it; 0 = never.
+
+        A key's last trade may be among what was forgotten, and its entry on its way: with the next one both would fill.
+        """
+        age_ms = self.forgot_age_ms
+        return 0 if age_ms is None else self.now_ms - age_ms + ADMISSION_MARGIN_MS + self.can.lag_ms
 
     @property
     def fed(self) -> bool:

@@ -16,6 +16,7 @@ from stopkeeper.core.outcomes import Accepted, Barred, Rejected, Throttled, Unkn
 from stopkeeper.core.record import Sent, Terms, Trade
 from stopkeeper.core.sizing import Refusal, leverage_of, work_out
 
+FORGETFUL = "Redis is another than before, or was restarted or emptied: an entry it knows nothing of may be on its way"
 NOT_ITS_OWN = "a position that this signal did not open is held on the symbol"
 
 
@@ -171,7 +172,7 @@ def _no_more_entries(c: Case, trade: Trade) -> str | None:
 
 
 def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
-    """Say what must be known first: a measured clock, a flat and quiet key, readable fills, the id looked up."""
+    """Say what must be known first: a measured clock, a flat and quiet key, fills, and that nothing is forgotten."""
     soon = c.now + LOOK_AGAIN_MS
     if c.frame.clock_age_ms is None or c.frame.clock_age_ms > c.rules.offset_max_age_ms:
         return Wait(soon, "the venue's clock has not been measured lately", RestKind.BLIND)
@@ -179,6 +180,7 @@ def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
         return Wait(soon, "this machine's clock is far from the venue's", RestKind.BLIND)
     if not isinstance(c.belief, Flat):
         why = c.belief.why if isinstance(c.belief, Unknown) else "a position is held"
+        why = FORGETFUL if c.now <= c.frame.forgot_until_ms else why
         return Wait(max(soon, min(c.record.quiet_ms, c.now + 5_000)), why, RestKind.BLIND)
     if isinstance(c.seen.orders, Unknown) or isinstance(c.seen.fills, Unknown):
         return Wait(soon, "open orders or fills could not be read", RestKind.BLIND)

@@ -20,6 +20,7 @@ from stopkeeper.core.prices import Toward, to_step
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Sighting, StopSeen, Trade
 
 LATE_MS = 3_000  # less than any deadline
+DRIFT_MS = 250  # less than what an entry's margin leaves over its deadline
 NUMBERS_LOST = 64  # as many as a lost record may have given to orders that no list shows yet
 
 
@@ -28,7 +29,7 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     if record.trade is not None and not record.since_ms:
         record = replace(record, since_ms=frame.now_ms)
     record = with_history(record, seen, frame.installation, frame.now_ms)
-    record = quiet_after_loss(_fold_pending(record, frame), frame.can.lag_ms)
+    record = quiet_after_loss(_fold_pending(_fold_forgotten(record, frame), frame), frame.can.lag_ms)
     record = _fold_orders(record, seen, frame)
     record = folded(record, seen, frame.installation, frame.now_ms)
     record = _fold_sight(record, seen, frame)
@@ -71,6 +72,13 @@ def _fold_lateness(record: KeyRecord, frame: Frame) -> KeyRecord:
     if frame.now_ms <= max(first, record.quiet_ms) + LATE_MS + lag:
         return record
     return replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + wait))
+
+
+def _fold_forgotten(record: KeyRecord, frame: Frame) -> KeyRecord:
+    """A store that is another than before knows nothing of what its last seconds sent: the key is quiet after that."""
+    until_ms = frame.forgot_until_ms
+    drifted = until_ms <= record.quiet_ms + DRIFT_MS  # the same moment once more, by clocks that run a little apart
+    return record if drifted else replace(record, quiet_ms=until_ms)
 
 
 def _fold_pending(record: KeyRecord, frame: Frame) -> KeyRecord:

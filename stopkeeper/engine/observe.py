@@ -38,6 +38,7 @@ def frame(ports: Ports, record: KeyRecord) -> Frame:
         installation=ports.installation,
         feed_age_ms=ports.prices.heard_ms(ports.account) if watched else None,
         clock_apart_ms=ports.venue.clock().apart_ms,
+        forgot_age_ms=ports.records.forgot_ms() if awaiting_entry(record) else None,
     )
 
 

@@ -229,6 +229,12 @@ class Records(Protocol):
     def request(self, key: Key, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
         """Apply a person's wish (close, stop moved) to the record without a lease, and wake the key."""
 
+    def forgot_ms(self) -> int | None:
+        """Return how long ago records may have been forgotten, by Redis time; None = never.
+
+        That is when the server was first found to be another than before, or emptied. Whoever asks first notes it.
+        """
+
     def signal(self, trade_id: str) -> SignalState | None: ...
     def reserved(self, account: str) -> Mapping[str, Decimal]:
         """Return trade id -> notional in USD of what ``admit`` counts as open; 0 for a trade that came by no signal."""

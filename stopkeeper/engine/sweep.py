@@ -18,6 +18,7 @@ def sweep(ports: Ports, max_age_ms: int = 0) -> tuple[Wake, ...]:
     # so that where the budget is short a look that a drive made in these seconds serves
     seen = look(ports, stale, replace(seen, **unread), Urgency.PROTECTIVE)
     ports.venue.poll_limits()
+    ports.records.forgot_ms()  # noted now, it holds up no signal that comes much later
     wakes = differences(cases(ports, seen))
     for wake in wakes:
         ports.wakes.wake(wake.key, wake.why)

@@ -36,13 +36,14 @@ def store_over(client: Redis, *, installation: str, confirms: Confirms, times: T
     """Return the store over a client that decodes responses; with ``Unconfirmed`` for a server without a disk."""
     wire = Wire(client, confirms)
     heartbeat = Heartbeat(wire, times)
-    journal = RedisJournal(wire)
+    journal, records = RedisJournal(wire), RedisRecords(wire)
 
     def verify() -> None:
         report = durability_report(wire)
         if not report.ok:
             raise StoreGone(report.sentence)
         claim_installation(wire, installation)
+        records.forgot_ms()  # noted at the start, it is over by the time of most entries
 
     def close() -> None:
         heartbeat.stop()
@@ -51,7 +52,7 @@ def store_over(client: Redis, *, installation: str, confirms: Confirms, times: T
     return Store(
         boot=heartbeat.boot,
         leases=RedisLeases(wire, times, heartbeat),
-        records=RedisRecords(wire),
+        records=records,
         wakes=RedisWakes(wire),
         journal=journal,
         ledger=RedisLedger(wire),

@@ -39,6 +39,13 @@ class KeyKind:
 
 TABLE = (
     KeyKind("sk:installation", "string", "for ever", Bound.NAMED, "id of the one installation that may use this Redis"),
+    KeyKind(
+        "sk:server",
+        "hash",
+        "for ever",
+        Bound.NAMED,
+        "id (the server's run_id), born (Redis ms of the first id), forgot (Redis ms when the id was last another)",
+    ),
     KeyKind("sk:probe", "string", "1 s", Bound.TIME, "written by doctor to see a write confirmed on disk"),
     KeyKind(
         "sk:hb:<boot>", "string", "heartbeat_lost_ms", Bound.TIME, "a process is alive: without it its leases are free"
@@ -161,6 +168,10 @@ def parse_member(text: str) -> Key:
 
 def installation() -> str:
     return "sk:installation"
+
+
+def server() -> str:
+    return "sk:server"
 
 
 def probe() -> str:

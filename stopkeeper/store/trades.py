@@ -1,4 +1,4 @@
-"""Key records over Redis: versioned, fenced, confirmed on disk; the rules are scripts/{admit,ask,record_save}.lua."""
+"""Key records over Redis: versioned, fenced, confirmed on disk; rules: scripts/{admit,ask,forgot,record_save}.lua."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -12,7 +12,7 @@ from stopkeeper.store import keys
 from stopkeeper.store.asks import REQUEST_TRIES, Admitted, Ask, from_micro, merge, micro_down, micro_up, wish_between
 from stopkeeper.store.codec import ASK, LINE, RECORD
 from stopkeeper.store.ledger import result_text
-from stopkeeper.store.wire import Wire
+from stopkeeper.store.wire import Wire, age
 
 
 class RedisRecords:
@@ -20,6 +20,7 @@ class RedisRecords:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._born = ""
 
     def load(self, key: Key) -> KeyRecord:
         """Return the record with all that was asked of it since its last save; a fresh one where none is stored."""
@@ -120,6 +121,12 @@ class RedisRecords:
             if version >= 0:
                 return merge(before, [] if wish is None else [wish], version)
         raise LeaseLost(f"the record of {key} moved under {REQUEST_TRIES} attempts to change it")
+
+    def forgot_ms(self) -> int | None:
+        """Return how long ago the server was found to be another, or emptied; None = never. Raises StoreGone."""
+        now, born, forgot = self._wire.repeatable("forgot", [keys.server()], [self._born])
+        self._born = str(born)
+        return age(int(now), int(forgot)) if forgot else None
 
     def signal(self, trade_id: str) -> SignalState | None:
         """Return what became of the signal behind a trade; None where there was none, or it left 30 days ago."""

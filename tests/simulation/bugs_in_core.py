@@ -150,6 +150,11 @@ def loss_unnoticed() -> list[Swap]:
     return [(learn, "quiet_after_loss", naive), (entering, "unheard_until_ms", lambda *_: None)]
 
 
+def forgets_unnoticed() -> list[Swap]:
+    """3.5: that the store is another than before is no reason to wait with an entry."""
+    return [(case.Frame, "forgot_until_ms", property(lambda _: 0))]
+
+
 def adopted_without_stop() -> list[Swap]:
     """3.12: what was found is owned, and that is all."""
     true = concerns.protection

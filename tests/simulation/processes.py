@@ -100,6 +100,8 @@ class Process:
         self.passed: Counter[str] = Counter()
         store = memory_store(world, installation=base.installation, boot=boot, times=times)
         self.store = store
+        if not world.gone:
+            store.verify()
         venue = LateVenue(self, paper, address, store.nonces, store.budget, store.texts)
         ports = replace(
             base, venue=venue, leases=store.leases, records=store.records, wakes=store.wakes, journal=store.journal,

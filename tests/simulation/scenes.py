@@ -272,6 +272,29 @@ def _resting(town: Town, symbol: str, name: str) -> dict[str, object]:
     return wish | {"limit": f"{price:f}", "rest": True, "time_limit": "10s"}
 
 
+def failover(town: Town) -> None:
+    """Let the store go back to before a signal while its entry is on its way, and send the next one at once."""
+    rng, number = town.rng, 0
+    while town.trouble.on:
+        town.time.sleep(rng.randint(100, 400))
+        symbol = rng.choice(BUSY)
+        busy = town.ports.records.load(Key(ACCOUNT, symbol)).trade is not None or symbol in town.account.positions
+        if busy or not town.trouble.on:
+            continue
+        point, number = town.world.save_point(), number + 1
+        wish = {"symbol": symbol, "side": "long", "notional": "700", "stop": "1%", "time_limit": "2s", "expires": "30s"}
+        town.command(f"signal f{number}", actors.submitting(town, wish | {"signal_id": f"f{number}"}))
+        town.time.sleep(rng.randint(300, 1_500))
+        if symbol in town.account.positions or not town.trouble.on:
+            continue
+        town.trouble.note("store", f"goes back to before f{number}")
+        town.trouble.disturb(2 * town.times.sweep_ms)
+        town.world.go_back(point if rng.random() < 0.7 else State())
+        town.went_back_ms = town.time.now_ms()
+        town.command(f"signal g{number}", actors.submitting(town, wish | {"signal_id": f"g{number}"}))
+        town.time.sleep(rng.randint(3_000, 9_000))
+
+
 def stranger(town: Town) -> None:
     """Place orders of one's own beside ours, by hand."""
     rng, hand = town.rng, Hand(town.paper)
@@ -369,6 +392,7 @@ SCENES: dict[str, Scene] = {
     "hanging": Scene((actors.market, steady, hanging)),
     "wiped": Scene((actors.market, steady, wiping)),
     "forgotten": Scene((actors.market, forgetting), 60_000, naked_ms=1_000),
+    "failover": Scene((actors.market, failover), 40_000),
     "turned": Scene((actors.market, patient, turning), 60_000, naked_ms=8_000, exact=True, outlived_ms=1_000),
     "refusing": Scene((actors.market, steady, refusing), naked_ms=3_000),
     "asked": Scene((actors.market, steady, asking)),

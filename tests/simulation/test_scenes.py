@@ -21,6 +21,7 @@ CAUGHT = {
     "either-side-covers": {"naked"},
     "refusal-is-done": {"naked"},
     "entries-over-litter": {"over litter"},
+    "forgets-unnoticed": {"into the next", "over litter"},
     "loses-wakes": {"unheard"},
     "stops-behind-liquidation": {"liquidated"},
     "cancels-foreign": {"foreign"},

@@ -85,6 +85,7 @@ _SCENES: dict[str, dict[str, Any]] = {
     "hanging": {"slow": 0.02, "lag": True},
     "wiped": {"slow": 0.02, "lag": True},
     "forgotten": {"slow": 0.02},
+    "failover": {"torn": 0.4},
     "turned": {},
     "refusing": {},
     "asked": {"slow": 0.02},

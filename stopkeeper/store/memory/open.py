@@ -22,7 +22,7 @@ TIMES = Times()
 
 def memory_store(world: MemoryWorld, *, installation: str, boot: str, times: Times = TIMES) -> Store:
     """Return one process's store over the world; ``boot`` names the process for ``world.kill``."""
-    journal = MemoryJournal(world)
+    journal, records = MemoryJournal(world), MemoryRecords(world)
 
     def verify() -> None:
         with world.using() as state:
@@ -31,6 +31,7 @@ def memory_store(world: MemoryWorld, *, installation: str, boot: str, times: Tim
                 raise StoreGone(
                     f"this store belongs to installation {state.installation}, the configuration says {installation}"
                 )
+        records.forgot_ms()
 
     def report() -> DurabilityReport:
         return DurabilityReport(
@@ -46,7 +47,7 @@ def memory_store(world: MemoryWorld, *, installation: str, boot: str, times: Tim
     return Store(
         boot=boot,
         leases=MemoryLeases(world, times, boot),
-        records=MemoryRecords(world),
+        records=records,
         wakes=MemoryWakes(world),
         journal=journal,
         ledger=MemoryLedger(world),

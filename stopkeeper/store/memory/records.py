@@ -1,4 +1,4 @@
-"""Key records and the ledger in memory: the twins of admit.lua, ask.lua and record_save.lua, line by line."""
+"""Key records and the ledger in memory: the twins of admit, ask, forgot and record_save.lua, line by line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,8 @@ from stopkeeper.store import keys
 from stopkeeper.store.asks import REQUEST_TRIES, Admitted, from_micro, merge, micro_down, micro_up, wish_between
 from stopkeeper.store.ledger import last_revisions
 from stopkeeper.store.memory.leases import due_by
-from stopkeeper.store.memory.world import LeaseRow, MemoryWorld, RecordRow, SignalRow, State
+from stopkeeper.store.memory.world import LeaseRow, MemoryWorld, RecordRow, ServerRow, SignalRow, State
+from stopkeeper.store.wire import age
 
 
 def _record(row: RecordRow, key: Key) -> KeyRecord:
@@ -37,6 +38,7 @@ class MemoryRecords:
 
     def __init__(self, world: MemoryWorld) -> None:
         self._world = world
+        self._born_ms: int | None = None
 
     def load(self, key: Key) -> KeyRecord:
         """Return the record with all that was asked of it since its last save; a fresh one where none is stored."""
@@ -122,6 +124,17 @@ class MemoryRecords:
                 due_by(state, key, self._world.clock())
                 return _record(row, key)
         raise LeaseLost(f"the record of {key} moved under {REQUEST_TRIES} attempts to change it")
+
+    def forgot_ms(self) -> int | None:
+        """Return how long ago the server was found to be another, or emptied; None = never. Raises StoreGone."""
+        now = self._world.clock()
+        with self._world.using() as state:
+            row = state.server or ServerRow(self._world.server, now)
+            emptied = self._born_ms not in (None, row.born_ms) and row.forgot_ms is None
+            if emptied or row.id != self._world.server:
+                row.id, row.forgot_ms = self._world.server, now
+            state.server, self._born_ms = row, row.born_ms
+            return None if row.forgot_ms is None else age(now, row.forgot_ms)
 
     def signal(self, trade_id: str) -> SignalState | None:
         """Return what became of the signal behind a trade; None where there was none, or it left 30 days ago."""

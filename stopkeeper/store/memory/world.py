@@ -62,10 +62,20 @@ class LookRow:
 
 
 @dataclass(slots=True)
+class ServerRow:
+    """What is stored of the server itself; ``forgot_ms`` None = it never was another."""
+
+    id: int
+    born_ms: int
+    forgot_ms: int | None = None
+
+
+@dataclass(slots=True)
 class State:
     """Everything stored: what a Redis that goes back in time takes with it."""
 
     installation: str | None = None
+    server: ServerRow | None = None
     leases: dict[Key, LeaseRow] = field(default_factory=dict)
     records: dict[Key, RecordRow] = field(default_factory=dict)
     open: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -98,6 +108,7 @@ class MemoryWorld:
         self.clock = clock
         self.gone = False
         self.state = State()
+        self.server = 1  # which one it is: another after each failover or restart
         self._lock = RLock()
         self._died_ms: dict[str, int] = {}
 
@@ -117,6 +128,7 @@ class MemoryWorld:
     def go_back(self, point: State) -> None:
         """Put the store back to a save point: a failover that lost the writes since."""
         with self._lock:
+            self.server += 1
             self.state = copy.deepcopy(point)
 
     def kill(self, boot: str) -> None:

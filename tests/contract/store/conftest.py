@@ -15,11 +15,13 @@ from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Amount, Distance, Key, Side, Signal
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.engine.ports import Times
+from stopkeeper.store import keys
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.connect import open_store, store_over
 from stopkeeper.store.durability import Unconfirmed
 from stopkeeper.store.embedded import EmbeddedServer
 from stopkeeper.store.memory import MemoryWorld, memory_store
+from stopkeeper.store.memory.world import State
 
 QUICK = Times(lease_ms=600, heartbeat_ms=40, heartbeat_lost_ms=250, claim_ms=300)
 INSTALLATION = "a1b2c"
@@ -45,6 +47,14 @@ class Rig(ABC):
     @abstractmethod
     def set_back(self, ms: int) -> None:
         """Set the server's clock back: whatever moment it keeps lies so much farther in its future."""
+
+    @abstractmethod
+    def fail_over(self) -> None:
+        """Let another server go on with all that this one has."""
+
+    @abstractmethod
+    def empty(self) -> None:
+        """Take everything from the server."""
 
     @abstractmethod
     def close(self) -> None:
@@ -82,6 +92,12 @@ class MemoryRig(Rig):
     def set_back(self, ms: int) -> None:
         self._now -= ms
 
+    def fail_over(self) -> None:
+        self.world.go_back(self.world.save_point())
+
+    def empty(self) -> None:
+        self.world.go_back(State())
+
     def close(self) -> None:
         self.world.gone = True
 
@@ -112,6 +128,15 @@ class RedisRig(Rig):
         with self.client() as client:
             for name in client.scan_iter("sk:*"):
                 _move(client, str(name), ms)
+
+    def fail_over(self) -> None:
+        """No second server: what is noted of the one is made another's. A real restart stands in test_server.py."""
+        with self.client() as client:
+            client.hset(keys.server(), "id", "another")
+
+    def empty(self) -> None:
+        with self.client() as client:
+            client.flushdb()
 
     def close(self) -> None:
         for store in self._opened:
@@ -153,6 +178,8 @@ def _move(client: Redis, name: str, ms: int) -> None:
     if kind in ("sk:due", "sk:claimed"):
         for member, score in client.zrange(name, 0, -1, withscores=True):
             client.zadd(name, {member: score + ms})
+    elif kind == "sk:server":
+        client.hset(name, "forgot", int(client.hget(name, "forgot") or 0) + ms)
     elif kind in ("sk:claimed-at", "sk:turn"):
         client.incrby(name, ms)
     elif kind in ("sk:lease", "sk:budget", "sk:look"):

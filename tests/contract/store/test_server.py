@@ -117,6 +117,27 @@ def test_what_was_accepted_survives_kill_9(own: EmbeddedServer) -> None:
     store.close()
 
 
+def test_a_restart_may_have_forgotten_and_a_lost_connection_has_not(own: EmbeddedServer) -> None:
+    store = open_store(own.url, installation="a1b2c")
+    store.verify()
+    with Redis.from_url(own.url) as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert store.records.forgot_ms() is None
+    own.kill()
+    own.start()
+    ages = [store.records.forgot_ms(), store.records.forgot_ms()]
+    assert all(age is not None and age < 5_000 for age in ages)
+    store.close()
+
+
+def test_where_info_is_not_allowed_no_restart_is_seen_and_nothing_fails(own: EmbeddedServer) -> None:
+    with Redis.from_url(own.url) as client:
+        client.execute_command("ACL", "SETUSER", "plain", "on", "nopass", "~*", "&*", "+@all", "-info")
+    store = open_store(own.url.replace("redis://", "redis://plain:x@"), installation="a1b2c")
+    assert (store.records.forgot_ms(), store.records.forgot_ms()) == (None, None)
+    store.close()
+
+
 def test_a_frozen_server_is_gone_in_bounded_time(own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stopkeeper.store.wire.TIMEOUT_S", 0.4)
     store = open_store(own.url, installation="a1b2c")

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from stopkeeper.core.actions import Again, Rest, RestKind
+from stopkeeper.core.actions import Again, Enter, Rest, RestKind
 from stopkeeper.core.case import Frame
+from stopkeeper.core.learn import learn
 from stopkeeper.core.missing import APART_MS
 from stopkeeper.core.model import Known, Lookup, OrderKind, OrderState, Resting, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sighting
 from tests.unit.core.scene import (
     ENTRY_FILL,
+    LAG,
     NOW,
     RULES,
     TERMS,
@@ -48,6 +50,34 @@ STOP_ACKED = (Placed(Role.STOP, "s2", 2, NOW - 100),)
 ASKED = CloseAsk("manual_close", NOW - 100)
 TWICE = Sighting(NOW - 10_000, 2, NOW - 100)
 ONCE = Sighting(NOW - 100, 1, NOW - 100)
+
+
+@pytest.mark.parametrize(("age_ms", "quiet_ms", "until_ms"), [
+    (None, NOW - 30_000, NOW - 30_000),
+    (0, NOW - 30_000, NOW + 5_000 + LAG),
+    (6_000, NOW - 30_000, NOW - 1_000 + LAG),
+    (40_000, NOW - 30_000, NOW - 30_000),
+    (0, NOW + 5_000 + LAG - 250, NOW + 5_000 + LAG - 250),
+    (0, NOW + 5_000 + LAG - 251, NOW + 5_000 + LAG),
+])  # fmt: skip
+def test_a_key_is_quiet_until_what_the_store_forgot_would_show(
+    age_ms: int | None, quiet_ms: int, until_ms: int
+) -> None:
+    """The deadline of what it forgot, and a lag; the same moment by clocks a little apart is not saved anew."""
+    rec = record(new_trade(created_ms=NOW - 100), quiet_ms=quiet_ms)
+    assert learn(rec, seen(), frame(forgot_age_ms=age_ms)).quiet_ms == until_ms
+
+
+@pytest.mark.parametrize(("age_ms", "waits"), [(0, True), (5_000 + LAG, True), (5_000 + LAG + 1, False), (None, False)])
+def test_no_entry_leaves_while_one_that_was_forgotten_may_be_on_its_way(age_ms: int | None, waits: bool) -> None:
+    frm = frame(forgot_age_ms=age_ms)
+    rec = learn(record(new_trade()), seen(), frm)
+    made = plan(rec, seen(), frm)
+    assert [type(action) for action in made.actions] == ([] if waits else [Enter])
+    if waits:
+        assert made.ends is not None
+        assert "Redis is another than before" in made.ends.why
+        assert made.ends.due_ms == max(NOW + 500, min(rec.quiet_ms, NOW + 5_000))
 
 
 @pytest.mark.parametrize(

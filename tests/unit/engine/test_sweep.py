@@ -46,6 +46,15 @@ def test_all_of_the_account_is_read_once_and_urgently() -> None:
     assert [call["key"] for call in stage.done("records.load")] == [ETH], "the others are read together"
 
 
+def test_it_notes_that_the_store_is_another_than_before() -> None:
+    stage = protected()
+    stage.ports.records.forgot_ms()
+    stage.world.go_back(stage.world.save_point())
+    sweep(stage.ports)
+    stage.now += 7_000
+    assert stage.ports.records.forgot_ms() == 7_000
+
+
 @pytest.mark.parametrize(("age_ms", "reads"), [(999, 0), (1_000, 3)])
 def test_a_look_that_is_young_enough_serves(age_ms: int, reads: int) -> None:
     stage = protected()
