@@ -240,10 +240,14 @@ class Judge:
         return Episode(sum((f.closed_pnl for f in fills), Decimal(0)), sum((f.fee for f in fills), Decimal(0)))
 
     def _episodes(self) -> "Episode":
-        """Return what was earned from flat to flat wherever an entry of ours took part."""
-        found = Episode()
+        """Return what was earned from flat to flat wherever an entry of ours took part.
+
+        An entry that rests may fill once more after its trade has ended: that is a found position, which is not judged
+        where there are people.
+        """
+        found, people = Episode(), self._town.trouble.profile.people or self._owed.by_hand
         for symbol in SYMBOLS:
-            going = Episode()
+            going, ended = Episode(), set[int]()
             for fill in (f for f in self._town.account.fills if f.coin == symbol):
                 signed = fill.size if fill.is_buy else -fill.size
                 before, after = fill.start_position, fill.start_position + signed
@@ -252,10 +256,11 @@ class Judge:
                 going.gross += fill.closed_pnl
                 going.fees += closing
                 order = self._orders.get(fill.oid)
-                entry = order is not None and is_ours(order.cloid) and not order.reduce_only
+                entry = order is not None and is_ours(order.cloid) and not order.reduce_only and fill.oid not in ended
                 own = frozenset({fill.oid} if entry else ())
                 going.ours = going.ours - own if crossing else going.ours | own  # what it turned round was a hand's
                 if after == 0 or crossing:
+                    ended |= going.ours - own if people else set()
                     found = found + going if going.ours else found
                     going = Episode(fees=fill.fee - closing, ours=own)
         return found

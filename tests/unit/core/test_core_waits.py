@@ -66,6 +66,7 @@ def test_a_key_is_quiet_until_what_the_store_forgot_would_show(
     """The deadline of what it forgot, and a lag; the same moment by clocks a little apart is not saved anew."""
     rec = record(new_trade(created_ms=NOW - 100), quiet_ms=quiet_ms)
     assert learn(rec, seen(), frame(forgot_age_ms=age_ms)).quiet_ms == until_ms
+    assert frame().forgot_until_ms == 0, "nothing was ever forgotten"
 
 
 @pytest.mark.parametrize(("age_ms", "waits"), [(0, True), (5_000 + LAG, True), (5_000 + LAG + 1, False), (None, False)])
