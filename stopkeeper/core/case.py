@@ -44,7 +44,7 @@ class Frame:
 
     @property
     def forgot_until_ms(self) -> int:
-        """Return the venue time after which a look shows all that was sent before the store forgot of it; 0 = never.
+        """Return the venue time after which a look shows all that was sent before the store forgot; 0 = never.
 
         A key's last trade may be among what was forgotten, and its entry on its way: with the next one both would fill.
         """

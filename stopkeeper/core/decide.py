@@ -17,7 +17,7 @@ from stopkeeper.core.concerns import (
 )
 from stopkeeper.core.danger import danger
 from stopkeeper.core.entering import displaced_due_ms, entry
-from stopkeeper.core.guard import never_lower
+from stopkeeper.core.guard import may_have_grown, never_lower, own_of_other_side
 from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.model import Role, Seen
 from stopkeeper.core.moving import pause_ends_ms, wish_of
@@ -101,7 +101,10 @@ def _next_look(case: Case, held: Held) -> int | None:
 
 
 def _other_side_ms(case: Case, held: Held) -> int | None:
-    """Return when a stop of ours for the side that is not held is no young one any more, and litter; None without."""
+    """Return when a stop of ours for the side that is not held is litter; None without, or while its entry rests."""
+    if own_of_other_side(case, held) and may_have_grown(case):
+        rests = case.trade is not None and any(s.rests or s.unproven for s in case.trade.sent)
+        return None if rests else max(case.record.quiet_ms + 1, case.now + LOOK_AGAIN_MS)
     placed = [o.placed_ms for o, k in case.ours if k.role is Role.STOP and o.reduce_only and o.side is held.side]
     return max(max(placed) + case.frame.can.lag_ms + 1, case.now + LOOK_AGAIN_MS) if placed else None
 

@@ -146,7 +146,7 @@ def _no_longer(c: Case, trade: Trade) -> str | None:
     if signal.resting is not Resting.NO and not c.frame.fed:
         return "the account's streams are silent, and a resting entry would not be watched: start stopkeeper feed"
     if c.now > signal.expires_ms:
-        return f"the signal expired before it could be sent{_last_words(trade)}"
+        return f"the signal expired before it could be sent{_last_words(c, trade)}"
     if trade.refusal:
         return trade.refusal
     if len(trade.sent) >= len(trade.nonces):
@@ -156,7 +156,10 @@ def _no_longer(c: Case, trade: Trade) -> str | None:
     return None
 
 
-def _last_words(trade: Trade) -> str:
+def _last_words(c: Case, trade: Trade) -> str:
+    assert trade.signal is not None
+    if not trade.sent and trade.signal.expires_ms <= c.frame.forgot_until_ms:
+        return f"; {FORGETFUL}"
     outcome = trade.sent[-1].outcome if trade.sent else None
     return f"; attempt {len(trade.sent)}: {outcome.why}" if isinstance(outcome, Unknown) else ""
 
@@ -180,7 +183,8 @@ def _not_yet(c: Case, trade: Trade, attempt: int) -> Wait | None:
         return Wait(soon, "this machine's clock is far from the venue's", RestKind.BLIND)
     if not isinstance(c.belief, Flat):
         why = c.belief.why if isinstance(c.belief, Unknown) else "a position is held"
-        why = FORGETFUL if c.now <= c.frame.forgot_until_ms else why
+        if c.now <= c.frame.forgot_until_ms and not isinstance(c.seen.position, Unknown):
+            why = FORGETFUL
         return Wait(max(soon, min(c.record.quiet_ms, c.now + 5_000)), why, RestKind.BLIND)
     if isinstance(c.seen.orders, Unknown) or isinstance(c.seen.fills, Unknown):
         return Wait(soon, "open orders or fills could not be read", RestKind.BLIND)

@@ -45,9 +45,10 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
         case Held() as held if held.by == "venue":
             target = next((order for order in case.live if order.id == action.order_id), None)
             if target is not None and target not in case.cover.stops:
-                # it is no cover of what is held, as far as that can be told by now
-                return action.role is not Role.STOP or (_shows_by_now(target, case) and not _may_have_grown(case))
-            if target is not None and target.size > held.size and _may_have_grown(case):
+                if action.role is Role.STOP and target in own_of_other_side(case, held) and may_have_grown(case):
+                    return False  # it covers what the entry may have turned the position to since it was read
+                return action.role is not Role.STOP or _shows_by_now(target, case)  # it is no cover of what is held
+            if target is not None and target.size > held.size and may_have_grown(case):
                 return False  # it covers what the entry may have filled since the position was read
             if not _stands(case):
                 return False
@@ -56,11 +57,14 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
             return False
 
 
-def _may_have_grown(case: Case) -> bool:
-    """Return whether an entry that rests, or has just ended in the book, may have filled more than is shown.
+def own_of_other_side(case: Case, held: Held) -> list[Order]:
+    """Return the trade's own stops for the side that is not held: its entry may have met a position opened by hand."""
+    own = (o for o, k in case.ours if k.role is Role.STOP and case.trade is not None and k.trade == case.trade.id)
+    return [order for order in own if order.side is held.side]
 
-    Beside a position opened by hand it may have turned the position round: its stop then looks to be on the wrong side.
-    """
+
+def may_have_grown(case: Case) -> bool:
+    """Return whether an entry that rests, or has just ended in the book, may have filled more than is shown."""
     trade, read = case.trade, case.seen.position
     rested = [s for s in trade.sent if s.terms.resting is not Resting.NO] if trade else []
     quiet = not isinstance(read, Unknown) and read.at_ms > case.record.quiet_ms

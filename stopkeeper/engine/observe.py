@@ -38,7 +38,7 @@ def frame(ports: Ports, record: KeyRecord) -> Frame:
         installation=ports.installation,
         feed_age_ms=ports.prices.heard_ms(ports.account) if watched else None,
         clock_apart_ms=ports.venue.clock().apart_ms,
-        forgot_age_ms=ports.records.forgot_ms() if awaiting_entry(record) else None,
+        forgot_age_ms=ports.records.forgot_ms() if may_enter(record) else None,
     )
 
 
@@ -173,6 +173,12 @@ def awaiting_entry(record: KeyRecord) -> bool:
     """Return whether a key's trade is a signal of which nothing was sent yet."""
     trade = record.trade
     return trade is not None and trade.origin is Origin.SIGNAL and not trade.sent and trade.entered_ms is None
+
+
+def may_enter(record: KeyRecord) -> bool:
+    """Return whether a key's trade is a signal that has not entered: its first attempt may leave yet, or the next."""
+    trade = record.trade
+    return trade is not None and trade.origin is Origin.SIGNAL and trade.entered_ms is None
 
 
 def _unfit(record: KeyRecord, seen: AccountSeen) -> frozenset[Field]:

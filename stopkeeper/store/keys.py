@@ -44,7 +44,7 @@ TABLE = (
         "hash",
         "for ever",
         Bound.NAMED,
-        "id (the server's run_id), born (Redis ms of the first id), forgot (Redis ms when the id was last another)",
+        "id (the server's run_id), born (Redis ms of the first), forgot (Redis ms when it was last another, or gone)",
     ),
     KeyKind("sk:probe", "string", "1 s", Bound.TIME, "written by doctor to see a write confirmed on disk"),
     KeyKind(

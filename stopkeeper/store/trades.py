@@ -12,7 +12,7 @@ from stopkeeper.store import keys
 from stopkeeper.store.asks import REQUEST_TRIES, Admitted, Ask, from_micro, merge, micro_down, micro_up, wish_between
 from stopkeeper.store.codec import ASK, LINE, RECORD
 from stopkeeper.store.ledger import result_text
-from stopkeeper.store.wire import Wire, age
+from stopkeeper.store.wire import Wire
 
 
 class RedisRecords:
@@ -124,9 +124,9 @@ class RedisRecords:
 
     def forgot_ms(self) -> int | None:
         """Return how long ago the server was found to be another, or emptied; None = never. Raises StoreGone."""
-        now, born, forgot = self._wire.repeatable("forgot", [keys.server()], [self._born])
+        born, age_ms = self._wire.repeatable("forgot", [keys.server()], [self._born])
         self._born = str(born)
-        return age(int(now), int(forgot)) if forgot else None
+        return int(age_ms) if int(age_ms) >= 0 else None
 
     def signal(self, trade_id: str) -> SignalState | None:
         """Return what became of the signal behind a trade; None where there was none, or it left 30 days ago."""

@@ -147,7 +147,8 @@ class Conduct:
         The close is noted for the signal that waits: it never entered.
         """
         closes = role_of(order.cloid) == CLOSE and reason_of(order.cloid) == ASKED
-        return closes and self._town.went_back and trade_of(order.cloid) not in self._over_ms
+        entered = (o for o in self.orders.values() if role_of(o.cloid) == ENTRY and is_ours(o.cloid))
+        return closes and self._town.went_back and trade_of(order.cloid) not in {trade_of(o.cloid) for o in entered}
 
     def _entry(self, order: Order, beside: list[Order]) -> None:
         if beside:

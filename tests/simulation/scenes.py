@@ -289,7 +289,10 @@ def failover(town: Town) -> None:
             continue
         town.trouble.note("store", f"goes back to before f{number}")
         town.trouble.disturb(2 * town.times.sweep_ms)
-        town.world.go_back(point if rng.random() < 0.7 else State())
+        if rng.random() < 0.3:
+            town.world.empty()
+        else:
+            town.world.go_back(rng.choice((point, point, State())))
         town.went_back_ms = town.time.now_ms()
         town.command(f"signal g{number}", actors.submitting(town, wish | {"signal_id": f"g{number}"}))
         town.time.sleep(rng.randint(3_000, 9_000))

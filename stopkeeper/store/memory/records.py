@@ -15,7 +15,6 @@ from stopkeeper.store.asks import REQUEST_TRIES, Admitted, from_micro, merge, mi
 from stopkeeper.store.ledger import last_revisions
 from stopkeeper.store.memory.leases import due_by
 from stopkeeper.store.memory.world import LeaseRow, MemoryWorld, RecordRow, ServerRow, SignalRow, State
-from stopkeeper.store.wire import age
 
 
 def _record(row: RecordRow, key: Key) -> KeyRecord:
@@ -131,10 +130,11 @@ class MemoryRecords:
         with self._world.using() as state:
             row = state.server or ServerRow(self._world.server, now)
             emptied = self._born_ms not in (None, row.born_ms) and row.forgot_ms is None
-            if emptied or row.id != self._world.server:
+            ahead = row.forgot_ms is not None and row.forgot_ms > now
+            if emptied or ahead or row.id != self._world.server:
                 row.id, row.forgot_ms = self._world.server, now
             state.server, self._born_ms = row, row.born_ms
-            return None if row.forgot_ms is None else age(now, row.forgot_ms)
+            return None if row.forgot_ms is None else now - row.forgot_ms
 
     def signal(self, trade_id: str) -> SignalState | None:
         """Return what became of the signal behind a trade; None where there was none, or it left 30 days ago."""

@@ -131,6 +131,11 @@ class MemoryWorld:
             self.server += 1
             self.state = copy.deepcopy(point)
 
+    def empty(self) -> None:
+        """Take everything from the store, which goes on."""
+        with self._lock:
+            self.state = State()
+
     def kill(self, boot: str) -> None:
         """Let a process beat no more."""
         self._died_ms.setdefault(boot, self.clock())

@@ -21,7 +21,6 @@ from stopkeeper.store.connect import open_store, store_over
 from stopkeeper.store.durability import Unconfirmed
 from stopkeeper.store.embedded import EmbeddedServer
 from stopkeeper.store.memory import MemoryWorld, memory_store
-from stopkeeper.store.memory.world import State
 
 QUICK = Times(lease_ms=600, heartbeat_ms=40, heartbeat_lost_ms=250, claim_ms=300)
 INSTALLATION = "a1b2c"
@@ -96,7 +95,7 @@ class MemoryRig(Rig):
         self.world.go_back(self.world.save_point())
 
     def empty(self) -> None:
-        self.world.go_back(State())
+        self.world.empty()
 
     def close(self) -> None:
         self.world.gone = True
@@ -179,7 +178,8 @@ def _move(client: Redis, name: str, ms: int) -> None:
         for member, score in client.zrange(name, 0, -1, withscores=True):
             client.zadd(name, {member: score + ms})
     elif kind == "sk:server":
-        client.hset(name, "forgot", int(client.hget(name, "forgot") or 0) + ms)
+        if forgot := client.hget(name, "forgot"):
+            client.hset(name, "forgot", int(forgot) + ms)
     elif kind in ("sk:claimed-at", "sk:turn"):
         client.incrby(name, ms)
     elif kind in ("sk:lease", "sk:budget", "sk:look"):

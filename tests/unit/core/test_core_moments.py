@@ -1,6 +1,7 @@
 """The very moment at which a belief changes: a read of just that venue time proves nothing yet, one a ms later does."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -171,18 +172,31 @@ def test_a_young_stop_of_the_other_side_stays_until_its_position_would_show(
     assert kept([cancel], record(held_trade()), seen(LONG, (stop(), other))) == ([cancel] if goes else [])
 
 
-@pytest.mark.parametrize(("attempt", "quiet_ms", "goes"), [
-    (RESTS, NOW - 1, False),
-    (OVER, NOW, False),
-    (OVER, NOW - 1, True),
+OTHERS = cid(Role.STOP, 1, "ffffffffffff")
+
+
+@pytest.mark.parametrize(("what", "attempt", "quiet_ms", "more", "goes"), [
+    ("rests", RESTS, NOW - 1, {}, False),
+    ("unproven", replace(RESTS, outcome=DOWN), NOW - 1, {}, False),
+    ("over, read no later than its fills may show", OVER, NOW, {}, False),
+    ("over, quiet", OVER, NOW - 1, {}, True),
+    ("never rested", sent(Accepted("e1", D(1), D(100))), NOW, {}, True),
+    ("another trade's", RESTS, NOW - 1, {"client_id": OTHERS}, True),
+    ("on the side that is held, and none as it stands", RESTS, NOW - 1, {"side": Side.SHORT, "fired": True}, True),
 ])  # fmt: skip
 def test_the_stop_of_an_entry_that_may_have_turned_a_hands_position_round_stays(
-    attempt: object, quiet_ms: int, goes: bool
+    what: str, attempt: object, quiet_ms: int, more: dict[str, Any], goes: bool
 ) -> None:
-    own: Order = replace(stop("105", order_id="x", n=1), side=Side.LONG, placed_ms=NOW - LAG - 1)
+    own: Order = stop("105", order_id="x", **{"side": Side.LONG, "placed_ms": NOW - LAG - 1} | more)
     rec = record(held_trade(side=Side.SHORT, sent=(attempt,)), quiet_ms=quiet_ms)
     cancel = Cancel("x", Role.STOP, "wrong side")
-    assert kept([cancel], rec, seen(LONG, (own,))) == ([cancel] if goes else [])
+    assert kept([cancel], rec, seen(LONG, (own,))) == ([cancel] if goes else []), what
+
+
+def test_of_a_position_nobody_owns_a_stop_of_the_other_side_goes() -> None:
+    other: Order = replace(stop("105", order_id="x"), side=Side.LONG, placed_ms=NOW - LAG - 1)
+    cancel = Cancel("x", Role.STOP, "wrong side")
+    assert kept([cancel], record(), seen(LONG, (other,))) == [cancel]
 
 
 def test_nothing_but_an_entry_is_cancelled_while_only_an_ack_tells_of_the_position() -> None:

@@ -7,15 +7,17 @@ import pytest
 from stopkeeper.core.actions import Action, Rest, RestKind
 from stopkeeper.core.case import Case, build
 from stopkeeper.core.decide import decide, rest
-from stopkeeper.core.model import OrderKind, Role, Seen, Side
-from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.model import OrderKind, Resting, Role, Seen, Side
+from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.policy import Policy, Trail, TrailKind
-from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.record import KeyRecord, Sent
 from stopkeeper.core.rules import OrphanPolicy, Switches
 from tests.unit.core.scene import (
     LAG,
     NOW,
     RULES,
+    TERMS,
+    TRADE,
     D,
     cid,
     found_trade,
@@ -25,12 +27,14 @@ from tests.unit.core.scene import (
     position,
     record,
     seen,
+    sent,
     signal,
     stop,
 )
 
 DOWN = Unknown("down")
 TRAIL = Policy(Trail(TrailKind.PERCENT, D("0.02")))
+RESTS = sent(Accepted("e1", D("0.4"), D(100)), terms=replace(TERMS, resting=Resting.GTC))
 SOON, LATER = NOW + 500, NOW + 1_000
 ALONE = found_trade(orphan=OrphanPolicy.ALERT, stop=None)
 TWO = (stop(), stop("94", order_id="s2"))
@@ -107,6 +111,25 @@ def test_what_is_overdue_is_looked_at_soon_and_never_in_the_past() -> None:
     assert due(later, seen(position(), (*under, resting))) == NOW + 60_001
     other = stop("105", n=3, order_id="s3", side=Side.LONG, placed_ms=NOW - 60_000)
     assert due(record(held_trade()), seen(position(), (*under, other))) == SOON
+
+
+@pytest.mark.parametrize(
+    ("what", "attempt", "quiet_ms", "trade", "due_ms"),
+    [
+        ("its entry rests: a fill, or its expiry, wakes the key", RESTS, NOW + 700, TRADE, None),
+        ("unproven", replace(RESTS, outcome=DOWN), NOW + 700, TRADE, None),
+        ("over, and its fills may be late", replace(RESTS, over=True), NOW + 700, TRADE, NOW + 701),
+        ("over, and quiet in a moment", replace(RESTS, over=True), NOW, TRADE, SOON),
+        ("over, and quiet", replace(RESTS, over=True), NOW - 1, TRADE, NOW + LAG - 99),
+        ("another trade's", RESTS, NOW + 700, "ffffffffffff", NOW + LAG - 99),
+    ],
+)
+def test_a_stop_of_the_other_side_is_looked_at_again_once_it_may_be_litter(
+    what: str, attempt: Sent, quiet_ms: int, trade: str, due_ms: int | None
+) -> None:
+    other = stop("105", order_id="s3", side=Side.LONG, placed_ms=NOW - 100, client_id=cid(Role.STOP, 3, trade))
+    rec = record(held_trade(sent=(attempt,)), quiet_ms=quiet_ms)
+    assert due(rec, seen(position(), (stop(), other))) == due_ms, what
 
 
 def test_every_stop_that_covers_is_named() -> None:

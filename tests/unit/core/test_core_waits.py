@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stopkeeper.core.actions import Again, Enter, Rest, RestKind
+from stopkeeper.core.actions import Again, Enter, Refuse, Rest, RestKind
 from stopkeeper.core.case import Frame
 from stopkeeper.core.learn import learn
 from stopkeeper.core.missing import APART_MS
@@ -79,6 +79,21 @@ def test_no_entry_leaves_while_one_that_was_forgotten_may_be_on_its_way(age_ms: 
         assert made.ends is not None
         assert "Redis is another than before" in made.ends.why
         assert made.ends.due_ms == max(NOW + 500, min(rec.quiet_ms, NOW + 5_000))
+
+
+@pytest.mark.parametrize(("expires_ms", "rest_of_why"), [(NOW - 2, True), (NOW - 1, False)])
+def test_what_expired_while_it_waited_for_what_was_forgotten_says_so(expires_ms: int, *, rest_of_why: bool) -> None:
+    rec = record(new_trade(signal=signal(expires_ms=expires_ms)))
+    (refusal,) = plan(rec, seen(), frame(forgot_age_ms=5_000 + LAG + 2)).actions
+    assert isinstance(refusal, Refuse)
+    assert refusal.why.startswith("the signal expired before it could be sent")
+    assert ("; Redis is another than before" in refusal.why) == rest_of_why
+
+
+def test_a_position_that_could_not_be_read_is_told_first() -> None:
+    made = plan(record(new_trade(), quiet_ms=NOW), replace(seen(), position=DOWN), frame(forgot_age_ms=0))
+    assert made.ends is not None
+    assert made.ends.why == "the position could not be read: down"
 
 
 @pytest.mark.parametrize(

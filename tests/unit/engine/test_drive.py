@@ -14,7 +14,7 @@ from stopkeeper.core.record import CloseAsk, Trade
 from stopkeeper.engine.drive import BOOK_AGAIN_MS, BUSY_MS, MAX_TURNS, TIRED_MS, drive
 from stopkeeper.engine.perform import FUNDING_PERIOD_MS
 from stopkeeper.engine.ports import LeaseLost, StoreGone, Urgency
-from tests.unit.core.scene import KEY, NOW, D, cid, fill, held_trade, new_trade, position, record, signal, stop
+from tests.unit.core.scene import KEY, NOW, D, cid, fill, held_trade, new_trade, position, record, sent, signal, stop
 from tests.unit.engine.scene import TIMES, Stage, naked, protected
 
 ASKED = CloseAsk("manual_close", NOW)
@@ -431,6 +431,27 @@ def test_what_is_asked_for_again_waits_for_the_look_that_comes_before_it(wait_ms
     assert end.due_ms == NOW + pause_ms
     asked = stage.done("venue.wait_ms")[-1]
     assert (asked["fields"], asked["urgency"]) == (ALL_FIELDS, Urgency.ORDINARY)
+
+
+@pytest.mark.parametrize(("attempt", "age_ms", "enters"), [
+    (None, 8_000, False),
+    (Throttled("own rate budget"), 8_000, False),
+    (Throttled("own rate budget"), 8_001, True),
+    (None, None, True),
+])  # fmt: skip
+def test_no_attempt_leaves_while_what_the_store_forgot_may_be_on_its_way(
+    attempt: Throttled | None, age_ms: int | None, enters: bool
+) -> None:
+    stage = Stage()
+    stage.put(record(new_trade(sent=() if attempt is None else (sent(attempt),))))
+    if age_ms is not None:
+        stage.other.records.forgot_ms()
+        stage.world.go_back(stage.world.save_point())
+        stage.now -= age_ms
+        stage.other.records.forgot_ms()
+        stage.now += age_ms
+    drive(KEY, stage.ports)
+    assert ("enter" in stage.sent()) == enters
 
 
 @pytest.mark.parametrize(("moved_by", "pause_ms"), [("policy", 5_000), ("person", 900)])

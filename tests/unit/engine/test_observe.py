@@ -76,23 +76,24 @@ def test_only_an_entry_that_rests_asks_since_when_the_streams_are_silent(resting
     stage.other.prices.hear("main")
     stage.now += 700
     assert observe.frame(stage.ports, record(new_trade(signal=signal(resting=resting)))).feed_age_ms == age_ms
+    assert observe.frame(stage.ports, record(found_trade())).feed_age_ms is None
+    assert observe.frame(stage.ports, record()).feed_age_ms is None
 
 
 @pytest.mark.parametrize(("rec", "age_ms"), [
     (record(new_trade()), 7_000),
-    (record(new_trade(sent=(sent(),))), None),
+    (record(new_trade(sent=(sent(),))), 7_000),
     (record(held_trade()), None),
+    (record(found_trade(entered_ms=None)), None),
     (record(), None),
 ])  # fmt: skip
-def test_only_a_signal_that_has_not_left_asks_what_the_store_forgot(rec: KeyRecord, age_ms: int | None) -> None:
+def test_only_a_signal_that_has_not_entered_asks_what_the_store_forgot(rec: KeyRecord, age_ms: int | None) -> None:
     stage = Stage()
     stage.ports.records.forgot_ms()
     stage.world.go_back(stage.world.save_point())
     stage.other.records.forgot_ms()
     stage.now += 7_000
     assert observe.frame(stage.ports, rec).forgot_age_ms == age_ms
-    assert observe.frame(stage.ports, record(found_trade())).feed_age_ms is None
-    assert observe.frame(stage.ports, record()).feed_age_ms is None
 
 
 def test_a_decision_knows_how_far_the_clocks_are_apart_and_what_is_switched() -> None:
