@@ -45,18 +45,28 @@ class Born:
 
     @property
     def alive(self) -> bool:
-        return not select.select([self.handle], [], [], 0)[0]
+        return self.handle >= 0 and not self._ends_within(0)
 
     def send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.handle, number)
+            if self.handle >= 0:
+                signal.pidfd_send_signal(self.handle, number)
 
     def end(self, number: int = signal.SIGKILL, seconds: float = 10.0) -> None:
-        """Send a signal and wait for its end; by force when the time is up."""
+        """Send a signal and wait for its end, by force when the time is up; then let go of it."""
+        if self.handle < 0:
+            return
         self.send(number)
-        if not select.select([self.handle], [], [], seconds)[0]:
+        if not self._ends_within(seconds):
             self.send(signal.SIGKILL)
-            select.select([self.handle], [], [], seconds)
+            self._ends_within(seconds)
+        os.close(self.handle)
+        self.handle = -1
+
+    def _ends_within(self, seconds: float) -> bool:
+        watch = select.poll()  # a pidfd may be a large number where hundreds were born
+        watch.register(self.handle, select.POLLIN)
+        return bool(watch.poll(seconds * 1000))
 
 
 class Nursery:
