@@ -77,15 +77,25 @@ def _overtaken(c: Case, held: Held, trade: Trade) -> Verdict:
             return []  # what stands is in front of the liquidation price, if not by the whole buffer: it will work
         if not own and not (trade.unsafe and _confirmed(trade.unsafe, c, 0)):
             return Wait(c.now + LOOK_AGAIN_MS, "the liquidation price seems to lie in front of the stop: looking again")
-        if own and held.size != trade.explained and not c.chain.whole:
-            # it is covered, and looks without a pause would spend the budget that its fills wait for
-            return Wait(c.now + WHOSE_AGAIN_MS, "no fills tell whose the position is, and a stop stands for it")
+        asked = whose(c, held, trade) if own else None
+        if asked is not None:
+            return asked
         why = f"the price has passed {wanted:f}, where the stop belongs, and only {best:f} stands"
         return flatten(c, held, moved if own else "emergency_exit", why)
     if trade.unsafe and _confirmed(trade.unsafe, c, c.rules.naked_limit_ms) and trade.moves_refused >= REFUSALS:
         why = "the liquidation price lies in front of the stop and the venue takes no nearer one"
         return flatten(c, held, "emergency_exit", why)
     return []
+
+
+def whose(c: Case, held: Held, trade: Trade) -> Wait | None:
+    """Wait for fills where what is held may be another's: it is covered, and the trade's levels are none of its own.
+
+    Looks without a pause would spend the budget that the fills wait for.
+    """
+    if held.size == trade.explained or c.chain.whole:
+        return None
+    return Wait(c.now + WHOSE_AGAIN_MS, "no fills tell whose the position is, and a stop stands for it")
 
 
 def _confirmed(sighting: Sighting, c: Case, for_ms: int) -> bool:

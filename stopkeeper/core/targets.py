@@ -7,7 +7,7 @@ from decimal import Decimal
 from stopkeeper.core.actions import Action, Cancel, PlaceTarget, RestKind, Verdict, Wait
 from stopkeeper.core.believe import Held
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, viewed_ms
-from stopkeeper.core.danger import flatten
+from stopkeeper.core.danger import flatten, whose
 from stopkeeper.core.model import ZERO, Order, OrderKind, Role
 from stopkeeper.core.outcomes import Reason
 from stopkeeper.core.record import Goal, Trade
@@ -45,7 +45,7 @@ def targets(c: Case) -> Verdict:
     for goal, size in missing:
         refused = dict(trade.goals_refused).get(goal.price)
         if refused == Reason.CROSSED and c.surely_reached(goal.price, held):
-            return _take_at_market(c, held, goal, size)
+            return whose(c, held, trade) or _take_at_market(c, held, goal, size)
     missing = [(g, s) for g, s in missing if dict(trade.goals_refused).get(g.price, Reason.CROSSED) == Reason.CROSSED]
     if not missing or c.now < trade.target_tried_ms + c.rules.retry_ms:
         return []

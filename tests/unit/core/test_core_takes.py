@@ -8,15 +8,19 @@ import pytest
 from stopkeeper.core.actions import Action, Cancel, Flatten, PlaceTarget, RestKind, Wait
 from stopkeeper.core.believe import Held
 from stopkeeper.core.case import build
+from stopkeeper.core.danger import WHOSE_AGAIN_MS
 from stopkeeper.core.model import Order, Role, Seen, Side
+from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Goal, KeyRecord, Placed
 from stopkeeper.core.targets import superfluous, targets, wanted_targets
 from tests.unit.core.scene import (
     AIM,
+    ENTRY_FILL,
     LAG,
     NOW,
     RULES,
     D,
+    fill,
     frame,
     held_trade,
     new_trade,
@@ -33,6 +37,9 @@ LONG = position()
 BOTH = [("110", "0.5"), ("120", "0.5")]
 CROSSED = ((D(110), "crossed"),)
 ABOVE = seen(position(mark="111"), UNDER, mark="111")
+SOLD = fill("p", "-0.6", "110", NOW - 900, "1")
+LESS = seen(position("0.4", mark="111"), UNDER, (ENTRY_FILL, SOLD), mark="111")
+DOWN = Unknown("down")
 
 
 def trade(**more: Any) -> KeyRecord:
@@ -101,6 +108,9 @@ def test_a_target_waits_for_what_was_sent(quiet_ms: int, due_ms: int) -> None:
         ("what was sent may not show", trade(goals_refused=CROSSED, quiet_ms=NOW), ABOVE, None),
         ("refused for another reason", trade(goals_refused=((D(110), "margin"),)), ABOVE, None),
         ("the price is not beyond it", trade(goals_refused=CROSSED), seen(LONG, UNDER), None),
+        ("of another size, and its fills tell", trade(goals_refused=CROSSED), LESS, "0"),
+        ("of its size, and no fills are read", trade(goals_refused=CROSSED), replace(ABOVE, fills=DOWN), "0.5"),
+        ("it may be another's", trade(goals_refused=CROSSED), replace(LESS, fills=DOWN), None),
     ],
 )
 def test_what_no_order_can_take_is_taken_at_the_market(what: str, rec: KeyRecord, look: Seen, keep: str | None) -> None:
@@ -110,6 +120,11 @@ def test_what_no_order_can_take_is_taken_at_the_market(what: str, rec: KeyRecord
     assert [(a.reason, a.keep, a.why) for a in closes] == ([] if keep is None else [("take_profit", D(keep), why)]), (
         what
     )
+
+
+def test_whose_a_position_is_that_stands_beyond_a_target_is_asked_without_haste() -> None:
+    verdict = targets(build(trade(goals_refused=CROSSED), replace(LESS, fills=DOWN), frame()))
+    assert verdict == Wait(NOW + WHOSE_AGAIN_MS, "no fills tell whose the position is, and a stop stands for it")
 
 
 @pytest.mark.parametrize(
