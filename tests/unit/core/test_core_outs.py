@@ -166,6 +166,13 @@ def out(verdict: list[Action] | Wait) -> tuple[str, str] | int | None:
             frame(),
             SOON,
         ),
+        (
+            "so, seen twice, and no fills tell why it is of another size",
+            record(held_trade(unsafe=TWICE)),
+            seen(position("0.4", liquidation_price=D(101)), UNDER, DOWN),
+            frame(),
+            ("emergency_exit", "the price has passed 101, where the stop belongs, and only 95 stands"),
+        ),
         ("well", record(held_trade()), seen(LONG, UNDER), frame(), None),
         (
             "a stop is to show",
