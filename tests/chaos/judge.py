@@ -122,14 +122,21 @@ def of_orders(witness: dict[str, dict[str, Any]], events: Iterable[Event], accou
 
 
 def settle(stack: Stack) -> list[str]:
-    """Wait until everything is flat or protected and tidy; return what is still wrong when patience ends."""
+    """Wait until everything is flat or protected and tidy; return what is still wrong when patience ends.
+
+    Of a signal that waits, because Redis was another a moment ago, audit says that nothing can be told yet.
+    """
     end = time.monotonic() + CALM_S
-    wrong = _untidy(stack)
+    wrong = _untidy(stack) or _audited(stack)
     while wrong and time.monotonic() < end:
         time.sleep(0.5)
-        wrong = _untidy(stack)
+        wrong = _untidy(stack) or _audited(stack)
+    return wrong
+
+
+def _audited(stack: Stack) -> list[str]:
     result = stack.run("audit")
-    return wrong + ([f"audit: {result.stdout}{result.stderr}"] if result.returncode else [])
+    return [f"audit: {result.stdout}{result.stderr}"] if result.returncode else []
 
 
 def _untidy(stack: Stack) -> list[str]:
