@@ -146,7 +146,7 @@ def trailing(c: Case) -> Verdict:
     """Another stop is wanted than the one that stands: place it; hygiene takes the old one once it is seen."""
     if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole:
         return []
-    if c.lifted or c.left_alone:
+    if c.lifted or c.left_alone or not c.entered:  # of a signal that has not entered it is not the position
         return []
     held, trade, best = c.belief, c.trade, covered_at(c, c.belief)
     if best is None or c.unseen(Role.STOP) or trade.side is not held.side:
@@ -172,7 +172,7 @@ def _tried_again_ms(trade: Trade, c: Case) -> int:
 def move_due_ms(c: Case, held: Held) -> int | None:
     """Return when a stop that does not stand where or as large as it is wanted may be moved; None = it stands well."""
     trade, best = c.trade, covered_at(c, held)
-    if trade is None or best is None or trade.side is not held.side or c.lifted or c.left_alone:
+    if trade is None or best is None or trade.side is not held.side or c.lifted or c.left_alone or not c.entered:
         return None
     stood = trade.sized_ms + c.frame.can.lag_ms
     if c.now < stood and any(not o.whole and o.size > held.size for o in c.cover.stops):

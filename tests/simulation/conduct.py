@@ -46,6 +46,7 @@ class Conduct:
         self._town, self._broke, self._owed = town, broke, owed
         self.orders: dict[int, Order] = {}
         self._opened: dict[str, str] = {}  # coin -> the trade whose entry opened what is held, "" for a stranger's
+        self._entered: set[str] = set()  # trades whose entry was filled
         self._over_ms: dict[str, int] = {}  # trade -> when what it had opened was closed or turned over
         self._gone: list[tuple[int, Order]] = []  # stops that fired, or ended not by us, as they were; and when
         self._foreign: list[tuple[int, str, Decimal]] = []  # fills of strangers: when, coin, signed size
@@ -128,7 +129,7 @@ class Conduct:
         opened = self._opened.get(order.coin) if held is not None else None
         # by a store that went back, or a copy of one that is gone, it is an older trade's: it is covered all the same
         lately |= self._town.world.gone
-        covered = lately and held is not None and covers(order, is_buy=held.size < 0)
+        covered = (lately or self._waits(trade)) and held is not None and covers(order, is_buy=held.size < 0)
         if opened in sent and trade in sent and opened != trade and not covered and not self._asked(order):
             self._broke("into the next", f"order {order.oid} of trade {trade} meets the position of trade {opened}")
         over_ms, late_ms = self._over_ms.get(trade), self._owed.outlived_ms or LATE_MS
@@ -144,11 +145,13 @@ class Conduct:
     def _asked(self, order: Order) -> bool:
         """Return whether a person who asks for a key to be closed meets what the store forgot, before the next trade.
 
-        The close is noted for the signal that waits: it never entered.
+        The close is noted for the signal that waits.
         """
-        closes = role_of(order.cloid) == CLOSE and reason_of(order.cloid) == ASKED
-        entered = (o for o in self.orders.values() if role_of(o.cloid) == ENTRY and is_ours(o.cloid))
-        return closes and self._town.went_back and trade_of(order.cloid) not in {trade_of(o.cloid) for o in entered}
+        return role_of(order.cloid) == CLOSE and reason_of(order.cloid) == ASKED and self._waits(trade_of(order.cloid))
+
+    def _waits(self, trade: str) -> bool:
+        """Return whether a signal has not entered, beside what a store that went back forgot."""
+        return self._town.went_back and trade not in self._entered
 
     def _entry(self, order: Order, beside: list[Order]) -> None:
         if beside:
@@ -182,6 +185,8 @@ class Conduct:
         before, after = fill.start_position, fill.start_position + signed
         self._sizes.setdefault(fill.coin, []).append((self._now_ms(), abs(before)))
         trade, sent = trade_of(cloid) if is_ours(cloid) else "", self._town.sent
+        if role_of(cloid) == ENTRY:
+            self._entered.add(trade)
         if not trade:
             self._foreign.append((self._now_ms(), fill.coin, signed))
         opened = self._opened.get(fill.coin, "")

@@ -9,6 +9,7 @@ from stopkeeper.core.believe import Held
 from stopkeeper.core.case import build
 from stopkeeper.core.concerns import booking, move_due_ms, trailing
 from stopkeeper.core.model import Fill, Order, Role, Seen, Side
+from stopkeeper.core.outcomes import Reason, Rejected
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import OrphanPolicy
 from tests.unit.core.scene import (
@@ -25,6 +26,7 @@ from tests.unit.core.scene import (
     position,
     record,
     seen,
+    sent,
     stop,
 )
 
@@ -32,6 +34,7 @@ LONG = position()
 UNDER = (stop(),)
 RETRY_MS = RULES.retry_ms
 BETTER = held_trade(stop=D(97), stop_moved_by="policy", stop_why="3% behind the best price 100")
+REFUSED = sent(Rejected(Reason.NO_LIQUIDITY, "no bid"))
 LARGE = (stop(size="2"),)
 
 
@@ -89,6 +92,12 @@ def test_which_move_is_made(what: str, rec: KeyRecord, look: Seen, expected: tup
     assert moved(rec, look) == expected, what
 
 
+def test_the_stop_of_what_a_signal_did_not_open_is_not_moved_to_its_own() -> None:
+    rec = record(replace(BETTER, entered_ms=None, sent=(REFUSED,)))
+    assert moved(rec, seen(LONG, UNDER)) is None
+    assert moved(record(BETTER), seen(LONG, UNDER)) is not None
+
+
 @pytest.mark.parametrize(
     ("what", "rec", "orders", "due_ms"),
     [
@@ -96,6 +105,7 @@ def test_which_move_is_made(what: str, rec: KeyRecord, look: Seen, expected: tup
         ("it stands well", record(held_trade()), UNDER, None),
         ("a better one is wanted", tried(100, 1), UNDER, NOW - 100 + 2 * RETRY_MS + 1),
         ("of the other side", record(replace(BETTER, side=Side.SHORT)), UNDER, None),
+        ("not entered", record(replace(BETTER, entered_ms=None, sent=(REFUSED,))), UNDER, None),
         ("lifted", record(replace(BETTER, off_until_ms=NOW + 1)), UNDER, None),
         ("left alone", record(replace(BETTER, orphan=OrphanPolicy.ALERT)), UNDER, None),
         ("no stop", record(BETTER), (), None),

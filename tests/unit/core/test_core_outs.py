@@ -9,7 +9,7 @@ from stopkeeper.core.case import Frame, build
 from stopkeeper.core.concerns import closing, protection
 from stopkeeper.core.danger import WHOSE_AGAIN_MS, danger, flatten
 from stopkeeper.core.model import OrderKind, Role, Seen, Side
-from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sighting
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
@@ -25,6 +25,7 @@ from tests.unit.core.scene import (
     position,
     record,
     seen,
+    sent,
     signal,
     stop,
 )
@@ -141,6 +142,13 @@ def out(verdict: list[Action] | Wait) -> tuple[str, str] | int | None:
             seen(position(mark="96"), UNDER, DOWN, mark="96"),
             frame(),
             ("stop_loss", "the price has passed 97, where the stop belongs, and only 95 stands"),
+        ),
+        (
+            "so, where the signal has not entered",
+            record(held_trade(stop=D(97), entered_ms=None, sent=(sent(Rejected(Reason.NO_LIQUIDITY, "no bid")),))),
+            seen(position(mark="96"), UNDER, (), mark="96"),
+            frame(),
+            None,
         ),
         (
             "passed where a policy wanted the stop",
