@@ -144,11 +144,12 @@ def _close_part(c: Case, held: Held, ask: CloseAsk) -> Verdict:
 
 def trailing(c: Case) -> Verdict:
     """Another stop is wanted than the one that stands: place it; hygiene takes the old one once it is seen."""
-    if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole:
+    if not isinstance(c.belief, Held) or c.belief.by != "venue" or not c.whole:
         return []
     if c.lifted or c.left_alone or not c.entered:  # of a signal that has not entered it is not the position
         return []
     held, trade, best = c.belief, c.trade, covered_at(c, c.belief)
+    assert trade is not None
     if best is None or c.unseen(Role.STOP) or trade.side is not held.side:
         return []
     move = _move(c, held, trade, best)

@@ -120,7 +120,8 @@ class Conduct:
         # a store that went back has forgotten what no view shows yet: a number may be given once more
         went_back_ms = self._town.went_back_ms
         lately = went_back_ms is not None and self._now_ms() < went_back_ms + LATE_MS
-        if any(o.cloid == order.cloid for o in beside) and not lately:
+        fires = order.status == "triggered"  # by another venue id than it stood with: no order is new
+        if any(o.cloid == order.cloid for o in beside) and not lately and not fires:
             self._broke("id twice", f"order {order.oid} bears the id of another that lives")
         if role == ENTRY:
             self._entry(order, [o for o in beside if is_ours(o.cloid) and trade_of(o.cloid) != trade])

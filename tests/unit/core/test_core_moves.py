@@ -83,6 +83,7 @@ def tried(ago_ms: int, refused: int = 0) -> KeyRecord:
             None,
         ),
         ("what was sent may not show", record(BETTER, quiet_ms=NOW), seen(LONG, UNDER), NOW + 500),
+        ("only an ack tells of it", record(BETTER, quiet_ms=NOW), seen(None, UNDER), None),
         ("what was sent shows", record(BETTER, quiet_ms=NOW - 1), seen(LONG, UNDER), MOVE),
         ("larger than the position for a lag", record(held_trade(sized_ms=NOW - LAG)), seen(LONG, LARGE), FOLLOW),
         ("larger for a moment", record(held_trade(sized_ms=NOW - LAG + 1)), seen(LONG, LARGE), None),
