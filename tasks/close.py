@@ -5,13 +5,17 @@ from decimal import Decimal
 from stopkeeper.core.model import Key
 from stopkeeper.engine import desk
 from stopkeeper.engine.drive import drive
+from stopkeeper.engine.ports import Times
 from tasks import queues, runtime
 from tasks.edge import task
 from tasks.supervise import drain
 from tasks.words import ended, listed
 
+# What a worker had taken when it died is handed out again after that time: it is not to close the next trade.
+MESSAGE_S = Times().visibility_ms / 1000
 
-@task(queues.CLOSE_POSITION)
+
+@task(queues.CLOSE_POSITION, expires_s=MESSAGE_S)
 def close_position(account: str, symbol: str, keep_fraction: str = "0") -> str:
     """Close a position, or leave a fraction of it standing ("0.5" = half)."""
     return _close(Key(account, symbol), "manual_close", Decimal(keep_fraction))

@@ -34,11 +34,14 @@ class Task(Protocol[P]):
         """Publish; options are Celery's."""
 
 
-def task(name: str) -> Callable[[Callable[P, str]], Task[P]]:
-    """Make a function a task of this name whose result is always one sentence."""
+def task(name: str, expires_s: float | None = None) -> Callable[[Callable[P, str]], Task[P]]:
+    """Make a function a task of this name whose result is always one sentence.
+
+    Workers throw a message of it away that is older than ``expires_s`` (None = none is).
+    """
 
     def wrap(body: Callable[P, str]) -> Task[P]:
-        return cast(Task[P], shared_task(name=name)(edge(name, body)))
+        return cast(Task[P], shared_task(name=name, expires=expires_s)(edge(name, body)))
 
     return wrap
 

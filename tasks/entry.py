@@ -10,8 +10,11 @@ from tasks import queues, runtime
 from tasks.edge import task
 from tasks.supervise import drain
 
+# What a worker had when it died is handed out again minutes later, and a signal's time begins when it is taken in.
+MESSAGE_S = 30
 
-@task(queues.OPEN_TRADE)
+
+@task(queues.OPEN_TRADE, expires_s=MESSAGE_S)
 def open_trade(
     account: str,
     symbol: str,

@@ -9,6 +9,8 @@ import pytest
 from celery.worker.control import Panel
 
 from tasks import queues
+from tasks.close import close_position, emergency_close
+from tasks.entry import open_trade
 from workers.app import INSPECTIONS, make_app, prune_remote_control
 
 ROOT = Path(__file__).parents[3]
@@ -48,6 +50,17 @@ def test_every_task_has_a_route_and_every_route_a_task() -> None:
     assert ours == set(queues.ROUTES)
     assert {route["queue"] for route in app.conf.task_routes.values()} == set(queues.QUEUES)
     assert all(app.tasks[name].autoretry_for == () for name in ours if hasattr(app.tasks[name], "autoretry_for"))
+
+
+@pytest.mark.parametrize(("task", "ends_s"), [(open_trade, 30), (close_position, 120), (emergency_close, None)])
+def test_what_a_dead_worker_had_taken_enters_and_closes_nothing_minutes_later(
+    monkeypatch: pytest.MonkeyPatch, task: Any, ends_s: int | None
+) -> None:
+    app = make_app("redis://127.0.0.1:1/0", flower=False, refresh=timedelta(seconds=15))
+    published: list[dict[str, Any]] = []
+    monkeypatch.setattr(type(app), "send_task", lambda *_, **options: published.append(options))
+    task.apply_async(("main", "BTC", "long"), {"stop": "2%", "size": "1"} if task is open_trade else {})
+    assert [options.get("expires") for options in published] == [ends_s]
 
 
 def test_redbeat_is_taken_over_within_seconds(conf: Any) -> None:
