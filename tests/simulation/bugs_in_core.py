@@ -141,13 +141,14 @@ def child_is_litter() -> list[Swap]:
 
 
 def loss_unnoticed() -> list[Swap]:
-    """3.3: what a lost record may have sent is waited for only where its position is found."""
+    """3.3: what a lost record may have sent is waited for only where its position is found, and no loss is seen."""
     true = learn.quiet_after_loss
 
     def naive(record: Any, lag_ms: int) -> Any:
         return replace(true(replace(record, lost=False), lag_ms), lost=record.lost)
 
-    return [(learn, "quiet_after_loss", naive), (entering, "unheard_until_ms", lambda *_: None)]
+    unheard = [(learn, "quiet_after_loss", naive), (entering, "unheard_until_ms", lambda *_: None)]
+    return [*unheard, *forgets_unnoticed()]
 
 
 def forgets_unnoticed() -> list[Swap]:
