@@ -170,6 +170,13 @@ class Case:
         own = self.own_stop(held)
         return self.orphan_stop(held) if own is None else self._inside(own, held)
 
+    def moved_stop(self, best: Decimal, held: Held) -> Decimal | None:
+        """Return where a stop that stands at ``best`` belongs.
+
+        What a signal that has not entered names is none of the position's: only the liquidation price moves its stop.
+        """
+        return self.wanted_stop(held) if self.entered else self._inside(best, held)
+
     def stands_at(self, trigger: Decimal, wanted: Decimal, held: Held) -> bool:
         """Return whether a stop stands where it is wanted.
 

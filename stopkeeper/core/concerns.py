@@ -144,12 +144,11 @@ def _close_part(c: Case, held: Held, ask: CloseAsk) -> Verdict:
 
 def trailing(c: Case) -> Verdict:
     """Another stop is wanted than the one that stands: place it; hygiene takes the old one once it is seen."""
-    if not isinstance(c.belief, Held) or c.belief.by != "venue" or not c.whole:
+    if not isinstance(c.belief, Held) or c.belief.by != "venue" or c.trade is None or not c.whole:
         return []
-    if c.lifted or c.left_alone or not c.entered:  # of a signal that has not entered it is not the position
+    if c.lifted or c.left_alone:
         return []
     held, trade, best = c.belief, c.trade, covered_at(c, c.belief)
-    assert trade is not None
     if best is None or c.unseen(Role.STOP) or trade.side is not held.side:
         return []
     move = _move(c, held, trade, best)
@@ -173,7 +172,7 @@ def _tried_again_ms(trade: Trade, c: Case) -> int:
 def move_due_ms(c: Case, held: Held) -> int | None:
     """Return when a stop that does not stand where or as large as it is wanted may be moved; None = it stands well."""
     trade, best = c.trade, covered_at(c, held)
-    if trade is None or best is None or trade.side is not held.side or c.lifted or c.left_alone or not c.entered:
+    if trade is None or best is None or trade.side is not held.side or c.lifted or c.left_alone:
         return None
     stood = trade.sized_ms + c.frame.can.lag_ms
     if c.now < stood and any(not o.whole and o.size > held.size for o in c.cover.stops):
@@ -188,7 +187,7 @@ def _ours(c: Case, stops: Iterable[Order]) -> bool:
 
 def _move(c: Case, held: Held, trade: Trade, best: Decimal) -> tuple[Decimal, str] | None:
     """Return where the stop is to go and why; None where it stands well."""
-    wanted = c.wanted_stop(held)
+    wanted = c.moved_stop(best, held)
     alone = [o for o in c.cover.stops if covers_alone(o, held)]
     if wanted is not None and not c.stands_at(best, wanted, held) and not c.beyond(wanted, held):
         why = f"the stop moves from {best:f} to {wanted:f}" + (f": {trade.stop_why}" if trade.stop_why else "")

@@ -67,7 +67,7 @@ def _overtaken(c: Case, held: Held, trade: Trade) -> Verdict:
             return Wait(c.now + LOOK_AGAIN_MS, f"the price is beyond the stop at {best:f}: the venue may be at work")
         why = f"the price is beyond the stop at {best:f} and the venue has not carried it out"
         return flatten(c, held, "emergency_exit", why)
-    wanted = c.wanted_stop(held)
+    wanted = c.moved_stop(best, held)
     if wanted is None or not improves(wanted, best, held.side):
         return []
     if c.surely_beyond(wanted, held):
@@ -77,8 +77,6 @@ def _overtaken(c: Case, held: Held, trade: Trade) -> Verdict:
             return []  # what stands is in front of the liquidation price, if not by the whole buffer: it will work
         if not own and not (trade.unsafe and _confirmed(trade.unsafe, c, 0)):
             return Wait(c.now + LOOK_AGAIN_MS, "the liquidation price seems to lie in front of the stop: looking again")
-        if own and not c.entered:
-            return []  # it is not its: a trade of its own is next
         asked = whose(c, held, trade) if own else None
         if asked is not None:
             return asked

@@ -97,6 +97,9 @@ def test_the_stop_of_what_a_signal_did_not_open_is_not_moved_to_its_own() -> Non
     rec = record(replace(BETTER, entered_ms=None, sent=(REFUSED,)))
     assert moved(rec, seen(LONG, UNDER)) is None
     assert moved(record(BETTER), seen(LONG, UNDER)) is not None
+    near = moved(rec, seen(position(liquidation_price=D(95)), UNDER))
+    assert near is not None, "the liquidation price moves it all the same"
+    assert near[0] == "96.25"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from tests.unit.core.scene import (
     stop,
 )
 
+REFUSED = sent(Rejected(Reason.NO_LIQUIDITY, "no bid"))
 DOWN = Unknown("down")
 SOON = NOW + 500
 LONG = position()
@@ -145,10 +146,17 @@ def out(verdict: list[Action] | Wait) -> tuple[str, str] | int | None:
         ),
         (
             "so, where the signal has not entered",
-            record(held_trade(stop=D(97), entered_ms=None, sent=(sent(Rejected(Reason.NO_LIQUIDITY, "no bid")),))),
+            record(held_trade(stop=D(97), entered_ms=None, sent=(REFUSED,))),
             seen(position(mark="96"), UNDER, (), mark="96"),
             frame(),
             None,
+        ),
+        (
+            "so, and the liquidation has come",
+            record(held_trade(stop=D(97), entered_ms=None, sent=(REFUSED,), unsafe=TWICE)),
+            seen(position("0.4", liquidation_price=D(101)), UNDER, DOWN),
+            frame(),
+            ("emergency_exit", "the price has passed 101, where the stop belongs, and only 95 stands"),
         ),
         (
             "passed where a policy wanted the stop",
