@@ -256,14 +256,22 @@ class Immediate:
         self._sent_s: deque[float] = deque()
 
     def send(self, section: AlertsSection, title: str, text: str) -> bool:
-        """Begin to send an alarm to every service and return at once; False = none is configured, or the rate is up."""
-        urls = section.all_urls()
-        if not urls or not self._free(section.max_per_minute):
+        """Begin to send an alarm to every service and return at once; False = nothing is sent.
+
+        None is configured, the rate is up, the file of urls cannot be read any more, or no thread is to be had: who
+        calls has worse things to see to than any of these.
+        """
+        try:
+            urls = section.all_urls()
+            if not urls or not self._free(section.max_per_minute):
+                return False
+            message = Message(title, text, alarm=True)
+            for url in urls:
+                name = "alert-now"
+                threading.Thread(target=self._tried, args=(Service(url), message), name=name, daemon=True).start()
+        except (OSError, ValueError, RuntimeError) as error:
+            log.warning("alerts: not sent: %s", error)
             return False
-        message = Message(title, text, alarm=True)
-        for url in urls:
-            name = "alert-now"
-            threading.Thread(target=self._tried, args=(Service(url), message), name=name, daemon=True).start()
         return True
 
     def _free(self, most: int) -> bool:
@@ -294,7 +302,7 @@ _immediate = Immediate()
 def send_now(section: AlertsSection, title: str, text: str) -> bool:
     """Begin to send an alarm to every service and return at once, whatever Redis does; never raises.
 
-    False = no service is configured, or ``max_per_minute`` of these were sent within the last minute.
+    False = no service is configured, none can be told, or ``max_per_minute`` were sent within the last minute.
     """
     return _immediate.send(section, title, text)
 

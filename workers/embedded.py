@@ -117,8 +117,8 @@ class Embedded:
                 return f"the embedded Redis ends as soon as it is started; its log is {self._data_dir / 'redis.log'}"
         why = disk_full(self._data_dir)
         if not why:
-            self._server.stop()
             try:
+                self._server.stop()
                 self.start()
             except (Failure, OSError) as error:
                 why = str(error)

@@ -6,6 +6,7 @@ What is decided while Redis is gone stands in engine/guardian.py and core/guardi
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from exchange.budget import LocalBudget, LocalCache
@@ -58,6 +59,8 @@ class Guard:
         self._missed_ms = 0.0  # how long Redis has been silent, or was until a moment ago
         self._slept_at: float | None = None  # what was taken for the last answer when this process itself had slept
         self._guardian = make(self.tell)
+        # the threads the others share are blocked while a Redis that hangs is asked
+        self._own_thread = ThreadPoolExecutor(1, f"guardian-{account}")
 
     def note_alive(self, records: Sequence[KeyRecord], switches: Switches) -> None:
         """Note that Redis answered with these; a guardian that acts stops before its next deed. For any thread."""
@@ -118,7 +121,8 @@ class Guard:
         seconds = f"{self.silent_ms / 1000:.0f} s"
         self.tell("", f"Redis is gone for {seconds}: the guardian acts alone: stops, closes, cancels of entries")
         while self.silent_ms >= self._times.guardian_ms:
-            pause_ms = await asyncio.to_thread(self._guardian.patrol, int(self._clock()))
+            loop = asyncio.get_running_loop()
+            pause_ms = await loop.run_in_executor(self._own_thread, self._guardian.patrol, int(self._clock()))
             await asyncio.sleep(pause_ms / 1000)
         self._checked_ms = self._clock()
         lines = len(self._told) - deeds - 1

@@ -166,7 +166,8 @@ class Stack:
             while silent and not self._ended and time.monotonic() < until:
                 self._look_after()
                 pids = {child.command.name: child.pid for child in self._children}
-                silent -= {sign.process for sign in signs(store) if pids.get(sign.process) == sign.pid}
+                with suppress(StoreGone):  # it may end and be started again in these very seconds
+                    silent -= {sign.process for sign in signs(store) if pids.get(sign.process) == sign.pid}
                 time.sleep(LOOK_S)
         finally:
             store.close()

@@ -95,14 +95,14 @@ def discover(data_dir: Path) -> str | None:
     return url if _answers(url, int(said["pid"])) else None
 
 
-def _answers(url: str, pid: int) -> bool:
-    """Return whether it is this very process that answers: the port may be another's by now."""
+def _answers(url: str, pid: int, *, loaded: bool = False) -> bool:
+    """Return whether it is this very process that answers, the port may be another's by now; once its file is read."""
     with Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
         try:
-            info: Any = client.info("server")
+            info: Any = client.info("server") | client.info("persistence")
         except RedisError:
             return False
-    return int(info["process_id"]) == pid
+    return int(info["process_id"]) == pid and not (loaded and info["loading"])
 
 
 class EmbeddedServer:
@@ -250,7 +250,9 @@ class EmbeddedServer:
     def _wait(self) -> bool:
         """Return True once the server answers, False if it ended. Raises EmbeddedError when the time is up."""
         return _until(
-            lambda: _answers(self._paths.url(self._port), self.pid), lambda: not self.alive(), self._start_timeout_s
+            lambda: _answers(self._paths.url(self._port), self.pid, loaded=True),
+            lambda: not self.alive(),
+            self._start_timeout_s,
         )
 
     def _port_taken(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.retry import Retry
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
@@ -21,15 +21,6 @@ from stopkeeper.store.durability import Confirms
 
 T = TypeVar("T")
 TIMEOUT_S = 5
-
-
-@contextmanager
-def gone_if_broken() -> Iterator[None]:
-    """Turn whatever redis-py raises into StoreGone: touch nothing, leave."""
-    try:
-        yield
-    except RedisError as error:
-        raise StoreGone(f"Redis: {type(error).__name__}: {error}") from error
 
 
 def connect(url: str) -> Redis:
@@ -74,12 +65,12 @@ class Wire:
 
     def write(self, *command: Any) -> Any:
         """Run one write, once. Raises StoreGone."""
-        with gone_if_broken():
+        with self._gone_if_broken():
             return self._client.execute_command(*command)
 
     def script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run a script once. Raises StoreGone."""
-        with gone_if_broken():
+        with self._gone_if_broken():
             return self._scripts[name](keys=list(keys), args=list(args))
 
     def repeatable(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
@@ -101,7 +92,7 @@ class Wire:
         Returns the write's reply, or the NoScriptError of a script the server does not know.
         """
         confirmation = self.confirms.command()
-        with gone_if_broken():
+        with self._gone_if_broken():
             with self._client.pipeline(transaction=False) as pipe:
                 pipe.execute_command(*command)
                 if confirmation is not None:
@@ -124,6 +115,17 @@ class Wire:
         self._client.close()
         self._client.connection_pool.disconnect()
 
+    @contextmanager
+    def _gone_if_broken(self) -> Iterator[None]:
+        """Turn whatever redis-py raises into StoreGone: touch nothing, leave."""
+        try:
+            yield
+        except RedisError as error:
+            if isinstance(error, ReadOnlyError):
+                # a primary that became a replica answers on; who connects anew may find the one that took its place
+                self._client.connection_pool.disconnect()
+            raise StoreGone(f"Redis: {type(error).__name__}: {error}") from error
+
     def _again(self, call: Callable[[], T]) -> T:
         tries = Retrying(
             stop=stop_after_attempt(2),
@@ -131,7 +133,7 @@ class Wire:
             retry=retry_if_exception_type(Disconnected),  # never a timeout: it has cost its 5 s already
             reraise=True,
         )
-        with gone_if_broken():
+        with self._gone_if_broken():
             return tries(call)
 
 

@@ -189,6 +189,31 @@ def test_every_key_written_stands_in_the_table(server: EmbeddedServer) -> None:
     assert [name for name in written if not any(name.startswith(pattern) for pattern in patterns)] == []
 
 
+def test_a_primary_that_became_a_replica_is_let_go_of(own: EmbeddedServer) -> None:
+    """Behind a name or a proxy another may have taken its place; its own connections stay up and take no write."""
+    with closing(Wire(connect(own.url), WaitAof(Durability()))) as wire:
+        before = wire.read("CLIENT", "ID")
+        assert wire.read("CLIENT", "ID") == before
+        wire.write("REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises(StoreGone, match="read only replica"):
+            wire.write("SET", "sk:probe", "1")
+        assert wire.read("CLIENT", "ID") != before
+
+
+def test_a_server_has_started_once_it_has_read_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers INFO while it reads, and nothing else: whoever asked it for more would take it for gone."""
+    info, told = Redis.info, list[bool]()
+
+    def reading(self: Redis, section: str) -> object:
+        told.append(section == "persistence" and told.count(True) < 3)
+        return info(self, section) | ({"loading": 1} if told[-1] else {})
+
+    monkeypatch.setattr(Redis, "info", reading)
+    with EmbeddedServer(tmp_path / "data"):
+        assert told.count(True) == 3
+        assert told[-1] is False
+
+
 def test_a_data_directory_has_one_server(own: EmbeddedServer, tmp_path: Path) -> None:
     data = tmp_path / "data"
     assert discover(data) == own.url

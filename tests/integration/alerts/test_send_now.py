@@ -54,3 +54,19 @@ def test_a_process_ends_though_a_service_hangs(receiver: Receiver) -> None:
     )
     assert ended.stdout == "True\n"
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_file_of_urls_that_is_lost_ends_nobody_who_sends(
+    receiver: Receiver, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str | None
+) -> None:
+    urls = tmp_path / "urls"
+    urls.write_text(receiver.url)
+    urls.chmod(0o600)
+    told = AlertsSection(urls_file=urls)
+    urls.unlink()
+    if text is not None:
+        urls.write_text(text)
+    assert not Immediate(pace=PACE).send(told, "guardian", "text")
+    assert "alerts: not sent: " in caplog.text
+    assert TOKEN not in caplog.text

@@ -7,13 +7,16 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from stopkeeper.console.backend import StackWish
 from stopkeeper.console.failures import Failure
+from stopkeeper.engine.ports import StoreGone
 from tests.unit.workers.conftest import Write
 from workers import children, stack
+from workers.alive import Sign
 from workers.children import Child, Command, rotate, stop
 from workers.embedded import Lock
 from workers.settings_load import load
@@ -125,3 +128,25 @@ def test_the_last_line_that_says_something(tmp_path: Path) -> None:
 
 def test_backoff_grows() -> None:
     assert list(children.BACKOFF_S) == sorted(children.BACKOFF_S)
+
+
+def test_a_server_that_does_not_answer_yet_does_not_end_who_waits_for_its_processes(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = stack.Stack(load(write()), StackWish())
+    up._redis = None
+    child = SimpleNamespace(command=SimpleNamespace(name="beat"), pid=7, watch=lambda: None)
+    up._children = cast(Any, [child])
+    asked = list[int]()
+
+    def signs(_store: object) -> list[Sign]:
+        asked.append(1)
+        if len(asked) < 3:
+            raise StoreGone("loading the dataset in memory")
+        return [Sign("beat", "here", 7, 0)]
+
+    monkeypatch.setattr(stack, "signs", signs)
+    monkeypatch.setattr(stack, "open_store", lambda _settings: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(stack, "LOOK_S", 0.001)
+    up._wait_ready()
+    assert len(asked) == 3

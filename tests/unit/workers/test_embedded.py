@@ -1,5 +1,6 @@
 """The embedded server under ``up`` when it ends: started again, or waited for while its disk has no room."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -80,3 +81,17 @@ def test_room_is_what_may_still_be_written(tmp_path: Path) -> None:
     assert (disk_full(tmp_path) == "") is (free >= ROOM_BYTES)
     assert free_bytes(tmp_path / "nowhere") is None
     assert disk_full(tmp_path / "nowhere") == ""
+
+
+def test_a_disk_that_takes_nothing_any_more_does_not_end_who_watches_it(
+    running: Embedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(running, tmp_path)
+
+    def refused(_path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        assert "is not started: [Errno 30] Read-only file system" in running.revive()
+    assert "started again" in running.revive()

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -243,3 +245,21 @@ def test_a_process_that_slept_itself_does_not_blame_redis(stage: Stage) -> None:
 
     stage.play(scene)
     assert stage.lines == []
+
+
+def test_a_redis_that_hangs_and_blocks_every_shared_thread_does_not_block_the_guardian(stage: Stage) -> None:
+    hangs = threading.Event()
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        shared = ThreadPoolExecutor(2)
+        loop.set_default_executor(shared)
+        asked = [loop.run_in_executor(None, hangs.wait) for _ in range(4)]  # store calls that wait for their timeout
+        await stage.pass_ms(11_000)
+        try:
+            await stage.until(lambda: len(stage.rounds) > 2)
+        finally:
+            hangs.set()
+            await asyncio.gather(*asked)
+
+    stage.play(scene)
