@@ -180,7 +180,7 @@ def _fault(kind: str, where: tuple[int | str, ...], message: str, value: Any, co
     path = [str(part) for part in where]
     problem = _PROBLEMS[kind].format(**context) if kind in _PROBLEMS else message.removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        problem = "unknown key; " + _near(path)
+        problem, value = "unknown key; " + _near(path), None  # whatever it was to be, it may be a secret
     elif kind == "value_error" and isinstance(value, Mapping | BaseModel):
         # a rule over a whole section begins its sentence with the key it is about
         key, _, rest = problem.partition(": ")

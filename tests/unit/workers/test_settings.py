@@ -175,6 +175,21 @@ def test_a_fault_in_the_environment_names_the_variable(write: Write, monkeypatch
         load(write())
 
 
+@pytest.mark.parametrize(
+    "key", ["redis.pasword", "redis.pass", MAIN + "privatekey", MAIN + "private_keyy", "alerts.token", "pasword"]
+)
+def test_what_was_written_under_an_unknown_key_is_never_shown(
+    write: Write, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: unknown key") as caught:
+        load(write({key: '"hunter2-short"'}))
+    assert "hunter2" not in str(caught.value) + repr(caught.value.faults)
+    monkeypatch.setenv("STOPKEEPER__" + key.upper().replace(".", "__"), "hunter2-short")
+    with pytest.raises(ConfigError) as caught:
+        load(write())
+    assert "hunter2" not in str(caught.value) + repr(caught.value.faults)
+
+
 def test_a_key_file_is_read_relative_to_the_configuration(write: Write, tmp_path: Path) -> None:
     (tmp_path / "agent.key").write_text(f"0x{KEY.upper()}\n")
     settings = load(write({MAIN + "private_key": None, MAIN + "private_key_file": '"agent.key"'}))
