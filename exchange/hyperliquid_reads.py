@@ -75,7 +75,7 @@ class Reads:
         return None if silence is None else Silence(silence[0], int(mono_ms() - silence[1]))
 
     def markets(self) -> Mapping[str, Market]:
-        """Return the open markets by coin; empty where the venue never told them."""
+        """Return all markets by coin, delisted ones too; empty where the venue never told them."""
         listing = self._markets.listing()
         return {} if listing is None else listing.markets
 
@@ -141,17 +141,19 @@ class Reads:
                 return Known(parse.history(*found), at_ms)
 
         def read() -> History | Unknown:
+            began_ms = self._seen_ms  # another thread may read positions while this one asks
             if self._cache.load(self._unasked("historicalOrders")):
                 return History()
             reply = self._info("historicalOrders", urgency)
             records = parsed(reply, parse.on_record)
             if isinstance(records, Unknown):
-                known = isinstance(reply.body, list) or not self._never_heard_of("historicalOrders", reply)
-                return records if known else History()
+                # the venue itself knows it (ccxt asks it): what is no answer there is never "nothing on record"
+                known = isinstance(reply.body, list) or self.account.base_url is None
+                return records if known or not self._never_heard_of("historicalOrders", reply) else History()
             del self._odd["historicalOrders"]
             self.budget.add(surcharge_of("historicalOrders", len(rows(reply.body))))
             found = parse.history(*records)
-            self._cache.save(name, json.dumps([self._seen_ms, *records], default=str), _ASK_AGAIN_MS)
+            self._cache.save(name, json.dumps([began_ms, *records], default=str), _ASK_AGAIN_MS)
             return found
 
         return self._stamped(read)
