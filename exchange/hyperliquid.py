@@ -197,7 +197,7 @@ class Hyperliquid(Reads):
             return Throttled("not sent: the venue's list of markets could not be read")
         if symbol not in listing.assets:
             return Throttled(f"not sent: {symbol!r} is not on the venue's list")
-        return listing.assets[symbol], listing.all[symbol]
+        return listing.assets[symbol], listing.markets[symbol]
 
     def _send(self, action: Action, permit: Permit, count: int) -> tuple[Outcome, ...]:
         """Sign an action and send it once; nothing here ever sends it again."""

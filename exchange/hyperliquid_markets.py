@@ -24,7 +24,13 @@ SIGNIFICANT = 5
 
 
 def universe(meta: object) -> list[dict[str, Any]]:
-    """Return what ``meta`` says of each perpetual, in the order that numbers the assets; only what is used."""
+    """Return what ``meta`` says of each perpetual, in the order that numbers the assets; only what is used.
+
+    Raises Unreadable, also where it names none: kept for hours, an empty list would leave everything without a stop.
+    """
+    listed = rows(get(meta, "universe"))
+    if not listed:
+        raise Unreadable("a list of no perpetuals")
     return [
         {
             "name": str(get(row, "name")),
@@ -32,7 +38,7 @@ def universe(meta: object) -> list[dict[str, Any]]:
             "maxLeverage": integer(get(row, "maxLeverage")),
             "isDelisted": row.get("isDelisted") is True,
         }
-        for row in rows(get(meta, "universe"))
+        for row in listed
     ]
 
 
@@ -48,6 +54,7 @@ def market_of(row: Mapping[str, Any]) -> Market:
         taker_fee=TAKER_FEE,
         decimals=PRICE_DECIMALS - decimals,
         significant=SIGNIFICANT,
+        delisted=row.get("isDelisted") is True,
     )
 
 
@@ -69,20 +76,17 @@ def coin_of(text: str, coins: Collection[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The perpetuals: the asset number of each, delisted ones too, and the markets that are open."""
+    """The perpetuals, delisted ones too: the asset number of each, and what it demands of an order."""
 
     assets: Mapping[str, int]
     markets: Mapping[str, Market]
-    all: Mapping[str, Market]
 
 
 def _listing(text: str) -> Listing:
     found = json.loads(text)
-    every = {row["name"]: market_of(row) for row in found}
     return Listing(
         assets={row["name"]: number for number, row in enumerate(found)},
-        markets={row["name"]: every[row["name"]] for row in found if not row["isDelisted"]},
-        all=every,
+        markets={row["name"]: market_of(row) for row in found},
     )
 
 

@@ -8,17 +8,22 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from stopkeeper.console.backend import at_work
+from stopkeeper.core.missing import Processes
 from stopkeeper.engine.ports import StoreGone
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.wire import age
+from tasks.runtime import BEAT
 
 EVERY_S = 2.0
 LOST_MS = 10_000
+APART_MS = 1_000  # the shortest life of a message: a tick's
 _KEPT_MS = 24 * 3600 * 1000  # how long a process that ended without taking its leave is shown as lost
 _NOTED_MS = 7 * 24 * 3600 * 1000
 _NAMES = "alive"
@@ -27,12 +32,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A process and how long ago it last said that it lives."""
+    """A process, how long ago it last said that it lives, and how far its host's clock was before Redis's then."""
 
     process: str
     host: str
     pid: int
     age_ms: int
+    ahead_ms: int = 0
 
 
 class Alive:
@@ -68,7 +74,9 @@ def say(store: Store, process: str) -> None:
     """Leave one sign of life. Raises StoreGone."""
     host = socket.gethostname()
     name = f"{process}@{host}"
-    sign = {"process": process, "host": host, "pid": os.getpid(), "at_ms": store.now_ms()}
+    at_ms = store.now_ms()
+    ahead_ms = time.time_ns() // 1_000_000 - at_ms
+    sign = {"process": process, "host": host, "pid": os.getpid(), "at_ms": at_ms, "ahead_ms": ahead_ms}
     store.texts.save(f"alive:{name}", json.dumps(sign), _KEPT_MS)
     names = _names(store)
     if name not in names:  # two starting at once may drop each other's name; the next sign puts it back
@@ -91,6 +99,20 @@ def lost(store: Store) -> Sequence[Sign]:
     return [sign for sign in _all(store) if sign.age_ms >= LOST_MS]
 
 
+def heard(store: Store) -> Processes:
+    """Return what is heard of the installation's processes. Raises StoreGone."""
+    found = signs(store)
+    return Processes(noted_ms(store, BEAT), at_work(sign.process for sign in found), clocks_apart(found))
+
+
+def clocks_apart(found: Iterable[Sign]) -> str:
+    """Return which hosts' clocks are so far apart that what one publishes has expired at another; "" = none."""
+    hosts = {sign.host: sign.ahead_ms for sign in found}
+    if not hosts or max(hosts.values()) - min(hosts.values()) < APART_MS:
+        return ""
+    return ", ".join(f"{host} {ahead_ms / 1000:+.1f} s" for host, ahead_ms in sorted(hosts.items()))
+
+
 def note(store: Store, name: str) -> None:
     """Leave the moment of now under a name. Raises StoreGone."""
     store.texts.save(name, str(store.now_ms()), _NOTED_MS)
@@ -109,7 +131,8 @@ def _all(store: Store) -> list[Sign]:
         if text:
             sign = json.loads(text)
             age_ms = age(store.now_ms(), int(sign["at_ms"]))
-            found.append(Sign(str(sign["process"]), str(sign["host"]), int(sign["pid"]), age_ms))
+            ahead_ms = int(sign.get("ahead_ms", 0))  # a process of before this was said says nothing of it
+            found.append(Sign(str(sign["process"]), str(sign["host"]), int(sign["pid"]), age_ms, ahead_ms))
     return found
 
 

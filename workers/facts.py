@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from stopkeeper.console.backend import Check, Status
+from stopkeeper.console.backend import Check, Status, at_work
 from stopkeeper.core.model import Known
 from stopkeeper.engine.ports import StoreGone
 from stopkeeper.store.room import disk_full, free_bytes
 from workers import settings_load
-from workers.alive import signs
+from workers.alive import clocks_apart, signs
 from workers.wiring import System, open_store, venue_account
 
 AGENT_WARN_MS = 14 * 24 * 3600 * 1000
@@ -57,11 +57,17 @@ def _durability(system: System) -> Check:
 
 
 def _processes(system: System) -> Check:
-    alive = [sign.process for sign in signs(system.store)]
+    found = signs(system.store)
+    alive = [sign.process for sign in found]
     if not alive:
         return Check("processes", "warn", "none is heard: start them with stopkeeper up")
+    apart = clocks_apart(found)
+    if apart:
+        return Check("processes", "fail", f"messages expire on their way, the hosts' clocks are apart: {apart}")
     missing = [name for name in ("beat", "feed") if not any(each.startswith(name) for each in alive)]
     listed = ", ".join(alive)
+    if not at_work(alive):
+        return Check("processes", "fail", f"{listed}; no worker: nothing is placed, moved or closed")
     if missing:
         return Check("processes", "warn", f"{listed}; not heard: {', '.join(missing)}")
     return Check("processes", "ok", listed)

@@ -29,7 +29,7 @@ from stopkeeper.engine import vigil
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
 from tasks import queues, runtime
 from tasks.supervise import drain
-from workers.alive import noted_ms
+from workers.alive import heard, noted_ms
 from workers.wiring import System, venue_account
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ class Ticker:
             start_sweep(ports)
 
     def _miss(self, ports: Ports) -> None:
-        vigil.watch(ports, vigil.OF_FEEDS, noted_ms(self._system.store, runtime.BEAT))
+        vigil.watch(ports, vigil.OF_FEEDS, heard(self._system.store))
 
 
 def start_sweep(ports: Ports) -> None:

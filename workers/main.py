@@ -25,6 +25,7 @@ from stopkeeper.console.backend import (
     WorkerWish,
 )
 from stopkeeper.console.failures import BadConfiguration, Declined, Failure
+from stopkeeper.core.missing import Processes
 from stopkeeper.core.model import Key, Market
 from stopkeeper.engine.ports import Ports
 
@@ -93,12 +94,11 @@ class Installation:
 
         return [Heartbeat(sign.process, sign.host, sign.pid, sign.age_ms) for sign in lost(self.system.store)]
 
-    def beat_ms(self) -> int | None:
-        """Return how long ago a tick of beat was carried out."""
-        from tasks.runtime import BEAT
-        from workers.alive import noted_ms
+    def processes(self) -> Processes:
+        """Return what is heard of the processes."""
+        from workers.alive import heard
 
-        return noted_ms(self.system.store, BEAT)
+        return heard(self.system.store)
 
     def examine(self) -> Sequence[Check]:
         """Return doctor's rows on durability, files and keys."""

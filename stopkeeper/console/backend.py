@@ -4,17 +4,19 @@ The console never reads the environment, opens Redis or talks to a venue by itse
 be slow to import, so an implementation imports inside them: ``--help`` stays instant.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol
 
+from stopkeeper.core.missing import Processes
 from stopkeeper.core.model import Key, Market
 from stopkeeper.core.rules import Rules
 from stopkeeper.engine.ports import Ports, Venue
 
 Status = Literal["ok", "warn", "fail"]
+NO_WORKERS = frozenset({"beat", "feed", "flower", "paper"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,11 @@ class InitWish:
     flower: bool = True
 
 
+def at_work(processes: Iterable[str]) -> int:
+    """Count the processes, by the names they live under, that carry out what is due."""
+    return sum(1 for process in processes if process not in NO_WORKERS)
+
+
 class House(Protocol):
     """One installation: its configuration read, everything else made when first asked for."""
 
@@ -146,8 +153,8 @@ class House(Protocol):
     def lost(self) -> Sequence[Heartbeat]:
         """Return the processes that have said they live, and ended or stopped saying it without taking their leave."""
 
-    def beat_ms(self) -> int | None:
-        """Return how long ago a tick of beat was carried out; None = none ever was."""
+    def processes(self) -> Processes:
+        """Return what is heard of them: beat's last tick, workers, clocks of hosts."""
 
     def examine(self) -> Sequence[Check]:
         """Return doctor's rows on what only the outside can see: durability, keys, permissions, agents."""

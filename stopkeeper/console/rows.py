@@ -1,7 +1,7 @@
 """The rows a person waits for and looks at: finding one, knowing whether it is at its end, and the tables of them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stopkeeper.console import words
@@ -144,6 +144,14 @@ def _position_cells(row: PositionRow, now: int) -> tuple[str, ...]:
         words.gain(row.unrealized_pnl),
         words.duration(row.naked_ms) if row.naked_ms else "0",
     )
+
+
+def note_unread(session: Session, found: Mapping[str, desk.Survey]) -> bool:
+    """Say on stderr which accounts could not be read whole; return whether any could not."""
+    blind = {name: each.unread for name, each in found.items() if each.unread}
+    for name, why in blind.items():
+        session.note(f"error: {name}: {why}")
+    return bool(blind)
 
 
 def show_trades(session: Session, rows: Sequence[TradeRow]) -> None:

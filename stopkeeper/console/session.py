@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stopkeeper.console import shapes, words
-from stopkeeper.console.backend import Backend, House
+from stopkeeper.console.backend import Backend, House, at_work
 from stopkeeper.console.failures import Declined, NotFound
 from stopkeeper.core.model import Key
 from stopkeeper.engine import desk
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 ACT_S = 20.0
-NO_WORKERS = {"beat", "feed", "flower", "paper"}
 
 
 @dataclass
@@ -75,15 +74,26 @@ class Session:
             hint=f"{account} trades {', '.join(sorted(known.values()))}",
         )
 
-    def act_here(self, keys: Iterable[Key], seconds: float = ACT_S) -> None:
-        """Carry out what was asked from this process where no worker is heard of; else they are at it already."""
-        others = {beat.process for beat in self.house.heartbeats()} - NO_WORKERS
+    def unattended(self) -> bool:
+        """Return whether no worker is heard of: what is asked for is carried out from here, or not at all."""
+        return at_work(beat.process for beat in self.house.heartbeats()) == 0
+
+    def act_here(self, keys: Iterable[Key], seconds: float = ACT_S) -> bool:
+        """Close keys from this process where no worker is heard of; else they are at it already.
+
+        False, with a line on stderr, where some were not seen flat in time and nobody goes on.
+        """
         wanted = list(keys)
-        if others or not wanted:
-            return
+        if not wanted or not self.unattended():
+            return True
         self.note("no worker is heard of: carried out from here")
+        left: list[Key] = []
         for account in sorted({key.account for key in wanted}):
-            desk.see_through([key for key in wanted if key.account == account], self.house.ports(account), seconds)
+            mine = [key for key in wanted if key.account == account]
+            left.extend(desk.see_through(mine, self.house.ports(account), seconds))
+        if left:
+            self.note(f"error: not seen flat, and no worker goes on with it: {', '.join(map(str, left))}")
+        return not left
 
     # --- output ------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ FOREIGN_LIVE_MS = 120_000  # an order of another installation younger than this 
 STOPS = (OrderKind.STOP_MARKET, OrderKind.STOP_LIMIT)
 
 KINDS: Mapping[str, str] = {
-    "blind": "positions, open orders or fills could not be read: nothing can be said",
+    "blind": "positions, open orders, fills or the list of perpetuals could not be read: nothing can be said",
     "naked": "a position has no live stop that would protect it",
     "part_cover": "live stops protect a part of a position only",
     "unsafe": "the liquidation price lies in front of the stop",
@@ -37,7 +37,7 @@ KINDS: Mapping[str, str] = {
     "orphan_position": "a position that no trade owns, or that the policy alert leaves alone",
     "orphan_order": "an order of ours that no trade and no position needs",
     "duplicate_entry": "more than one entry of ours rests on a symbol",
-    "other_symbol": "a position on a symbol that is not the account's: nothing guards it",
+    "other_symbol": "a position on a symbol that is not the account's, or not on the venue's list: nothing guards it",
     "other_side": "the position is on the other side than its trade",
     "no_position": "a trade has entered, nothing is held, and it was not booked",
     "margin_mode": "a trade's margin mode is not as configured",
@@ -73,14 +73,21 @@ def breaches(
     built = [build(*triple) for triple in cases]
     kept = {*symbols, *(case.record.key.symbol for case in built if case.trade is not None)}
     if not isinstance(seen.holdings, Unknown):
+        cased = {case.record.key.symbol for case in built}
         found += [
-            Breach(account, symbol, "other_symbol", f"{p.side} {p.size:f} is held outside the account's symbols")
+            Breach(account, symbol, "other_symbol", f"{p.side} {p.size:f} is held {_outside(kept=symbol in kept)}")
             for symbol, p in seen.holdings.value.positions.items()
-            if symbol not in kept
+            if symbol not in kept & cased
         ]
     for case in built:
         found += (Breach(account, case.record.key.symbol, kind, text) for kind, text in _of_key(case))
     return tuple(found)
+
+
+def _outside(*, kept: bool) -> str:
+    return (
+        "on a symbol the venue's list does not name: nothing can be sent" if kept else "outside the account's symbols"
+    )
 
 
 def _of_key(case: Case) -> Found:

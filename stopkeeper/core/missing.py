@@ -22,10 +22,14 @@ class Part(StrEnum):
     BUDGET = "budget"
     STREAMS = "streams"
     BEAT = "beat"
+    WORKER = "worker"
+    HOSTS = "hosts"
 
 
 #: How long a part is missing before anybody is told: a lost answer, a burst of requests, a start are everyday.
-PATIENCE_MS: Mapping[Part, int] = {Part.VENUE: 2_000, Part.BUDGET: 4_000, Part.STREAMS: 3_000, Part.BEAT: 3_000}
+PATIENCE_MS: Mapping[Part, int] = {
+    Part.VENUE: 2_000, Part.BUDGET: 4_000, Part.STREAMS: 3_000, Part.BEAT: 3_000, Part.WORKER: 10_000, Part.HOSTS: 3_000
+}  # fmt: skip
 #: What the alarm of a part is called: of a bar, drives tell by the same name.
 KINDS: Mapping[Part, str] = {**{part: str(part) for part in Part}, Part.KEY: "barred"}
 
@@ -51,11 +55,24 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Processes:
+    """What is heard of an installation's processes: the age of beat's last tick (None = none was ever heard of).
+
+    ``workers`` is how many worker processes live, ``apart`` says which hosts' clocks are apart ("" = none); of both
+    None = nobody asked.
+    """
+
+    beat_ms: int | None = None
+    workers: int | None = None
+    apart: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What one process sees of an account's parts. None = it has never seen any.
 
-    ``read_ms`` is the age of the newest reading of the positions by any process, ``beat_ms`` that of beat's last tick,
-    ``noted_ms`` for how long each part has been noted as missing.
+    ``read_ms`` is the age of the newest reading of the positions by any process, ``noted_ms`` for how long each part
+    has been noted as missing.
     """
 
     silence: Silence | None
@@ -64,7 +81,7 @@ class Facts:
     short: str
     barred: str
     heard_ms: int | None
-    beat_ms: int | None
+    processes: Processes
     noted_ms: Mapping[str, int]
 
 
@@ -77,8 +94,14 @@ def judge(facts: Facts, rules: Rules) -> Mapping[Part, str]:
         Part.KEY: _key(facts.barred),
         Part.BUDGET: facts.short and f"{facts.short}; entries wait, protection has a share of its own",
         Part.STREAMS: _streams(facts.heard_ms, rules),
-        Part.BEAT: _beat(facts.beat_ms),
     }
+    heard = facts.processes
+    if heard.workers is not None:
+        found[Part.WORKER] = "" if heard.workers else _NO_WORKER
+    if heard.apart is not None:
+        found[Part.HOSTS] = heard.apart and f"the hosts' clocks are apart ({heard.apart}): {_EXPIRES}"
+    if heard.workers != 0:  # a tick is carried out by a worker: without one beat cannot be told from its silence
+        found[Part.BEAT] = _beat(heard.beat_ms)
     venue, clock = _venue(facts), clock_trouble(facts.clock, rules)
     if venue or _since(facts.read_ms, Part.VENUE, facts):
         found[Part.VENUE] = venue
@@ -125,6 +148,15 @@ def clock_trouble(clock: Clock, rules: Rules) -> str:
         far = round(abs(clock.apart_ms) / 1000)
         return f"this machine's clock is {far} s {where} the venue's: no entries until it is set, protection goes on"
     return ""
+
+
+_NO_WORKER = (
+    "no worker is heard of: nothing is entered, placed, moved or closed, only stops at the venue stand; "
+    "see stopkeeper worker"
+)
+
+
+_EXPIRES = "messages have expired where they arrive, drives come late or never; set the clocks, and keep them (NTP)"
 
 
 def _streams(heard_ms: int | None, rules: Rules) -> str:

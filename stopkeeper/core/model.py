@@ -249,6 +249,7 @@ class Market:
     decimals: int
     significant: int | None = None
     tick: Decimal | None = None
+    delisted: bool = False  # nothing is opened there; what is held and its trade are still to be ended
 
 
 # --- what somebody wished --------------------------------------------------------------------------------------

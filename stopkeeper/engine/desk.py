@@ -23,11 +23,12 @@ from stopkeeper.core.policy import BreakEven, Policy, Trail
 from stopkeeper.core.record import CloseAsk, Origin, Trade
 from stopkeeper.core.report import Phase, PositionRow, position_row
 from stopkeeper.core.sizing import nearer, on_grid
-from stopkeeper.engine.door import DOOR_AGE_MS, VenueAway, mark_at_door, market_of, pass_door, room_for_nonces
+from stopkeeper.engine.door import DOOR_AGE_MS, mark_at_door, market_of, pass_door, room_for_nonces
 from stopkeeper.engine.drive import drive
+from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.observe import cached, look
 from stopkeeper.engine.ports import AdmitResult, Ports, Urgency
-from stopkeeper.engine.sweep import cases, sweep
+from stopkeeper.engine.sweep import cases, own_keys, sweep
 from stopkeeper.engine.typed import Refused
 from stopkeeper.engine.words import parse_signal
 
@@ -212,8 +213,11 @@ def halt(ports: Ports) -> tuple[Key, ...]:
     return _wake_all(ports, "halt")
 
 
-def see_through(keys: Sequence[Key], ports: Ports, seconds: float) -> None:
-    """Drive keys from this process until each is flat or the time is up: for when no worker is heard of."""
+def see_through(keys: Sequence[Key], ports: Ports, seconds: float) -> tuple[Key, ...]:
+    """Drive keys from this process until each is flat or the time is up, for when no worker is heard of.
+
+    Returns the keys that are not flat.
+    """
     end = monotonic() + seconds
     left = list(keys)
     while left and monotonic() < end:
@@ -222,14 +226,14 @@ def see_through(keys: Sequence[Key], ports: Ports, seconds: float) -> None:
             if isinstance(rest, Rest) and rest.kind is RestKind.FLAT:
                 left.remove(key)
         sleep(LOOK_AGAIN_MS / 1000)
+    return tuple(left)
 
 
 def _wake_all(ports: Ports, why: str) -> tuple[Key, ...]:
-    open_keys = {record.key for record in ports.records.all(ports.account)}
-    keys = sorted(open_keys | {Key(ports.account, symbol) for symbol in ports.symbols})
+    keys = own_keys(ports)
     for key in keys:
         ports.wakes.wake(key, why)
-    return tuple(keys)
+    return keys
 
 
 def flatten(ports: Ports) -> tuple[Key, ...]:
@@ -261,16 +265,49 @@ def flatten(ports: Ports) -> tuple[Key, ...]:
 # --- looking ---------------------------------------------------------------------------------------------------
 
 
-def positions(ports: Ports) -> tuple[PositionRow, ...]:
-    """Return a row for every key with a trade or a position, from a look of the last seconds.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A row for every key with a trade or a position, and what could not be read for it ("" = all was)."""
+
+    rows: tuple[PositionRow, ...]
+    unread: str
+
+
+def survey(ports: Ports) -> Survey:
+    """Return the rows of an account from a look of the last seconds.
 
     Who watches all the time must not spend the budget that protection needs: it may be a little older, and
-    fills more. Positions and orders are of one age: orders older than a position cannot tell whether it is naked.
+    fills more. Orders older than a position cannot tell whether it is naked: where that matters they are read again.
     """
     age_ms = 2 * ports.times.look_fresh_ms
     ages = {Field.HOLDINGS: age_ms, Field.ORDERS: age_ms, Field.FILLS: ports.times.sweep_ms}
     seen, stale = cached(ports, ages)
-    return _rows(ports, look(ports, stale, seen, Urgency.ORDINARY))
+    found = _surveyed(ports, look(ports, stale, seen, Urgency.ORDINARY))
+    if found.unread or not any(untold(row) for row in found.rows):
+        return found
+    return _surveyed(ports, look(ports, frozenset({Field.ORDERS}), seen, Urgency.ORDINARY))
+
+
+def untold(row: PositionRow) -> bool:
+    """Return whether a position is held, and whether stops cover it cannot be told."""
+    return row.size is not None and row.phase is Phase.UNPROVEN
+
+
+def _surveyed(ports: Ports, seen: AccountSeen) -> Survey:
+    try:
+        return Survey(_rows(ports, seen), _unread(seen))
+    except VenueAway as away:
+        return Survey((), str(away))
+
+
+def _unread(seen: AccountSeen) -> str:
+    fields = (("positions", seen.holdings), ("open orders", seen.orders))
+    return "; ".join(f"{name} could not be read: {field.why}" for name, field in fields if isinstance(field, Unknown))
+
+
+def positions(ports: Ports) -> tuple[PositionRow, ...]:
+    """Return a row for every key with a trade or a position, as far as they could be read."""
+    return survey(ports).rows
 
 
 def _rows(ports: Ports, seen: AccountSeen) -> tuple[PositionRow, ...]:
@@ -279,8 +316,12 @@ def _rows(ports: Ports, seen: AccountSeen) -> tuple[PositionRow, ...]:
 
 
 def row_of(key: Key, ports: Ports) -> PositionRow | None:
-    """Return the row of a key that holds or trades something, or None."""
-    return next((row for row in positions(ports) if row.symbol == key.symbol), None)
+    """Return the row of a key that holds or trades something, or None. Raises VenueAway where that cannot be told."""
+    found = survey(ports)
+    row = next((row for row in found.rows if row.symbol == key.symbol), None)
+    if row is None and found.unread:
+        raise VenueAway(f"{ports.account}: {found.unread}")
+    return row
 
 
 def _case(key: Key, ports: Ports) -> Case:
@@ -293,19 +334,21 @@ def position(trade: str, ports: Ports) -> PositionRow | None:
     return next((row for row in positions(ports) if row.trade_id == trade), None)
 
 
-def protect(ports: Ports) -> tuple[PositionRow, ...]:
-    """Sweep, and drive every key here and now; returns the rows afterwards."""
+def protect(ports: Ports) -> Survey:
+    """Sweep, and drive every key here and now; returns how it stands afterwards."""
     sweep(ports)
-    held = [Key(row.account, row.symbol) for row in positions(ports)]
-    for key in held:
-        drive(key, ports)
-    return _rows(ports, look(ports, ALL_FIELDS, cached(ports, {})[0], Urgency.PROTECTIVE))
+    for row in survey(ports).rows:
+        drive(Key(row.account, row.symbol), ports)
+    return _surveyed(ports, look(ports, ALL_FIELDS, cached(ports, {})[0], Urgency.PROTECTIVE))
 
 
 def audit(ports: Ports) -> tuple[Breach, ...]:
     """Hold the venue, as it is read now, against the promise; returns every breach."""
     seen = look(ports, ALL_FIELDS, cached(ports, {})[0], Urgency.PROTECTIVE)
-    return breaches(ports.account, seen, cases(ports, seen), ports.symbols)
+    try:
+        return breaches(ports.account, seen, cases(ports, seen), ports.symbols)
+    except VenueAway as away:
+        return (Breach(ports.account, "", "blind", str(away)),)
 
 
 def other_installation(ports: Ports) -> str | None:
@@ -313,8 +356,10 @@ def other_installation(ports: Ports) -> str | None:
     fields = frozenset({Field.HOLDINGS, Field.ORDERS})
     seen, stale = cached(ports, dict.fromkeys(ALL_FIELDS, DOOR_AGE_MS))
     seen = look(ports, stale & fields, seen, Urgency.ORDINARY)
-    alive = (b for b in breaches(ports.account, seen, cases(ports, seen), ports.symbols) if b.kind == OTHER_LIVE)
-    found = next(alive, None)
+    try:
+        found = next((b for b in breaches(ports.account, seen, cases(ports, seen), ()) if b.kind == OTHER_LIVE), None)
+    except VenueAway:
+        return None  # as where nothing else could be read: a venue that is away keeps nobody from starting
     return None if found is None else f"{found.account} {found.symbol}: {found.text}, placed within two minutes"
 
 

@@ -8,6 +8,7 @@ from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import Terms
 from stopkeeper.core.sizing import Refusal, work_out
+from stopkeeper.engine.listing import VenueAway, listed
 from stopkeeper.engine.observe import cached, look, mark_of
 from stopkeeper.engine.ports import Ports, Urgency
 from stopkeeper.engine.typed import Refused
@@ -16,13 +17,9 @@ MAX_WAITING = 50  # entries minted and unanswered; Hyperliquid keeps a signer's 
 DOOR_AGE_MS = 15_000
 
 
-class VenueAway(Exception):
-    """The venue did not answer what must be known first: exit code 1."""
-
-
 def market_of(symbol: str, ports: Ports) -> Market:
-    """Return the market of a symbol, or refuse it."""
-    markets = ports.venue.markets()
+    """Return the market of a symbol, a delisted one too, or refuse it. Raises Refused, VenueAway."""
+    markets = listed(ports.venue)
     if symbol not in markets:
         near = sorted(s for s in markets if s.lower() == symbol.lower()) or sorted(ports.symbols)
         raise Refused("symbol", symbol, "the venue lists no such perpetual", f"try {', '.join(near[:5])}")
@@ -34,6 +31,8 @@ def pass_door(signal: Signal, ports: Ports) -> Terms:
     symbol = signal.key.symbol
     _let_in(switched(ports.flags.read(ports.account)), ports)
     market = market_of(symbol, ports)
+    if market.delisted:
+        raise Refused("symbol", symbol, "the venue has delisted it: nothing is opened there any more", "trade another")
     if symbol not in ports.symbols:
         reason = "the symbol is not among the account's symbols, so nothing would guard it"
         raise Refused("symbol", symbol, reason, f"add it to accounts.{ports.account}.symbols")

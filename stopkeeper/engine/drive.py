@@ -29,6 +29,7 @@ from stopkeeper.core.model import AccountSeen, Key, Known, Lookup, Role
 from stopkeeper.core.outcomes import Accepted, Outcome, Throttled, Unknown
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import KeyRecord
+from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.observe import first_look, frame, look, narrow, stop_by_id, with_order
 from stopkeeper.engine.perform import perform
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
@@ -57,7 +58,8 @@ class _Drive:
 def drive(key: Key, ports: Ports) -> Rest | Again | None:
     """Take turns for a key until it is at rest; None = somebody else drives it, and it was marked due.
 
-    Raises StoreGone and LeaseLost (touch nothing, leave: the key's next owner goes on).
+    Raises StoreGone and LeaseLost (touch nothing, leave: the key's next owner goes on), VenueAway where nothing can be
+    judged (due again by itself).
     """
     lease = ports.leases.acquire(key)
     if lease is None:
@@ -71,6 +73,10 @@ def drive(key: Key, ports: Ports) -> Rest | Again | None:
         raise
     except LeaseLost:
         ports.leases.abandon(lease, BUSY_MS)  # a no-op where the lease is another's already
+        raise
+    except VenueAway as away:
+        ports.journal.write(key.account, key.symbol, RestKind.BLIND, str(away))
+        ports.leases.abandon(lease, 2 * LOOK_AGAIN_MS)
         raise
     except BaseException:
         ports.leases.abandon(lease, ports.times.claim_ms)

@@ -19,13 +19,14 @@ from stopkeeper.core.record import KeyRecord, Origin, Placed, Trade
 from stopkeeper.core.rules import OrphanPolicy, Rules
 from stopkeeper.core.sweep import project
 from stopkeeper.core.trailing import average_true_range
+from stopkeeper.engine.listing import market_named
 from stopkeeper.engine.ports import Ports, Urgency, Venue
 
 FILLS_AGAIN_MS = 60_000  # how much of a page that was read before is read again: more than any view may lag
 
 
 def frame(ports: Ports, record: KeyRecord) -> Frame:
-    """Return the circumstances of a decision now. Raises KeyError for a symbol the venue does not list."""
+    """Return the circumstances of a decision now. Raises VenueAway for a symbol the venue is not known to list."""
     signal = record.trade.signal if record.trade else None
     watched = signal is not None and signal.resting is not Resting.NO  # only an entry that rests asks for the feed
     return Frame(
@@ -33,7 +34,7 @@ def frame(ports: Ports, record: KeyRecord) -> Frame:
         clock_age_ms=ports.venue.clock_age_ms(),
         rules=ports.rules,
         can=ports.venue.can,
-        market=ports.venue.markets()[record.key.symbol],
+        market=market_named(record.key.symbol, ports.venue),
         switches=ports.flags.read(ports.account),
         installation=ports.installation,
         feed_age_ms=ports.prices.heard_ms(ports.account) if watched else None,

@@ -105,7 +105,9 @@ class Venue(Protocol):
     def prove(self, permit: Permit) -> Outcome:
         """Send a signed action that changes nothing: accepted, the venue takes our key for this account."""
 
-    def markets(self) -> Mapping[str, Market]: ...
+    def markets(self) -> Mapping[str, Market]:
+        """Return every perpetual by symbol, delisted ones too; empty where the list was never read."""
+
     def wait_ms(self, fields: Collection[Field], urgency: Urgency) -> int:
         """Return 0 if the rate budget would grant a look at these fields now, else the ms until it would."""
 

@@ -17,6 +17,7 @@ from stopkeeper.core.prices import Price, Toward, to_step
 from stopkeeper.core.record import KeyRecord, Trade
 from stopkeeper.core.rules import Rules
 from stopkeeper.core.sizing import farther, on_grid
+from stopkeeper.engine.listing import market_named
 from stopkeeper.engine.ports import EntryIds, Permit, Times, Urgency, Venue
 
 NOBODY = "0" * 12  # the trade part of an id of ours where no trade is
@@ -104,7 +105,7 @@ def to_close(action: Flatten, symbol: str, venue: Venue, rules: Rules, other: Pr
     position = holdings.value.positions.get(symbol)
     if position is None:
         return Rejected(Reason.NO_POSITION, "nothing is held")
-    market = venue.markets()[symbol]
+    market = market_named(symbol, venue)
     size = to_step(position.size - action.keep, market.size_step, Toward.DOWN)
     if size <= 0:
         return Rejected(Reason.NO_POSITION, "no more than what is to stay is held")

@@ -7,15 +7,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from stopkeeper.core.actions import Field
-from stopkeeper.core.missing import KINDS, PATIENCE_MS, Facts, Part, judge
+from stopkeeper.core.missing import KINDS, PATIENCE_MS, Facts, Part, Processes, judge
 from stopkeeper.core.outcomes import Accepted, Barred, Outcome, Throttled
 from stopkeeper.engine.ports import Ports, Urgency
 
 PROOF_MS = 10_000  # how often a venue that bars the account is asked whether it still does
 KEY_MS = 30_000  # how often it is asked for the keys it takes
 UNLISTED_MS = 300_000  # it does not list every key it takes: one that is not listed is tried so often
-OF_WORKERS = frozenset(Part) - {Part.BEAT}
-OF_FEEDS = frozenset({Part.STREAMS, Part.BEAT})
+NOTHING_HEARD = Processes()
+OF_FEEDS = frozenset({Part.STREAMS, Part.BEAT, Part.WORKER, Part.HOSTS})
+OF_WORKERS = frozenset(Part) - OF_FEEDS | {Part.STREAMS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Lack:
     for_ms: int | None
 
 
-def facts(ports: Ports, beat_ms: int | None) -> Facts:
+def facts(ports: Ports, heard: Processes) -> Facts:
     """Gather what this process and the store know of an account's parts; asks the venue nothing. Raises StoreGone."""
     return Facts(
         silence=ports.venue.silence(),
@@ -36,22 +37,22 @@ def facts(ports: Ports, beat_ms: int | None) -> Facts:
         short=ports.venue.short(),
         barred=ports.flags.read(ports.account).barred,
         heard_ms=ports.prices.heard_ms(ports.account),
-        beat_ms=beat_ms,
+        processes=heard,
         noted_ms=ports.gaps.lacking(ports.account),
     )
 
 
-def missing(ports: Ports, beat_ms: int | None) -> tuple[Lack, ...]:
+def missing(ports: Ports, heard: Processes) -> tuple[Lack, ...]:
     """Return what is missing now, by what this process knows; notes nothing. Raises StoreGone."""
-    known = facts(ports, beat_ms)
+    known = facts(ports, heard)
     found = judge(known, ports.rules)
     return tuple(Lack(part, text, known.noted_ms.get(part)) for part, text in found.items() if text)
 
 
-def watch(ports: Ports, parts: Collection[Part], beat_ms: int | None = None) -> None:
+def watch(ports: Ports, parts: Collection[Part], heard: Processes = NOTHING_HEARD) -> None:
     """Note which of these parts are missing and which are there; tell the journal what is new. Raises StoreGone."""
     account = ports.account
-    for part, text in judge(facts(ports, beat_ms), ports.rules).items():
+    for part, text in judge(facts(ports, heard), ports.rules).items():
         if part not in parts:
             continue
         if text:

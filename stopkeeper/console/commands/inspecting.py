@@ -13,6 +13,7 @@ from stopkeeper.console.failures import Exit
 from stopkeeper.console.session import Session, command
 from stopkeeper.console.standing import Standing, show_standing, standing, standing_json
 from stopkeeper.core.ledger import Tally, tally
+from stopkeeper.core.missing import Processes
 from stopkeeper.core.model import ZERO
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.report import PositionRow
@@ -35,6 +36,7 @@ class AccountStatus:
     tally: Tally
     standing: Standing
     held: Sequence[PositionRow]
+    unread: str
     naked_ms: int
     heard_ms: int | None
     flaws: Mapping[Flaw, int]
@@ -44,6 +46,11 @@ class AccountStatus:
     def naked(self) -> int:
         """Count the positions without a whole live stop."""
         return sum(1 for row in self.held if row.phase in rows.BARE)
+
+    @property
+    def untold(self) -> int:
+        """Count the positions of which it could not be seen whether a stop covers them."""
+        return sum(1 for row in self.held if desk.untold(row))
 
     @property
     def moves(self) -> int:
@@ -65,6 +72,8 @@ class AccountStatus:
             "reasons": self.standing.reasons,
             "limits": standing_json(self.standing),
             "naked": self.naked,
+            "untold": self.untold,
+            "unread": self.unread or None,
             "naked_seconds": naked_seconds(self.naked_ms),
             "missing": [{"part": each.part, "text": each.text, "for_ms": each.for_ms} for each in self.missing],
             "streams_heard_ms_ago": self.heard_ms,
@@ -83,13 +92,16 @@ def naked_seconds(ms: int) -> float:
 @click.argument("account", required=False)
 def status(session: Session, *, account: str | None) -> int:
     """Show whether every position has its stop, whether entries are let in, the limits, and which processes live."""
-    found = [_status(session, name) for name in session.chosen(account)]
-    beats, lost, beat_ms = list(session.house.heartbeats()), list(session.house.lost()), session.house.beat_ms()
+    beats, lost, heard = list(session.house.heartbeats()), list(session.house.lost()), session.house.processes()
+    beat_ms = heard.beat_ms
+    found = [_status(session, name, heard) for name in session.chosen(account)]
     if session.json:
         head = {
             "installation": session.house.installation,
             "missing": sorted({lack.part for each in found for lack in each.missing}),
             "naked": sum(each.naked for each in found),
+            "untold": sum(each.untold for each in found),
+            "unread": sorted(each.account for each in found if each.unread),
             "naked_seconds": naked_seconds(sum(each.naked_ms for each in found)),
         }
         shown = {"accounts": [each.as_json() for each in found], "processes": beats, "lost_processes": lost}
@@ -103,9 +115,9 @@ def status(session: Session, *, account: str | None) -> int:
     return Exit.OK
 
 
-def _status(session: Session, name: str) -> AccountStatus:
+def _status(session: Session, name: str, heard: Processes) -> AccountStatus:
     ports, facts = session.house.ports(name), session.house.accounts[name]
-    held = desk.positions(ports)  # before the money: it refreshes the look that the money is read from
+    found = desk.survey(ports)  # before the money: it refreshes the look that the money is read from
     worth = money(ports)
     lines, switches = ports.ledger.lines(name), ports.flags.read(name)
     return AccountStatus(
@@ -116,16 +128,16 @@ def _status(session: Session, name: str) -> AccountStatus:
         worth=worth,
         tally=tally(lines, worth.value, worth.unrealized_pnl or ZERO),
         standing=standing(ports, switches, lines, worth.unrealized_pnl),
-        held=held,
-        naked_ms=sum(row.naked_ms for row in held) + sum(line.trade.naked_ms for line in lines),
+        held=found.rows,
+        unread=found.unread,
+        naked_ms=sum(row.naked_ms for row in found.rows) + sum(line.trade.naked_ms for line in lines),
         heard_ms=ports.prices.heard_ms(name),
         flaws=ports.prices.counts(name),
-        missing=vigil.missing(ports, session.house.beat_ms()),
+        missing=vigil.missing(ports, heard),
     )
 
 
 def _show_account(session: Session, each: AccountStatus) -> None:
-    word = words.styled("bold red", f"{each.naked} NAKED") if each.naked else words.styled("green", "none naked")
     switches = words.plain_text(spoken(as_row(each.account, each.switches)))
     session.say_styled(f"{words.styled('bold', each.account)} ({each.venue}, {each.mode}): {switches}")
     session.say_styled(
@@ -133,15 +145,26 @@ def _show_account(session: Session, each: AccountStatus) -> None:
         f"booked {words.gain(each.tally.realized_pnl)}, open {words.gain(each.worth.unrealized_pnl)}"
     )
     session.say_styled(
-        f"  {words.count(each.tally.trades, 'trade')} closed, {len(each.held)} open, {word}, "
+        f"  {words.count(each.tally.trades, 'trade')} closed, {len(each.held)} open, {_cover(each)}, "
         f"naked {naked_seconds(each.naked_ms):.1f} s in all"
     )
     session.say_styled(f"  {_streams(each)}, {words.count(each.moves, 'stop move')} in the last hour")
     show_standing(session, each.standing)
     for lack in each.missing:
         _show_lack(session, lack)
+    if each.unread:
+        session.say_styled(f"  {words.styled('bold red', words.plain_text(each.unread))}")
     if each.held:
         rows.show_positions(session, each.held)
+
+
+def _cover(each: AccountStatus) -> str:
+    """Say whether all is covered, and that nobody can tell where that is so."""
+    if each.naked:
+        return words.styled("bold red", f"{each.naked} NAKED")
+    if each.unread or each.untold:
+        return words.styled("yellow", "whether any is naked cannot be told")
+    return words.styled("green", "none naked")
 
 
 def _show_lack(session: Session, lack: Lack) -> None:

@@ -21,13 +21,15 @@ MOST = 10_000
 @command("positions", short_help="Open positions, each with its stop.", example="stopkeeper positions --json")
 @click.argument("account", required=False)
 def positions(session: Session, *, account: str | None) -> int:
-    """List open positions with their stop, when it was last seen live, and how long they were ever naked."""
-    held = [row for name in session.chosen(account) for row in desk.positions(session.house.ports(name))]
+    """List open positions with their stop, when it was seen live, how long they were naked; exit 1 if unreadable."""
+    found = {name: desk.survey(session.house.ports(name)) for name in session.chosen(account)}
+    held = [row for each in found.values() for row in each.rows]
+    blind = rows.note_unread(session, found)
     if session.json:
         session.give([rows.position_json(row) for row in held])
     else:
-        rows.show_positions(session, held)
-    return Exit.OK
+        rows.show_positions(session, held, empty="no positions could be read" if blind else "no open positions")
+    return Exit.ERROR if blind else Exit.OK
 
 
 @command(

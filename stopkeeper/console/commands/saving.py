@@ -36,7 +36,7 @@ def flatten(session: Session, *, account: str | None, wait: str | None, everythi
     keys, away = _asked(session, names)
     for key in keys:
         session.house.nudge(key)
-    session.act_here(keys)
+    done = session.act_here(keys)
     if away is not None:
         raise away
     if seconds is not None:
@@ -46,7 +46,7 @@ def flatten(session: Session, *, account: str | None, wait: str | None, everythi
         session.give([{"account": key.account, "symbol": key.symbol, "state": state} for key in keys])
     verb = "closed" if seconds is not None else "closing"
     session.say(f"{verb}: {', '.join(map(str, keys))}" if keys else "nothing to close")
-    return Exit.OK
+    return Exit.OK if done or seconds is not None else Exit.ERROR
 
 
 def _asked(session: Session, names: Sequence[str]) -> tuple[list[Key], desk.VenueAway | None]:
@@ -63,9 +63,8 @@ def _asked(session: Session, names: Sequence[str]) -> tuple[list[Key], desk.Venu
 
 
 def _flat(session: Session, names: Sequence[str]) -> bool | None:
-    held = [
-        row for name in names for row in desk.positions(session.house.ports(name)) if row.phase is not Phase.SETTLING
-    ]
+    found = [desk.survey(session.house.ports(name)) for name in names]
+    held = any(each.unread or any(row.phase is not Phase.SETTLING for row in each.rows) for each in found)
     return None if held else True
 
 
@@ -93,18 +92,24 @@ def _closed_direct(session: Session, name: str) -> bool:
 @command("protect", short_help="Look at every key now and cover what is naked.", example="stopkeeper protect main")
 @click.argument("account", required=False)
 def protect(session: Session, *, account: str | None) -> int:
-    """Sweep and drive every key now, from this process; exit 1 if any position stays naked."""
+    """Sweep and drive every key now, from this process; exit 1 if any position is not seen covered."""
     started = time.monotonic()
-    held = [row for name in session.chosen(account) for row in desk.protect(session.house.ports(name))]
-    bare = [row for row in held if row.phase in rows.BARE]
+    found = {name: desk.protect(session.house.ports(name)) for name in session.chosen(account)}
+    held = [row for each in found.values() for row in each.rows]
+    bare, untold = [row for row in held if row.phase in rows.BARE], [row for row in held if desk.untold(row)]
     if session.json:
         session.give([rows.position_json(row) for row in held])
     else:
         rows.show_positions(session, held)
-    session.say(f"{words.count(len(held), 'position')}, {len(bare)} naked, {time.monotonic() - started:.1f} s")
+    doubt = f", {len(untold)} untold" if untold else ""
+    session.say(f"{words.count(len(held), 'position')}, {len(bare)} naked{doubt}, {time.monotonic() - started:.1f} s")
     for row in bare:
         session.note(f"naked: {row.account}:{row.symbol} {row.side} {words.amount(row.size)}")
-    return Exit.ERROR if bare else Exit.OK
+    for row in untold:
+        what = f"{row.account}:{row.symbol} {row.side} {words.amount(row.size)}"
+        session.note(f"untold: {what}: whether a stop covers it could not be seen")
+    blind = rows.note_unread(session, found)
+    return Exit.ERROR if bare or untold or blind else Exit.OK
 
 
 COMMANDS = (flatten, protect)

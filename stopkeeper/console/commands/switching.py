@@ -1,32 +1,43 @@
 """The switches pause, resume, halt: recorded before anything is done, read by decide at the moment of send."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 
+from stopkeeper.console import rows
 from stopkeeper.console.failures import Exit
 from stopkeeper.console.session import Session, command
+from stopkeeper.core.model import Key
 from stopkeeper.core.rules import Switches
 from stopkeeper.engine import desk
 from stopkeeper.engine.ports import Ports
 
 
 def _switch(session: Session, account: str | None, turn: Callable[[Ports], object]) -> int:
-    states = []
-    for name in session.chosen(account):
-        ports = session.house.ports(name)
-        turn(ports)
-        keys = [record.key for record in ports.records.all(name)]
-        for key in keys:
-            session.house.nudge(key)
-        states.append(as_row(name, ports.flags.read(name)))
-        if states[-1]["halted"]:
-            session.act_here(keys)
+    everyone = {name: session.house.ports(name) for name in session.chosen(account)}
+    for ports in everyone.values():
+        turn(ports)  # of all accounts, before any is waited for
+    states = [as_row(name, ports.flags.read(name)) for name, ports in everyone.items()]
+    for name, ports in everyone.items():
+        for record in ports.records.all(name):
+            session.house.nudge(record.key)
+    done = _closed_here(session, [ports for ports in everyone.values() if ports.flags.read(ports.account).halted])
     if session.json:
         session.give(states)
     for state in states:
         session.say(f"{state['account']}: {spoken(state)}")
-    return Exit.OK
+    return Exit.OK if done else Exit.ERROR
+
+
+def _closed_here(session: Session, halted: Sequence[Ports]) -> bool:
+    """Close what halted accounts hold where no worker does; return whether nothing is left, as far as can be seen."""
+    if not halted or not session.unattended():
+        return True
+    found = {ports.account: desk.survey(ports) for ports in halted}
+    keys = {record.key for ports in halted for record in ports.records.all(ports.account)}
+    keys |= {Key(name, row.symbol) for name, each in found.items() for row in each.rows}
+    blind = rows.note_unread(session, found)
+    return session.act_here(sorted(keys)) and not blind
 
 
 def as_row(account: str, switches: Switches) -> dict[str, object]:

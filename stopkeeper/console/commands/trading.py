@@ -131,7 +131,7 @@ def held(key: Key, ports: Ports) -> None:
     """Raise NotFound where the key has neither a trade nor a position: a position opened by hand can be closed too."""
     if ports.records.load(key).trade is not None:
         return
-    if not any(row.symbol == key.symbol for row in desk.positions(ports)):
+    if desk.row_of(key, ports) is None:
         raise NotFound("no open trade", field="trade", value=str(key), hint="stopkeeper positions lists what is open")
 
 
@@ -155,6 +155,9 @@ def close(session: Session, *, account: str, symbol: str, part: str | None, wait
     trade_id = _trade_on(key, ports)
     before = desk.position(trade_id, ports) if keep and seconds is not None else None
     session.house.nudge(key)
+    if keep and session.unattended():
+        session.note("no worker is heard of: nobody carries it out until one runs")
+    done = bool(keep) or session.act_here([key])
     if seconds is not None and before is not None:
         rest = before
         left = rows.until(lambda: _reduced(rest, ports), seconds, f"the close of {part} of {key}")
@@ -163,7 +166,8 @@ def close(session: Session, *, account: str, symbol: str, part: str | None, wait
         else:
             rows.show_positions(session, [left])
         return Exit.OK
-    return closed(session, key, ports, trade_id, seconds=None if keep else seconds, part=part)
+    code = closed(session, key, ports, trade_id, seconds=None if keep else seconds, part=part)
+    return code if done else Exit.ERROR
 
 
 def closed(

@@ -9,7 +9,7 @@ from eth_account import Account
 
 from exchange.signing import SecretKey
 from exchange.venues import open_venue
-from stopkeeper.core.missing import Part
+from stopkeeper.core.missing import Part, Processes
 from stopkeeper.engine import vigil
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sweep import sweep
@@ -40,7 +40,7 @@ def held(market: Desk) -> Desk:
 
 def watch(desk_: Desk, *parts: Part) -> None:
     sweep(desk_.ports)
-    vigil.watch(desk_.ports, parts, 0)
+    vigil.watch(desk_.ports, parts, Processes(0))
 
 
 def signed_by_agent(market: Desk) -> tuple[Desk, str]:
@@ -60,13 +60,13 @@ def test_a_venue_that_does_not_answer_is_told_once_and_its_return_once(market: D
     market.fault("refuse_before", "info", times=None)
     watch(market, Part.VENUE)
     watch(market, Part.VENUE)
-    assert [lack.part for lack in vigil.missing(market.ports, 0)] == [Part.STREAMS, Part.VENUE]
+    assert [lack.part for lack in vigil.missing(market.ports, Processes(0))] == [Part.STREAMS, Part.VENUE]
     assert kinds(market) == ["alarm:venue"]
     calm(market)
     watch(market, Part.VENUE)
     watch(market, Part.VENUE)
     assert kinds(market) == ["alarm:venue", "back:venue"]
-    assert Part.VENUE not in {lack.part for lack in vigil.missing(market.ports, 0)}
+    assert Part.VENUE not in {lack.part for lack in vigil.missing(market.ports, Processes(0))}
 
 
 def test_a_clock_that_leaps_forward_lets_no_entry_in_and_keeps_the_stop(held: Desk) -> None:
@@ -88,7 +88,7 @@ def test_a_venue_that_refuses_for_weight_leaves_the_rest_to_protection(held: Des
     market.fault("http_429", "clearinghouseState")
     sweep(market.ports)
     assert "weight of the minute are spent" in market.ports.venue.short()
-    assert [lack.part for lack in vigil.missing(market.ports, 0)] == [Part.BUDGET, Part.STREAMS]
+    assert [lack.part for lack in vigil.missing(market.ports, Processes(0))] == [Part.BUDGET, Part.STREAMS]
     market.hand(cancel="stops")
     sweep(market.ports)
     market.until_phase("protected")
@@ -98,7 +98,7 @@ def test_an_address_that_has_spent_its_actions_is_told(held: Desk) -> None:
     held.post("/settings", address_initial=10)
     held.world.state.texts.clear()
     sweep(held.ports)
-    (budget, _) = vigil.missing(held.ports, 0)
+    (budget, _) = vigil.missing(held.ports, Processes(0))
     assert budget.part is Part.BUDGET
     assert "actions are left for this address" in budget.text
 

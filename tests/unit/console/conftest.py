@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner, Result
 
-from stopkeeper.console.backend import AccountFacts, AlertTry, Check, Direct, Heartbeat, InitWish, PaperWish
+from stopkeeper.console.backend import AccountFacts, AlertTry, Check, Direct, Heartbeat, InitWish, PaperWish, at_work
 from stopkeeper.console.cli import build
 from stopkeeper.console.failures import BadConfiguration
-from stopkeeper.core.missing import Clock, Silence
+from stopkeeper.core.missing import Clock, Processes, Silence
 from stopkeeper.core.model import Funds as Funds_
 from stopkeeper.core.model import Holdings, Key, Known, Market
 from stopkeeper.core.policy import FIXED
@@ -65,6 +65,7 @@ class FakeHouse:
         default_factory=lambda: {"main": AccountFacts("main", "hyperliquid", "paper", ("BTC", "ETH"))}
     )
     gone: str = ""
+    apart: str = ""
     venue: Untouchable = field(default_factory=Untouchable)
     switches: dict[str, Switches] = field(default_factory=dict)
     ledger: list[Any] = field(default_factory=list)
@@ -140,8 +141,8 @@ class FakeHouse:
     def lost(self) -> list[Heartbeat]:
         return self.gone_beats
 
-    def beat_ms(self) -> int | None:
-        return self.ticked_ms
+    def processes(self) -> Processes:
+        return Processes(self.ticked_ms, at_work(beat.process for beat in self.beats), self.apart)
 
     def heartbeats(self) -> list[Heartbeat]:
         return self.beats

@@ -35,7 +35,7 @@ ALL = Limits(
 
 @pytest.fixture(autouse=True)
 def _one_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "positions", lambda _ports: (replace(ROW, naked_ms=1_240),))
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((replace(ROW, naked_ms=1_240),), ""))
 
 
 def losses(*usd: str) -> list[LedgerLine]:

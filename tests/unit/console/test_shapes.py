@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stopkeeper.console import rows, shapes
-from stopkeeper.console.backend import Check, Heartbeat
+from stopkeeper.console.backend import AccountFacts, Check, Heartbeat
 from stopkeeper.core.actions import Exit as Booked
 from stopkeeper.core.audit import Breach
 from stopkeeper.core.inventory import Orphan, OrphanKind
@@ -50,6 +50,7 @@ ROW = PositionRow(
     unrealized_pnl=Decimal("-1.50"),
 )
 OPEN = ("open", "main", "BTC", "long", "--size", "0.01", "--stop", "2%")
+WORKER = [Heartbeat("urgent-orders", "here", 9, 300)]
 
 
 def booked(number: int = 1, pnl: str = "-2.5", closed_ms: int = 1_790_000_000_000) -> LedgerLine:
@@ -93,7 +94,7 @@ def test_a_time_is_rfc_3339_utc_with_milliseconds() -> None:
 
 
 def test_positions_has_exactly_the_fields_of_the_contract(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "positions", lambda _ports: (ROW,))
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((ROW,), ""))
     (told,) = json.loads(run("positions", "--json").stdout)
     assert list(told) == [*POSITION_FIELDS, *HELD_FIELDS]
     assert told["size"] == "0.01"
@@ -121,7 +122,8 @@ def test_the_newest_trades_only(run: Run, house: FakeHouse) -> None:
     "words", [("positions",), ("trades",), ("locks",), ("journal",), ("orphans", "list"), ("audit",)]
 )
 def test_a_list_of_nothing_is_an_empty_array(run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
-    for name in ("positions", "orphans", "audit"):
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((), ""))
+    for name in ("orphans", "audit"):
         monkeypatch.setattr(desk, name, lambda _ports: ())
     result = run(*words, "--json")
     assert result.exit_code == 0
@@ -208,7 +210,7 @@ def test_open_does_not_take_less_than_protected_for_an_end(
 
 
 def test_close_of_nothing_exits_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "positions", lambda _ports: ())
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((), ""))
     for words in (("close", "main", "BTC"), ("stop", "main", "BTC", "--to", "90000")):
         result = run(*words)
         assert result.exit_code == 2
@@ -220,6 +222,7 @@ def test_close_a_part_keeps_the_rest(
     run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch, part: str | None, keep: str
 ) -> None:
     asked: list[Any] = []
+    house.beats = WORKER
     house.trade = SimpleNamespace(id="0123456789ab")
     monkeypatch.setattr(desk, "ask_close", lambda key, _ports, keep_fraction: asked.append((key, keep_fraction)))
     result = run("close", "main", "BTC", *(() if part is None else ("--part", part)), "--json")
@@ -228,12 +231,91 @@ def test_close_a_part_keeps_the_rest(
     assert json.loads(result.stdout)["trade_id"] == "0123456789ab"
 
 
+@pytest.mark.parametrize(("left", "code"), [((), 0), ((Key("main", "BTC"),), 1)])
+def test_a_close_that_no_worker_takes_up_is_carried_out_from_here(
+    run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch, left: tuple[Key, ...], code: int
+) -> None:
+    house.trade = SimpleNamespace(id="0123456789ab")
+    monkeypatch.setattr(desk, "ask_close", lambda _key, _ports, keep_fraction: None)
+    monkeypatch.setattr(desk, "see_through", lambda _keys, _ports, _seconds: left)
+    result = run("close", "main", "BTC")
+    assert result.exit_code == code
+    assert "carried out from here" in result.stderr
+    assert ("error: not seen flat, and no worker goes on with it: main:BTC" in result.stderr) is bool(left)
+
+
+def test_a_part_that_no_worker_takes_up_is_said_to_wait(
+    run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.trade = SimpleNamespace(id="0123456789ab")
+    monkeypatch.setattr(desk, "ask_close", lambda _key, _ports, keep_fraction: None)
+    assert "nobody carries it out until one runs" in run("close", "main", "BTC", "--part", "50%").stderr
+    house.beats = WORKER
+    assert run("close", "main", "BTC", "--part", "50%").stderr == ""
+
+
+BLIND = desk.Survey((), "positions could not be read: HTTP 500")
+
+
+def test_positions_that_cannot_be_read_are_no_empty_list(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "survey", lambda _ports: BLIND)
+    result = run("positions")
+    assert result.exit_code == 1
+    assert "no open positions" not in result.stdout
+    assert result.stderr == "error: main: positions could not be read: HTTP 500\n"
+    told = run("close", "main", "BTC")
+    assert told.exit_code == 1
+    assert "main: positions could not be read: HTTP 500" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("found", "word", "naked"),
+    [
+        (BLIND, "whether any is naked cannot be told", 0),
+        (desk.Survey((replace(ROW, phase=Phase.UNPROVEN),), ""), "whether any is naked cannot be told", 0),
+        (desk.Survey((replace(ROW, phase=Phase.NAKED),), "open orders could not be read: x"), "1 NAKED", 1),
+        (desk.Survey((ROW,), ""), "none naked", 0),
+        (desk.Survey((replace(ROW, phase=Phase.UNPROVEN, size=None),), ""), "none naked", 0),
+    ],
+)
+def test_status_does_not_say_covered_of_what_it_could_not_see(
+    run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch, found: desk.Survey, word: str, naked: int
+) -> None:
+    house.beats = WORKER
+    monkeypatch.setattr(desk, "survey", lambda _ports: found)
+    shown = run("status").stdout
+    assert word in shown
+    assert found.unread in shown
+    told = json.loads(run("status", "--json").stdout)
+    untold = sum(row.phase is Phase.UNPROVEN and row.size is not None for row in found.rows)
+    assert (told["naked"], told["untold"], told["unread"]) == (naked, untold, ["main"] if found.unread else [])
+    (account,) = told["accounts"]
+    assert (account["naked"], account["untold"], account["unread"]) == (naked, untold, found.unread or None)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (BLIND, "error: main: positions could not be read: HTTP 500"),
+        (desk.Survey((replace(ROW, phase=Phase.UNPROVEN),), ""), "untold: main:BTC long 0.01: whether a stop"),
+    ],
+)
+def test_protect_exits_1_where_it_could_not_see_the_cover(
+    run: Run, monkeypatch: pytest.MonkeyPatch, found: desk.Survey, said: str
+) -> None:
+    monkeypatch.setattr(desk, "protect", lambda _ports: found)
+    result = run("protect")
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
 def test_protect_exits_1_while_something_is_naked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "protect", lambda _ports: (ROW, replace(ROW, symbol="ETH", phase=Phase.NAKED)))
+    bare = replace(ROW, symbol="ETH", phase=Phase.NAKED)
+    monkeypatch.setattr(desk, "protect", lambda _ports: desk.Survey((ROW, bare), ""))
     result = run("protect")
     assert result.exit_code == 1
     assert "naked: main:ETH long 0.01" in result.stderr
-    monkeypatch.setattr(desk, "protect", lambda _ports: (ROW,))
+    monkeypatch.setattr(desk, "protect", lambda _ports: desk.Survey((ROW,), ""))
     assert run("protect").exit_code == 0
 
 
@@ -272,7 +354,7 @@ def test_flatten_direct_asks_no_store(run: Run, house: FakeHouse, monkeypatch: p
 def test_flatten_tells_which_keys(run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     house.beats = [Heartbeat("orders-1", "here", 7, 120)]
     monkeypatch.setattr(desk, "flatten", lambda _ports: (Key("main", "BTC"),))
-    monkeypatch.setattr(desk, "positions", lambda _ports: ())
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((), ""))
     result = run("flatten", "--all", "--wait", "1", "--json")
     assert json.loads(result.stdout) == [{"account": "main", "symbol": "BTC", "state": "flat"}]
     assert ("nudge", Key("main", "BTC")) in house.asked
@@ -284,15 +366,48 @@ def test_what_no_worker_can_carry_out_is_carried_out_from_here(
 ) -> None:
     house.beats = [Heartbeat(name, "here", 7, 120) for name in alive]
     driven: list[Key] = []
+    left: list[Key] = []
+
+    def see_through(keys: Any, _ports: Any, _seconds: float) -> tuple[Key, ...]:
+        driven.extend(keys)
+        return tuple(left)
+
     monkeypatch.setattr(desk, "flatten", lambda _ports: (Key("main", "BTC"),))
-    monkeypatch.setattr(desk, "see_through", lambda keys, _ports, _seconds: driven.extend(keys))
+    monkeypatch.setattr(desk, "see_through", see_through)
     result = run("flatten", "main")
     assert driven == ([Key("main", "BTC")] if here else [])
     assert ("carried out from here" in result.stderr) is here
+    assert result.exit_code == 0
+    left = [Key("main", "BTC")]
+    result = run("flatten", "main")
+    assert result.exit_code == (1 if here else 0)
+    assert ("error: not seen flat, and no worker goes on with it: main:BTC" in result.stderr) is here
+
+
+def test_a_halt_that_no_worker_takes_up_is_recorded_for_all_and_carried_out_from_here(
+    run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.accounts = {**house.accounts, "other": AccountFacts("other", "hyperliquid", "paper", ("BTC",))}
+    recorded: list[tuple[set[str], list[Key]]] = []
+
+    def see_through(keys: Any, ports: Any, _seconds: float) -> tuple[Key, ...]:
+        recorded.append(({name for name, each in house.switches.items() if each.halted}, list(keys)))
+        return ()
+
+    monkeypatch.setattr(desk, "see_through", see_through)
+    monkeypatch.setattr(desk, "survey", lambda ports: desk.Survey((replace(ROW, account=ports.account),), ""))
+    assert run("halt").exit_code == 0
+    assert recorded == [({"main", "other"}, [Key(name, "BTC")]) for name in ("main", "other")], "held without a record"
+    monkeypatch.setattr(desk, "survey", lambda _ports: BLIND)
+    assert run("halt", "main").exit_code == 1, "nothing to close was seen, for nothing was seen"
+    house.beats = WORKER
+    recorded.clear()
+    assert run("halt").exit_code == 0
+    assert recorded == [], "it is the workers' to do"
 
 
 def test_status_tells_of_streams_bad_prices_and_stop_moves(run: Run, house: FakeHouse, monkeypatch: Any) -> None:
-    monkeypatch.setattr(desk, "positions", lambda _ports: (replace(ROW, stop_moves_last_hour=3),))
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((replace(ROW, stop_moves_last_hour=3),), ""))
     house.flaws = {Flaw.ZERO: 12, Flaw.FAR_OFF: 1}
     (account,) = json.loads(run("status", "--json").stdout)["accounts"]
     assert account["streams_heard_ms_ago"] == 400
@@ -308,7 +423,10 @@ def test_status_tells_of_streams_bad_prices_and_stop_moves(run: Run, house: Fake
 def test_status_says_what_is_missing_since_when_and_which_process_is_lost(
     run: Run, house: FakeHouse, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(desk, "positions", lambda _ports: ())
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((), ""))
+    assert json.loads(run("status", "--json").stdout)["missing"] == ["worker"]
+    assert "missing: worker: no worker is heard of" in run("status").stdout
+    house.beats = WORKER
     assert json.loads(run("status", "--json").stdout)["missing"] == []
     house.venue.quiet = Silence("RequestTimeout", 100)
     house.ticked_ms = 21_000
@@ -328,6 +446,7 @@ def test_status_says_what_is_missing_since_when_and_which_process_is_lost(
 
 @pytest.mark.parametrize(("verb", "paused", "halted"), [("pause", True, False), ("halt", False, True)])
 def test_a_switch_is_recorded_and_told(run: Run, house: FakeHouse, verb: str, paused: bool, halted: bool) -> None:
+    house.beats = WORKER
     told = json.loads(run(verb, "--json").stdout)
     assert told == [{"account": "main", "paused": paused, "halted": halted, "barred": None}]
     assert house.switches["main"] == Switches(paused=paused, halted=halted)
@@ -337,7 +456,7 @@ def test_a_switch_is_recorded_and_told(run: Run, house: FakeHouse, verb: str, pa
 def test_status_counts_the_naked(run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     house.beats = [Heartbeat("feed", "here", 7, 120)]
     house.ledger = [booked()]
-    monkeypatch.setattr(desk, "positions", lambda _ports: (ROW, replace(ROW, phase=Phase.NAKED)))
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((ROW, replace(ROW, phase=Phase.NAKED)), ""))
     told = json.loads(run("status", "--json").stdout)
     (account,) = told["accounts"]
     assert (told["installation"], told["naked"], account["naked"]) == ("a1b2c", 1, 1)
@@ -418,9 +537,9 @@ Tables = Callable[..., Any]
 def test_tables_fit_a_hundred_columns_and_have_no_colour_without_a_terminal(
     run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    house.ledger = [booked()]
+    house.ledger, house.beats = [booked()], WORKER
     house.holders = [(Key("main", "BTC"), "0123456789ab|12345|MainThread", 1_790_000_000_000_000, 8_000)]
-    monkeypatch.setattr(desk, "positions", lambda _ports: (ROW,))
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((ROW,), ""))
     shown = run(*words).stdout
     assert "\x1b" not in shown
     assert "[" not in shown

@@ -56,7 +56,7 @@ def test_a_journal_of_nothing_says_so(run: Run) -> None:
 
 
 def test_a_stop_that_was_only_asked_for_is_not_shown_as_live(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "positions", lambda _ports: (ROW,))
+    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((ROW,), ""))
     monkeypatch.setattr(desk, "move_stop", lambda _key, price, _ports, loosen: replace(ROW, stop_price=price))
     told = json.loads(run("stop", "main", "BTC", "--to", "94000", "--json").stdout)
     assert told == {

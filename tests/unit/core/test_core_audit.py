@@ -244,6 +244,11 @@ def account(positions: Mapping[str, object] | None = None, orders: tuple[object,
 def test_a_position_elsewhere_and_what_cannot_be_read_are_breaches_of_the_account() -> None:
     found = breaches("main", account({"DOGE": position(symbol="DOGE")}), [], ("BTC",))
     assert [(each.account, each.symbol, each.kind) for each in found] == [("main", "DOGE", "other_symbol")]
+    (away,) = found
+    assert away.text == "long 1 is held outside the account's symbols"
+    (unlisted,) = breaches("main", account({"DOGE": position(symbol="DOGE")}), [], ("DOGE",))
+    assert (unlisted.symbol, unlisted.kind) == ("DOGE", "other_symbol")
+    assert unlisted.text == "long 1 is held on a symbol the venue's list does not name: nothing can be sent"
     blind = breaches("main", AccountSeen(DOWN, DOWN, DOWN), [], ())
     assert [(each.account, each.symbol, each.kind) for each in blind] == [("main", "", "blind")] * 3
     assert [[word in each.text for word in ("positions ", "orders ", "fills ")] for each in blind] == [

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from stopkeeper.core.missing import APART_MS, KINDS, Clock, Facts, Part, Silence, clock_trouble, judge
+from stopkeeper.core.missing import APART_MS, KINDS, Clock, Facts, Part, Processes, Silence, clock_trouble, judge
 from stopkeeper.core.rules import Rules
 
 RULES = Rules()
 WELL = Facts(
-    silence=None, read_ms=1_500, clock=Clock(800, -20), short="", barred="", heard_ms=900, beat_ms=700, noted_ms={}
-)
+    silence=None, read_ms=1_500, clock=Clock(800, -20), short="", barred="", heard_ms=900, noted_ms={},
+    processes=Processes(700, 3, ""),
+)  # fmt: skip
 TIMEOUT = Silence("RequestTimeout", 200)
 
 
@@ -31,14 +32,30 @@ def test_of_what_is_there_nothing_is_said() -> None:
         (Part.BUDGET, replace(WELL, short="950 of 1200 spent"), ("950 of 1200 spent", "a share of its own")),
         (Part.STREAMS, replace(WELL, heard_ms=5_000), ("silent for 5 s", "stopkeeper feed")),
         (Part.STREAMS, replace(WELL, heard_ms=None), ("never heard",)),
-        (Part.BEAT, replace(WELL, beat_ms=10_000), ("10 s ago", "ticker", "stopkeeper beat")),
-        (Part.BEAT, replace(WELL, beat_ms=None), ("none was ever heard of",)),
+        (Part.BEAT, replace(WELL, processes=Processes(10_000)), ("10 s ago", "ticker", "stopkeeper beat")),
+        (Part.BEAT, replace(WELL, processes=Processes(None)), ("none was ever heard of",)),
+        (
+            Part.WORKER,
+            replace(WELL, processes=Processes(700, 0)),
+            ("no worker is heard of", "nothing is", "stopkeeper worker"),
+        ),
+        (Part.WORKER, replace(WELL, processes=Processes(60_000, 0)), ("only stops at the venue stand",)),
+        (Part.HOSTS, replace(WELL, processes=Processes(700, 3, "a +0.0 s, b +6.0 s")), ("b +6.0 s", "NTP")),
     ],
 )
 def test_what_is_missing_is_said_alone(part: Part, facts: Facts, words: tuple[str, ...]) -> None:
     found = judge(facts, RULES)
     assert {each for each, text in found.items() if text} == {part}
     assert all(word in found[part] for word in words), found[part]
+
+
+def test_who_did_not_ask_for_workers_says_nothing_of_them() -> None:
+    assert not {Part.WORKER, Part.HOSTS} & set(judge(replace(WELL, processes=Processes(700, None)), RULES))
+    assert judge(replace(WELL, processes=Processes(60_000, None)), RULES)[Part.BEAT] != ""
+
+
+def test_without_a_worker_nobody_can_tell_whether_beat_ticks() -> None:
+    assert Part.BEAT not in judge(replace(WELL, processes=Processes(60_000, 0)), RULES)
 
 
 def test_the_newest_word_about_the_venue_counts() -> None:

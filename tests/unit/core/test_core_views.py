@@ -278,9 +278,11 @@ def test_what_a_sweep_wakes(what: str, rec: KeyRecord, look: Seen, why: str | No
     ],
 )
 def test_breaches(what: str, rec: KeyRecord, look: Seen, kinds: list[str]) -> None:
-    assert [b.kind for b in breaches("main", account(), [(rec, look, frame())], ("BTC", "ETH"))] == kinds, what
+    held = replace(account(), holdings=Known(Holdings({"BTC": position()}, Funds(D(9), D(8))), NOW))
+    assert [b.kind for b in breaches("main", held, [(rec, look, frame())], ("BTC", "ETH"))] == kinds, what
 
 
 def test_breaches_of_an_account() -> None:
-    assert [b.symbol for b in breaches("main", account(), [], ("BTC",))] == ["ETH"]
+    btc = [(record(held_trade()), seen(position(), (stop(),)), frame())]
+    assert [b.symbol for b in breaches("main", account(), btc, ("BTC",))] == ["ETH"]
     assert [b.kind for b in breaches("main", AccountSeen(), [], ())] == ["blind"] * 3

@@ -19,7 +19,7 @@ from stopkeeper.core.report import Phase
 from stopkeeper.core.rules import Limits
 from stopkeeper.engine import desk
 from stopkeeper.engine.desk import Submitted
-from stopkeeper.engine.door import VenueAway
+from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.typed import Refused
 from tests.unit.core.scene import (
@@ -470,7 +470,7 @@ def test_what_is_seen_through_is_driven_until_it_is_flat() -> None:
     stage = protected()
     stage.put(replace(stage.stored(), trade=held_trade(close=CloseAsk("manual_close", NOW))))
     with clock(stage) as waited:
-        desk.see_through([KEY, ETH], stage.ports, 60)
+        assert desk.see_through([KEY, ETH], stage.ports, 60) == ()
     assert stage.sent()[0] == "close"
     assert stage.stored().trade is None
     assert set(waited) == {LOOK_AGAIN_MS / 1_000}
@@ -482,7 +482,7 @@ def test_what_is_seen_through_is_driven_until_it_is_flat() -> None:
 def test_what_stays_open_is_seen_through_for_as_long_as_was_said() -> None:
     stage = protected()
     with clock(stage) as waited:
-        desk.see_through([KEY], stage.ports, 2)
+        assert desk.see_through([KEY], stage.ports, 2) == (KEY,)
     assert len(waited) == 4
     assert len(stage.done("leases.acquire")) == 4
 
@@ -595,6 +595,87 @@ def test_who_watches_all_the_time_reads_no_more_than_every_few_seconds(age_ms: i
     assert stage.reads() == reads
 
 
+def test_orders_older_than_a_naked_position_are_read_again_before_anybody_says_it_cannot_be_told() -> None:
+    stage = naked()
+    desk.positions(stage.ports)
+    stage.now += 1_000
+    stage.venue.offset_age_ms = None  # a command, whose process has not measured the venue's clock yet
+    stage.calls.clear()
+    (row,) = desk.positions(stage.ports)
+    assert row.phase is Phase.NAKED
+    assert stage.reads() == ["holdings", "holdings", "orders"]
+    asks_ordinarily(stage)
+
+
+def test_what_is_covered_by_older_orders_is_not_asked_for_twice() -> None:
+    stage = protected()
+    desk.positions(stage.ports)
+    stage.now += 1_000
+    stage.venue.offset_age_ms = None
+    stage.calls.clear()
+    (row,) = desk.positions(stage.ports)
+    assert row.phase is Phase.PROTECTED
+    assert stage.reads() == ["holdings"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "said", "phase"),
+    [
+        ({"holdings": Unknown("away")}, "positions could not be read: away", Phase.NAKED),  # as its fills tell
+        ({"orders": Unknown("away")}, "open orders could not be read: away", Phase.UNPROVEN),
+        (
+            {"holdings": Unknown("one"), "orders": Unknown("two")},
+            "positions could not be read: one; open orders could not be read: two",
+            Phase.UNPROVEN,
+        ),
+    ],
+)
+def test_what_could_not_be_read_is_said_beside_the_rows(fails: dict[str, Unknown], said: str, phase: Phase) -> None:
+    stage = naked()
+    for name, answer in fails.items():
+        stage.answers(f"venue.{name}", answer)
+    found = desk.survey(stage.ports)
+    assert found.unread == said
+    (row,) = found.rows
+    assert row.phase is phase
+    assert desk.untold(row) is (phase is Phase.UNPROVEN)
+    assert len(stage.done("venue.orders")) == 1, "what cannot be read is not asked for twice"
+
+
+def test_nothing_is_told_of_positions_while_the_venues_list_is_missing() -> None:
+    stage = naked()
+    stage.venue.listed.clear()
+    away = "the venue's list of perpetuals could not be read"
+    assert desk.survey(stage.ports) == desk.Survey((), away)
+    with pytest.raises(VenueAway, match=away):
+        desk.row_of(KEY, stage.ports)
+    with pytest.raises(VenueAway, match=away):
+        desk.flatten(stage.ports)
+    with pytest.raises(VenueAway, match=away):
+        desk.orphans(stage.ports)
+    (breach,) = desk.audit(stage.ports)
+    assert (breach.account, breach.symbol, breach.kind, breach.text) == ("main", "", "blind", away)
+    assert desk.other_installation(stage.ports) is None, "it keeps no worker from starting"
+    assert desk.protect(stage.ports) == desk.Survey((), away)
+    assert stage.due_ms() == 0, "woken all the same"
+
+
+def test_that_nothing_is_held_is_not_said_of_what_could_not_be_read() -> None:
+    stage = Stage()
+    stage.answers("venue.holdings", Unknown("away"))
+    with pytest.raises(VenueAway, match="main: positions could not be read: away"):
+        desk.row_of(KEY, stage.ports)
+    assert desk.row_of(KEY, stage.ports) is None
+
+
+def test_protect_says_what_it_could_not_read() -> None:
+    stage = protected()
+    stage.answers("venue.orders", ..., ..., Unknown("away"))
+    found = desk.protect(stage.ports)
+    assert found.unread == "open orders could not be read: away"
+    assert desk.untold(found.rows[0])
+
+
 def test_a_row_is_found_by_its_key_and_by_its_trade() -> None:
     stage = both()
     found = desk.row_of(ETH, stage.ports)
@@ -608,7 +689,7 @@ def test_a_row_is_found_by_its_key_and_by_its_trade() -> None:
 
 def test_protect_sweeps_and_drives_what_is_held_and_shows_how_it_stands_then() -> None:
     stage = naked()
-    (row,) = desk.protect(stage.ports)
+    (row,) = desk.protect(stage.ports).rows
     assert stage.sent() == ["place_stop"]
     assert (row.symbol, row.phase, row.stop_order_id) == ("BTC", Phase.PROTECTED, "o2")
     assert stage.reads()[:3] == ["holdings", "orders", "fills"], "of the sweep"
@@ -620,7 +701,7 @@ def test_protect_sweeps_and_drives_what_is_held_and_shows_how_it_stands_then() -
 def test_protect_wakes_what_it_does_not_drive() -> None:
     stage = Stage()
     stage.venue.live = [stop(symbol="ETH")]
-    assert desk.protect(stage.ports) == ()
+    assert desk.protect(stage.ports) == desk.Survey((), "")
     assert stage.due_ms(ETH) == 0
 
 

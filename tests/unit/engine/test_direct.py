@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from stopkeeper.core.ids import ClientId, close_number, decode
-from stopkeeper.core.model import Role, Side
+from stopkeeper.core.ids import ClientId, close_number, decode, encode
+from stopkeeper.core.model import Order, OrderKind, Role, Side
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled, Unknown
 from stopkeeper.engine.direct import DIRECT_TRIES, flatten_direct
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sending import NOBODY
-from tests.unit.core.scene import INST, NOW, RULES, position
+from tests.unit.core.scene import INST, NOW, RULES, TRADE, position, stop
 from tests.unit.engine.scene import D, Stage
 
 THIN = Rejected(Reason.NO_LIQUIDITY, "nothing to match")
@@ -58,7 +58,7 @@ def test_all_that_is_held_is_closed_and_then_seen_to_be_flat() -> None:
     assert (first["symbol"], first["held"], first["size"], first["worst"]) == ("BTC", Side.LONG, D("2.5"), D(97))
     assert (second["symbol"], second["held"], second["size"], second["worst"]) == ("ETH", Side.SHORT, D(1), D(103))
     assert told.waited == [], "the first close is looked at at once"
-    assert stage.reads() == ["holdings", "holdings"]
+    assert stage.reads() == ["holdings", "orders", "holdings", "orders"]
     assert told.said[-1] == "flat"
     for each in ("BTC", "2.5", "long", "3%", "accepted"):
         assert each in told.said[0]
@@ -145,3 +145,82 @@ def test_it_gives_up_after_so_many_tries_and_says_that_it_is_not_flat() -> None:
     assert told.flat is False
     assert len(stage.done("venue.close")) == DIRECT_TRIES
     assert len(told.waited) == DIRECT_TRIES - 2
+
+
+def resting(*orders: Order, **more: Any) -> Stage:
+    stage = Stage(**more)
+    stage.venue.live = list(orders)
+    return stage
+
+
+def entry(order_id: str = "e1", *, installation: str = INST, role: Role = Role.ENTRY, symbol: str = "BTC") -> Order:
+    client = encode(ClientId(installation, role, 1, TRADE))
+    return replace(stop(order_id=order_id, client_id=client), symbol=symbol, kind=OrderKind.LIMIT, reduce_only=False)
+
+
+def test_an_entry_of_ours_that_rests_is_cancelled_and_seen_to_be_gone_before_it_says_flat() -> None:
+    stage = resting(entry())
+    told = flatten(stage)
+    assert told.flat
+    assert [call["order_id"] for call in stage.done("venue.cancel")] == ["e1"]
+    assert {(call["urgency"], call["until_ms"]) for call in stage.done("venue.permit")} == {
+        (Urgency.PROTECTIVE, NOW + 10_000)
+    }
+    assert {call["urgency"] for call in stage.done("venue.orders")} == {Urgency.PROTECTIVE}
+    assert stage.reads() == ["holdings", "orders", "holdings", "orders"], "it may have filled just before"
+    assert told.said == ["BTC: cancel entry e1: accepted", "flat"]
+
+
+def test_what_an_entry_still_filled_is_closed() -> None:
+    stage = resting(entry())
+    stage.meanwhile("venue.cancel", lambda: stage.venue.held.update(BTC=position()))
+    assert flatten(stage).flat
+    assert stage.sent() == ["cancel", "close"]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        entry(installation="fffff"),
+        entry(role=Role.STOP),
+        replace(entry(), client_id=None),
+        entry(symbol="ETH"),
+    ],
+)
+def test_no_other_order_is_touched(order: Order) -> None:
+    stage = resting(order)
+    assert flatten(stage, "BTC").flat
+    assert stage.sent() == []
+
+
+def test_it_is_not_flat_while_nobody_can_tell_whether_an_entry_rests() -> None:
+    stage = resting()
+    stage.answers("venue.orders", *[Unknown("away")] * DIRECT_TRIES)
+    told = flatten(stage)
+    assert not told.flat
+    assert told.said == ["open orders could not be read: away"] * DIRECT_TRIES
+
+
+def test_a_cancel_that_is_not_granted_or_refused_is_tried_again() -> None:
+    stage = resting(entry())
+    stage.answers("venue.permit", Throttled("own rate budget"))
+    stage.answers("venue.cancel", Unknown("no answer"))
+    told = flatten(stage)
+    assert told.flat
+    assert len(stage.done("venue.cancel")) == 2
+    assert told.said[:2] == [
+        "BTC: cancel entry e1: not processed: own rate budget",
+        "BTC: cancel entry e1: unknown: no answer",
+    ]
+
+
+def test_what_is_on_no_list_keeps_no_other_position_from_being_closed_and_uses_up_its_tries() -> None:
+    stage = holding()
+    stage.venue.held["ETH"] = replace(position(), symbol="ETH")
+    del stage.venue.listed["BTC"]
+    told = flatten(stage)
+    assert told.flat is False
+    assert [call["symbol"] for call in stage.done("venue.close")] == ["ETH"]
+    assert (
+        told.said.count("BTC: the venue's list of perpetuals could not be read, nothing could be sent") == DIRECT_TRIES
+    )

@@ -16,12 +16,12 @@ from stopkeeper.core.rules import Limits
 from stopkeeper.engine.door import (
     DOOR_AGE_MS,
     MAX_WAITING,
-    VenueAway,
     mark_at_door,
     market_of,
     pass_door,
     room_for_nonces,
 )
+from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.typed import Refused
 from tests.unit.core.scene import KEY, NOW, RULES, held_trade, new_trade, position, record, signal
@@ -50,6 +50,21 @@ def limited(**limits: Any) -> Stage:
 def test_a_symbol_is_known_by_the_venues_list() -> None:
     stage = Stage()
     assert market_of("ETH", stage.ports) == stage.venue.listed["ETH"]
+
+
+def test_a_list_that_was_never_read_refuses_no_symbol() -> None:
+    stage = Stage()
+    stage.venue.listed.clear()
+    with pytest.raises(VenueAway, match="list of perpetuals could not be read"):
+        market_of("BTC", stage.ports)
+
+
+def test_a_delisted_symbol_takes_no_entry_and_is_still_known() -> None:
+    stage = Stage()
+    stage.venue.listed["BTC"] = replace(stage.venue.listed["BTC"], delisted=True)
+    assert market_of("BTC", stage.ports).delisted
+    with refused("symbol", "BTC", "delisted"):
+        pass_door(signal(), stage.ports)
 
 
 def test_a_symbol_in_other_letters_is_refused_with_the_one_that_is_meant() -> None:

@@ -12,6 +12,7 @@ from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import CloseAsk, Trade
 from stopkeeper.engine.drive import BOOK_AGAIN_MS, BUSY_MS, MAX_TURNS, TIRED_MS, drive
+from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.perform import FUNDING_PERIOD_MS
 from stopkeeper.engine.ports import LeaseLost, StoreGone, Urgency
 from tests.unit.core.scene import KEY, NOW, D, cid, fill, held_trade, new_trade, position, record, sent, signal, stop
@@ -78,6 +79,26 @@ def test_a_store_that_blinks_frees_the_key_for_the_next_in_a_moment(failed: Exce
         drive(KEY, stage.ports)
     assert stage.holders() == []
     assert stage.due_ms() == BUSY_MS
+
+
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        ((), "the venue's list of perpetuals could not be read"),
+        (("ETH",), "the venue's list of perpetuals does not name BTC"),
+    ],
+)
+def test_where_nothing_can_be_judged_it_is_said_and_asked_again_by_itself(listed: tuple[str, ...], why: str) -> None:
+    stage = naked()
+    known = dict(stage.venue.listed)
+    stage.venue.listed = {name: known[name] for name in listed}
+    with pytest.raises(VenueAway, match=why):
+        drive(KEY, stage.ports)
+    assert [line["text"] for line in stage.lines("blind")] == [why]
+    assert (stage.sent(), stage.holders(), stage.due_ms()) == ([], [], 2 * LOOK_AGAIN_MS)
+    stage.venue.listed = known
+    drive(KEY, stage.ports)
+    assert stage.sent() == ["place_stop"]
 
 
 def test_a_store_that_is_gone_for_good_is_said_to_be_gone() -> None:

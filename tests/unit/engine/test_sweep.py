@@ -7,6 +7,7 @@ import pytest
 from stopkeeper.core.model import Key, Order, Role
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk
+from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sweep import cases, sweep
 from tests.unit.core.scene import KEY, NOW, TRADE, cid, held_trade, position, record, stop
@@ -129,10 +130,15 @@ def test_a_symbol_that_the_venue_does_not_list_is_left_out() -> None:
     assert [each[0].key for each in cases(stage.ports, stage.look())] == [KEY]
 
 
-def test_a_venue_that_lists_nothing_leaves_nothing_to_compare() -> None:
+def test_where_nothing_can_be_judged_every_key_is_woken_to_say_so_and_to_go_on_by_itself() -> None:
     stage = naked()
+    sol = replace(KEY, symbol="SOL")
+    stage.put(replace(record(held_trade(key=sol)), key=sol))
     stage.venue.listed.clear()
-    assert sweep(stage.ports) == ()
+    with pytest.raises(VenueAway, match="list of perpetuals could not be read"):
+        cases(stage.ports, stage.look())
+    sweep(stage.ports)
+    assert [key.symbol for key in woken(stage)] == ["BTC", "ETH", "SOL"], "configured, or on record"
 
 
 def test_each_key_is_held_against_its_own_record_and_its_own_look() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from stopkeeper.core.actions import Field
-from stopkeeper.core.missing import PATIENCE_MS, Clock, Part, Silence
+from stopkeeper.core.missing import PATIENCE_MS, Clock, Part, Processes, Silence
 from stopkeeper.core.model import AccountSeen, Holdings, Known
 from stopkeeper.core.outcomes import Accepted, Barred, Throttled, Unknown
 from stopkeeper.engine.ports import Permit, Urgency
@@ -51,12 +51,12 @@ def test_what_this_process_and_the_store_know_is_gathered_and_the_venue_is_not_a
     stage.other.looks.save("main", AccountSeen(holdings=Known(Holdings({}, stage.venue.funds), NOW)))
     stage.other.gaps.lack("main", Part.BUDGET, 0)
     stage.now += 300
-    known = facts(stage.ports, 42)
+    known = facts(stage.ports, Processes(42))
     assert known.silence == Silence("no answer", 700)
     assert known.read_ms == 300
     assert known.clock == Clock(1_234, 5)
     assert (known.short, known.barred) == ("weight", "agent expired")
-    assert (known.heard_ms, known.beat_ms) == (300, 42)
+    assert (known.heard_ms, known.processes.beat_ms) == (300, 42)
     assert known.noted_ms == {Part.BUDGET: 300}
     assert stage.reads() == []
 
@@ -64,7 +64,7 @@ def test_what_this_process_and_the_store_know_is_gathered_and_the_venue_is_not_a
 def test_what_was_never_read_has_no_age() -> None:
     stage = Stage()
     stage.other.looks.save("main", AccountSeen(orders=Known((), NOW)))
-    assert facts(stage.ports, None).read_ms is None
+    assert facts(stage.ports, Processes()).read_ms is None
     assert Field.HOLDINGS not in stage.other.looks.load("main")[1]
 
 
@@ -72,7 +72,7 @@ def test_what_is_missing_is_listed_with_since_when_and_not_noted() -> None:
     stage = shut()
     stage.other.gaps.lack("main", Part.KEY, 0)
     stage.now += 700
-    lacks = missing(stage.ports, 20_000)
+    lacks = missing(stage.ports, Processes(20_000))
     assert [(lack.part, lack.for_ms) for lack in lacks] == [(Part.KEY, 700), (Part.BEAT, None)]
     assert "agent expired" in lacks[0].text
     assert set(stage.other.gaps.lacking("main")) == {Part.KEY}
@@ -80,7 +80,7 @@ def test_what_is_missing_is_listed_with_since_when_and_not_noted() -> None:
 
 
 def test_a_beat_that_was_heard_of_lately_is_not_missing() -> None:
-    assert missing(heard().ports, 1_000) == ()
+    assert missing(heard().ports, Processes(1_000)) == ()
 
 
 # --- telling ---------------------------------------------------------------------------------------------------
@@ -130,17 +130,17 @@ def test_a_gap_that_was_told_to_nobody_is_not_told_to_have_ended() -> None:
 
 def test_who_does_not_watch_a_part_neither_notes_its_gap_nor_its_end() -> None:
     stage = shut()
-    watch(stage.ports, OF_FEEDS, 1_000)
+    watch(stage.ports, OF_FEEDS, Processes(1_000))
     assert stage.other.gaps.lacking("main") == {}, "the beat was heard of, the key is another's to watch"
     watch(stage.ports, OF_WORKERS)
     stage.other.flags.change("main", barred="")
-    watch(stage.ports, OF_FEEDS, 1_000)
+    watch(stage.ports, OF_FEEDS, Processes(1_000))
     assert stage.kinds() == ["alarm:barred"]
 
 
 def test_parts_beside_one_that_is_not_watched_are_watched() -> None:
     stage = Stage()
-    watch(stage.ports, OF_FEEDS, 20_000)
+    watch(stage.ports, OF_FEEDS, Processes(20_000))
     assert set(stage.other.gaps.lacking("main")) == {Part.STREAMS, Part.BEAT}
 
 
@@ -150,10 +150,23 @@ def test_without_a_beat_it_counts_as_missing() -> None:
     assert set(stage.other.gaps.lacking("main")) == {Part.BEAT}
 
 
+def test_a_feed_misses_workers_and_tells_of_it_once() -> None:
+    stage = heard()
+    for _ in range(2):
+        watch(stage.ports, OF_FEEDS, Processes(20_000, 0))
+        stage.now += 10_000
+    stage.other.prices.hear("main")
+    watch(stage.ports, OF_FEEDS, Processes(20_000, 0))
+    stage.other.gaps.back("main", Part.STREAMS)
+    assert set(stage.other.gaps.lacking("main")) == {Part.WORKER}, "not of beat, whose ticks they carry out"
+    assert [line["kind"] for line in stage.lines() if "worker" in line["kind"]] == ["alarm:worker"]
+    assert [lack.part for lack in missing(stage.ports, Processes(20_000, 0))] == [Part.WORKER]
+
+
 def test_workers_watch_all_but_the_beat_and_feeds_what_they_hear() -> None:
     stage = shut()
     keep(stage.ports)
-    assert Part.BEAT not in stage.other.gaps.lacking("main")
+    assert not {Part.BEAT, Part.WORKER} & set(stage.other.gaps.lacking("main"))
     assert stage.kinds() == ["alarm:barred", "switch"], "and ask for the key"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from exchange.account import VenueAccount
+from exchange.account import _HTTP, VenueAccount
 from exchange.budget import LocalBudget, LocalCache
 from exchange.hyperliquid import Hyperliquid
 from exchange.nonces import LocalNonces
@@ -173,6 +173,27 @@ def test_an_unlisted_symbol_is_not_sent(venue: Hyperliquid, server: WireServer) 
     assert server.kinds() == ["meta"]
 
 
+def test_a_list_of_no_perpetuals_is_none_and_is_kept_by_nobody(account: VenueAccount, server: WireServer) -> None:
+    cache = LocalCache()
+    first, second = (Hyperliquid(account, Times(), LocalNonces(), LocalBudget(), cache) for _ in range(2))
+    server.by_kind["meta"] = {"universe": []}
+    assert first.markets() == {}
+    del server.by_kind["meta"]
+    assert "BTC" in second.markets()
+
+
+def test_a_delisted_perpetual_is_told_as_such_and_can_still_be_closed(venue: Hyperliquid, server: WireServer) -> None:
+    meta = recorded("meta")
+    meta["universe"][0] |= {"isDelisted": True}
+    server.by_kind["meta"] = json.loads(json.dumps(meta, default=str))
+    name = meta["universe"][0]["name"]
+    listed = venue.markets()
+    assert listed[name].delisted
+    assert not listed[meta["universe"][1]["name"]].delisted
+    server.by_kind["order"] = _statuses(FILLED)
+    assert isinstance(venue.close(name, Side.LONG, Dec(1), Dec(9), "ab" * 16, _permit(venue)), Accepted)
+
+
 def test_markets_that_cannot_be_read_send_nothing(venue: Hyperliquid, server: WireServer) -> None:
     server.answer = lambda _path, _body: (502, "")
     assert venue.markets() == {}
@@ -333,6 +354,39 @@ def test_a_history_of_which_a_row_cannot_be_read_is_never_taken_for_none(
     server.by_kind["historicalOrders"] = rows
     for _ in range(5):
         assert isinstance(venue.history(0, NOW), Unknown)
+
+
+@pytest.mark.parametrize("answer", [*ODD, *DENIED])
+def test_the_venues_own_server_is_never_taken_for_one_without_a_history(
+    account: VenueAccount, server: WireServer, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, str]
+) -> None:
+    monkeypatch.setitem(_HTTP, ("hyperliquid", "testnet"), server.url)
+    named = replace(account, mode="testnet", base_url=None)
+    venue = Hyperliquid(named, Times(), LocalNonces(), LocalBudget(), LocalCache())
+    venue.holdings(NOW)
+    _answering(server, "historicalOrders", answer)
+    for _ in range(5):
+        assert isinstance(venue.history(0, NOW), Unknown)
+
+
+def test_a_history_is_as_old_as_the_positions_read_before_it_was_asked_for(
+    account: VenueAccount, server: WireServer
+) -> None:
+    cache = LocalCache()
+    first, second = (Hyperliquid(account, Times(), LocalNonces(), LocalBudget(), cache) for _ in range(2))
+    held = first.holdings(NOW)
+    assert isinstance(held, Known)
+
+    def meanwhile(_body: Any) -> list[Any]:  # another thread of this process reads positions
+        time.sleep(0.003)
+        assert isinstance(first.holdings(NOW), Known)
+        return []
+
+    server.by_kind["historicalOrders"] = meanwhile
+    told = first.history(0, NOW)
+    assert isinstance(told, Known)
+    assert told.at_ms == held.at_ms
+    assert second.history(0, NOW) == told, "and nobody takes it for younger"
 
 
 def test_a_history_that_could_not_be_had_is_unknown(venue: Hyperliquid, server: WireServer) -> None:

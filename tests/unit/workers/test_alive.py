@@ -1,10 +1,14 @@
 """Signs of life: who says it, who is missed, and who took its leave."""
 
+import time
+
 import pytest
 
+from stopkeeper.core.missing import Processes
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.memory import MemoryWorld, memory_store
-from workers.alive import LOST_MS, Alive, lost, note, noted_ms, say, signs
+from tasks.runtime import BEAT
+from workers.alive import APART_MS, LOST_MS, Alive, Sign, clocks_apart, heard, lost, note, noted_ms, say, signs
 
 
 class Clock:
@@ -47,3 +51,33 @@ def test_a_sign_of_before_the_clock_was_set_back_is_no_sign(store: Store, clock:
     assert [sign.process for sign in lost(store)] == ["beat"]
     assert (noted_ms(store, "beat") or 0) > 3_600_000
     assert noted_ms(store, "swept:main") is None
+
+
+def test_what_is_heard_of_the_processes(store: Store, clock: Clock) -> None:
+    assert heard(store) == Processes(None, 0, "")
+    for name in ("beat", "feed", "flower", "paper", "urgent", "orders-scans"):
+        say(store, name)
+    note(store, BEAT)
+    clock.now_ms += 700
+    assert heard(store) == Processes(700, 2, "")
+
+
+def test_a_sign_says_how_far_its_hosts_clock_is_before_the_stores(store: Store, clock: Clock) -> None:
+    before_ms = time.time_ns() // 1_000_000
+    say(store, "feed")
+    after_ms = time.time_ns() // 1_000_000
+    (sign,) = signs(store)
+    assert before_ms - clock.now_ms <= sign.ahead_ms <= after_ms - clock.now_ms
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        ((), ""),
+        ((("a", 90_000),), ""),
+        ((("a", 5), ("b", 5 + APART_MS - 1)), ""),
+        ((("b", -6_000), ("a", 40), ("c", 0)), "a +0.0 s, b -6.0 s, c +0.0 s"),
+    ],
+)
+def test_hosts_are_apart_by_their_clocks_and_not_by_the_stores(ahead: tuple[tuple[str, int], ...], said: str) -> None:
+    assert clocks_apart(Sign("urgent", host, 1, 0, ms) for host, ms in ahead) == said
