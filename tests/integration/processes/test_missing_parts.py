@@ -279,6 +279,25 @@ def test_without_beat_the_feeds_ticker_drives_what_is_due(scene: Scene) -> None:
     scene.until_line("back:beat")
 
 
+def test_without_a_worker_it_is_said_and_a_person_acts_from_a_command(scene: Scene) -> None:
+    """The cover is gone while nobody could place another: the venue shows it, and every command says it."""
+    stop = scene.hold("SOL")
+    scene.kill("worker")
+    assert "nothing is entered, placed, moved or closed" in scene.until_line("alarm:worker")
+    assert scene.lines("alarm:beat") == [], "it ticks: nobody carries it out"
+    scene.missing("worker")
+    told = scene.house.run("doctor")
+    assert told.returncode == 1
+    assert "no worker: nothing is placed, moved or closed" in " ".join(told.stdout.split())
+    scene.take_stop()
+    assert scene.status()["naked"] == 1
+    acted = scene.house.run("protect")
+    assert (acted.returncode, acted.stderr) == (0, "")
+    scene.until_stop(but=stop)
+    scene.begin("worker")
+    scene.until_line("back:worker")
+
+
 def test_without_redis_a_command_says_so_and_the_journal_afterwards(scene: Scene) -> None:
     scene.hold("BTC")
     before = scene.house.log("feed").count("lease not renewed")
