@@ -121,6 +121,17 @@ POSITION_COLUMNS = (
 TRADE_COLUMNS = ("closed", "account", "symbol", "side", ">size", ">entry", ">exit", "reason", ">P&L", ">fees")
 
 
+def show_survey(session: Session, found: Mapping[str, desk.Survey]) -> bool:
+    """Print the positions of accounts, as JSON or table; return False, with lines on stderr, where any is unread."""
+    held = [row for each in found.values() for row in each.rows]
+    whole = not note_unread(session, found)
+    if session.json:
+        session.give([position_json(row) for row in held])
+    else:
+        show_positions(session, held, empty="no open positions" if whole else "no positions could be read")
+    return whole
+
+
 def show_positions(session: Session, rows: Sequence[PositionRow], empty: str = "no open positions") -> None:
     """Print open positions as a table."""
     now = now_ms()

@@ -23,13 +23,7 @@ MOST = 10_000
 def positions(session: Session, *, account: str | None) -> int:
     """List open positions with their stop, when it was seen live, how long they were naked; exit 1 if unreadable."""
     found = {name: desk.survey(session.house.ports(name)) for name in session.chosen(account)}
-    held = [row for each in found.values() for row in each.rows]
-    blind = rows.note_unread(session, found)
-    if session.json:
-        session.give([rows.position_json(row) for row in held])
-    else:
-        rows.show_positions(session, held, empty="no positions could be read" if blind else "no open positions")
-    return Exit.ERROR if blind else Exit.OK
+    return Exit.OK if rows.show_survey(session, found) else Exit.ERROR
 
 
 @command(

@@ -97,10 +97,7 @@ def protect(session: Session, *, account: str | None) -> int:
     found = {name: desk.protect(session.house.ports(name)) for name in session.chosen(account)}
     held = [row for each in found.values() for row in each.rows]
     bare, untold = [row for row in held if row.phase in rows.BARE], [row for row in held if desk.untold(row)]
-    if session.json:
-        session.give([rows.position_json(row) for row in held])
-    else:
-        rows.show_positions(session, held)
+    whole = rows.show_survey(session, found)
     doubt = f", {len(untold)} untold" if untold else ""
     session.say(f"{words.count(len(held), 'position')}, {len(bare)} naked{doubt}, {time.monotonic() - started:.1f} s")
     for row in bare:
@@ -108,8 +105,7 @@ def protect(session: Session, *, account: str | None) -> int:
     for row in untold:
         what = f"{row.account}:{row.symbol} {row.side} {words.amount(row.size)}"
         session.note(f"untold: {what}: whether a stop covers it could not be seen")
-    blind = rows.note_unread(session, found)
-    return Exit.ERROR if bare or untold or blind else Exit.OK
+    return Exit.OK if whole and not bare and not untold else Exit.ERROR
 
 
 COMMANDS = (flatten, protect)
