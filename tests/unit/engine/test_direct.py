@@ -162,7 +162,8 @@ def test_an_entry_of_ours_that_rests_is_cancelled_and_seen_to_be_gone_before_it_
     stage = resting(entry())
     told = flatten(stage)
     assert told.flat
-    assert [call["order_id"] for call in stage.done("venue.cancel")] == ["e1"]
+    (cancel,) = stage.done("venue.cancel")
+    assert (cancel["symbol"], cancel["order_id"], cancel["permit"].nonce) == ("BTC", "e1", 1)
     assert {(call["urgency"], call["until_ms"]) for call in stage.done("venue.permit")} == {
         (Urgency.PROTECTIVE, NOW + 10_000)
     }

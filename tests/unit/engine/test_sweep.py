@@ -139,6 +139,7 @@ def test_where_nothing_can_be_judged_every_key_is_woken_to_say_so_and_to_go_on_b
         cases(stage.ports, stage.look())
     sweep(stage.ports)
     assert [key.symbol for key in woken(stage)] == ["BTC", "ETH", "SOL"], "configured, or on record"
+    assert {call["why"] for call in stage.done("wakes.wake")} == {"the venue's list of perpetuals could not be read"}
 
 
 def test_each_key_is_held_against_its_own_record_and_its_own_look() -> None:
