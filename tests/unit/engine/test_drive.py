@@ -94,7 +94,7 @@ def test_where_nothing_can_be_judged_it_is_said_and_asked_again_by_itself(listed
     stage.venue.listed = {name: known[name] for name in listed}
     with pytest.raises(VenueAway, match=why):
         drive(KEY, stage.ports)
-    assert [line["text"] for line in stage.lines("blind")] == [why]
+    assert [(line["symbol"], line["text"]) for line in stage.lines("blind")] == [("BTC", why)]
     assert (stage.sent(), stage.holders(), stage.due_ms()) == ([], [], 2 * LOOK_AGAIN_MS)
     stage.venue.listed = known
     drive(KEY, stage.ports)
