@@ -285,7 +285,8 @@ def survey(ports: Ports) -> Survey:
     found = _surveyed(ports, look(ports, stale, seen, Urgency.ORDINARY))
     if found.unread or not any(untold(row) for row in found.rows):
         return found
-    return _surveyed(ports, look(ports, frozenset({Field.ORDERS}), seen, Urgency.ORDINARY))
+    again = _surveyed(ports, look(ports, frozenset({Field.ORDERS}), seen, Urgency.ORDINARY))
+    return found if again.unread else again  # what is known already is not lost to a budget that grants no second look
 
 
 def untold(row: PositionRow) -> bool:

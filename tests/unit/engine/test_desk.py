@@ -607,6 +607,17 @@ def test_orders_older_than_a_naked_position_are_read_again_before_anybody_says_i
     asks_ordinarily(stage)
 
 
+def test_a_second_look_that_is_not_granted_takes_nothing_from_the_first() -> None:
+    stage = naked()
+    desk.positions(stage.ports)
+    stage.now += 1_000
+    stage.venue.offset_age_ms = None
+    stage.answers("venue.holdings", ..., Unknown("own rate budget"))
+    found = desk.survey(stage.ports)
+    assert found.unread == ""
+    assert [(row.symbol, row.phase) for row in found.rows] == [("BTC", Phase.UNPROVEN)]
+
+
 def test_what_is_covered_by_older_orders_is_not_asked_for_twice() -> None:
     stage = protected()
     desk.positions(stage.ports)
