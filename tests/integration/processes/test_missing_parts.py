@@ -290,7 +290,7 @@ def test_without_a_worker_it_is_said_and_a_person_acts_from_a_command(scene: Sce
     assert told.returncode == 1
     assert "no worker: nothing is placed, moved or closed" in " ".join(told.stdout.split())
     scene.take_stop()
-    assert scene.status()["naked"] == 1
+    until(lambda: scene.status()["naked"] == 1, 10, "status shows a look of the last seconds")
     acted = scene.house.run("protect")
     assert (acted.returncode, acted.stderr) == (0, "")
     scene.until_stop(but=stop)
