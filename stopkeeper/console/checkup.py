@@ -82,6 +82,10 @@ def _markets(house: House, ports: Ports) -> Check:
         return Check(f"{ports.account} markets", "fail", "the venue's market list could not be read")
     if missing:
         return Check(f"{ports.account} markets", "fail", f"not listed at the venue: {', '.join(missing)}")
+    gone = [symbol for symbol in ports.symbols if listed[symbol].delisted]
+    if gone:
+        return Check(f"{ports.account} markets", "fail", f"delisted, nothing is opened there: {', '.join(gone)}")
+    count = sum(not market.delisted for market in listed.values())
     steep = [
         f"{symbol} {listed[symbol].max_leverage}x" for symbol in ports.symbols
         if listed[symbol].max_leverage < ports.rules.leverage
@@ -89,7 +93,7 @@ def _markets(house: House, ports: Ports) -> Check:
     if steep:
         detail = f"leverage {ports.rules.leverage} is more than the venue allows: {', '.join(steep)}"
         return Check(f"{ports.account} markets", "fail", detail)
-    return Check(f"{ports.account} markets", "ok", f"{', '.join(ports.symbols)} of {len(listed)} listed")
+    return Check(f"{ports.account} markets", "ok", f"{', '.join(ports.symbols)} of {count} listed")
 
 
 def _clock(ports: Ports) -> Check:

@@ -72,7 +72,7 @@ class Facts:
     """What one process sees of an account's parts. None = it has never seen any.
 
     ``read_ms`` is the age of the newest reading of the positions by any process, ``noted_ms`` for how long each part
-    has been noted as missing.
+    has been noted as missing, ``listed`` whether the venue's list of perpetuals is known.
     """
 
     silence: Silence | None
@@ -83,6 +83,7 @@ class Facts:
     heard_ms: int | None
     processes: Processes
     noted_ms: Mapping[str, int]
+    listed: bool = True
 
 
 def judge(facts: Facts, rules: Rules) -> Mapping[Part, str]:
@@ -116,14 +117,18 @@ def _since(age_ms: int | None, part: Part, facts: Facts) -> bool:
     return age_ms is not None and (part not in facts.noted_ms or age_ms < facts.noted_ms[part])
 
 
+_STANDS = "stops at the venue stand, entries wait, it is asked again by itself"
+
+
 def _venue(facts: Facts) -> str:
     """The newest word counts: a silence younger than the newest reading of anybody. Who may not ask says nothing."""
     silence, read_ms = facts.silence, facts.read_ms
+    if not facts.listed:
+        return f"the venue's list of perpetuals could not be read: nothing can be judged or sent, {_STANDS}"
     if silence is None or facts.short or (read_ms is not None and read_ms <= silence.age_ms):
         return ""
     since = "" if read_ms is None else f", last read {read_ms // 1000} s ago"
-    stands = "stops at the venue stand, entries wait, it is asked again by itself"
-    return f"the venue does not answer ({silence.why}{since}): {stands}"
+    return f"the venue does not answer ({silence.why}{since}): {_STANDS}"
 
 
 def _key(barred: str) -> str:

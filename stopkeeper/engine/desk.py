@@ -222,7 +222,10 @@ def see_through(keys: Sequence[Key], ports: Ports, seconds: float) -> tuple[Key,
     left = list(keys)
     while left and monotonic() < end:
         for key in tuple(left):
-            rest = drive(key, ports)
+            try:
+                rest = drive(key, ports)
+            except VenueAway:  # it is told by what is left; the others go on
+                continue
             if isinstance(rest, Rest) and rest.kind is RestKind.FLAT:
                 left.remove(key)
         sleep(LOOK_AGAIN_MS / 1000)

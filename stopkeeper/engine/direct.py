@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from stopkeeper.core.ids import ClientId, close_number, decode, encode
-from stopkeeper.core.model import Order, Role
-from stopkeeper.core.outcomes import WIDENS, Rejected, Throttled, Unknown
+from stopkeeper.core.model import Order, Position, Role
+from stopkeeper.core.outcomes import WIDENS, Outcome, Rejected, Throttled, Unknown
 from stopkeeper.core.rules import Rules
 from stopkeeper.engine.ports import Urgency, Venue
 from stopkeeper.engine.sending import NOBODY, closing_mark, closing_price, say
@@ -26,7 +27,7 @@ def flatten_direct(
 
     Our own entries that rest there are cancelled, after what is held: one that fills later would be a position again.
     """
-    widen = 0
+    widen, shown_ms, none_rests = 0, 0, False
     for n in range(DIRECT_TRIES):
         if n > 1:
             time.sleep(pause_s)  # the first close is looked at at once; then the venue gets time to answer otherwise
@@ -35,40 +36,41 @@ def flatten_direct(
             say_(f"positions could not be read: {holdings.why}")
             continue
         open_ = [p for s, p in holdings.value.positions.items() if not symbols or s in symbols]
+        if none_rests and not open_ and holdings.at_ms >= shown_ms:
+            say_("flat")  # by positions read after the orders: what filled in between would be among them
+            return True
         for position in open_:
-            market = venue.markets().get(position.symbol)
-            if market is None:
-                say_(f"{position.symbol}: the venue's list of perpetuals could not be read, nothing could be sent")
-                continue
             give = rules.flatten_worst[min(widen, len(rules.flatten_worst) - 1)]
-            mark = closing_mark(give, position, venue, rules)
-            worst = closing_price(position, give, market, mark)
             name = encode(ClientId(installation, Role.FLATTEN, close_number(n, "manual_close"), NOBODY))
-            permit = venue.permit(Urgency.PROTECTIVE, venue.now_ms() + DIRECT_MS)
-            if isinstance(permit, Throttled):
-                say_(f"{position.symbol}: {permit.text}")
-                continue
-            outcome = venue.close(position.symbol, position.side, position.size, worst, name, permit)
+            outcome = _closed(position, give, name, venue, rules)
             say_(f"{position.symbol}: close {position.size:f} {position.side} within {give:.0%}: {say(outcome)}")
             widen += isinstance(outcome, Rejected) and outcome.reason in WIDENS
-        if _no_entry_rests(venue, installation, symbols, say_) and not open_:
-            say_("flat")
-            return True
+        orders, none_rests = venue.orders(Urgency.PROTECTIVE), False
+        if isinstance(orders, Unknown):
+            say_(f"open orders could not be read: {orders.why}")
+            continue
+        entries = [o for o in orders.value if (not symbols or o.symbol in symbols) and _is_entry(o, installation)]
+        for order in entries:
+            say_(f"{order.symbol}: cancel entry {order.id}: {say(_cancelled(order, venue))}")
+            shown_ms = venue.now_ms() + venue.can.lag_ms  # what it filled until now may show so late
+        none_rests = not entries
     return False
 
 
-def _no_entry_rests(venue: Venue, installation: str, symbols: Sequence[str], say_: Callable[[str], None]) -> bool:
-    """Cancel our entries; True where the orders were read and there was none. Stops stay: they cannot open anything."""
-    orders = venue.orders(Urgency.PROTECTIVE)
-    if isinstance(orders, Unknown):
-        say_(f"open orders could not be read: {orders.why}")
-        return False
-    entries = [o for o in orders.value if (not symbols or o.symbol in symbols) and _is_entry(o, installation)]
-    for order in entries:
-        permit = venue.permit(Urgency.PROTECTIVE, venue.now_ms() + DIRECT_MS)
-        outcome = permit if isinstance(permit, Throttled) else venue.cancel(order.symbol, order.id, permit)
-        say_(f"{order.symbol}: cancel entry {order.id}: {say(outcome)}")
-    return not entries
+def _closed(position: Position, give: Decimal, name: str, venue: Venue, rules: Rules) -> Outcome:
+    market = venue.markets().get(position.symbol)
+    if market is None:
+        return Throttled("the venue's list of perpetuals could not be read")
+    worst = closing_price(position, give, market, closing_mark(give, position, venue, rules))
+    permit = venue.permit(Urgency.PROTECTIVE, venue.now_ms() + DIRECT_MS)
+    if isinstance(permit, Throttled):
+        return permit
+    return venue.close(position.symbol, position.side, position.size, worst, name, permit)
+
+
+def _cancelled(order: Order, venue: Venue) -> Outcome:
+    permit = venue.permit(Urgency.PROTECTIVE, venue.now_ms() + DIRECT_MS)
+    return permit if isinstance(permit, Throttled) else venue.cancel(order.symbol, order.id, permit)
 
 
 def _is_entry(order: Order, installation: str) -> bool:

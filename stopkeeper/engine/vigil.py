@@ -29,7 +29,10 @@ class Lack:
 
 
 def facts(ports: Ports, heard: Processes) -> Facts:
-    """Gather what this process and the store know of an account's parts; asks the venue nothing. Raises StoreGone."""
+    """Gather what this process and the store know of an account's parts. Raises StoreGone.
+
+    The venue is asked for nothing, but for its list of perpetuals where nobody has it.
+    """
     return Facts(
         silence=ports.venue.silence(),
         read_ms=ports.looks.load(ports.account)[1].get(Field.HOLDINGS),
@@ -38,6 +41,7 @@ def facts(ports: Ports, heard: Processes) -> Facts:
         barred=ports.flags.read(ports.account).barred,
         heard_ms=ports.prices.heard_ms(ports.account),
         processes=heard,
+        listed=bool(ports.venue.markets()),
         noted_ms=ports.gaps.lacking(ports.account),
     )
 

@@ -4,6 +4,8 @@ Reads and scripts that may run twice are tried again once when the connection br
 because a lost reply does not say that the write was lost.
 """
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -21,6 +23,7 @@ from stopkeeper.store.durability import Confirms
 
 T = TypeVar("T")
 TIMEOUT_S = 5
+ANEW_S = 1.0  # every thread that writes meets the same refusal
 
 
 def connect(url: str) -> Redis:
@@ -45,6 +48,7 @@ class Wire:
     def __init__(self, client: Redis, confirms: Confirms) -> None:
         self._client: Any = client  # execute_command is untyped, and its reply is any shape
         self.confirms = confirms
+        self._anew, self._next_anew = threading.Lock(), 0.0
         files = [file for file in (resources.files("stopkeeper.store") / "scripts").iterdir() if file.is_file()]
         self._scripts = {file.name.removesuffix(".lua"): client.register_script(file.read_text()) for file in files}
 
@@ -115,6 +119,24 @@ class Wire:
         self._client.close()
         self._client.connection_pool.disconnect()
 
+    def _connect_anew(self) -> None:
+        """Leave a primary that became a replica: it answers on, and a new connection may find who took its place.
+
+        Connections that others use now stay theirs: closed under them, they would raise whatever a closed file raises.
+        """
+        with self._anew:
+            if time.monotonic() < self._next_anew:
+                return
+            self._next_anew = time.monotonic() + ANEW_S
+            old = self._client.connection_pool
+            self._client.connection_pool = type(old)(
+                connection_class=old.connection_class,
+                max_connections=old.max_connections,
+                timeout=TIMEOUT_S,
+                **old.connection_kwargs,
+            )
+            old.disconnect(inuse_connections=False)
+
     @contextmanager
     def _gone_if_broken(self) -> Iterator[None]:
         """Turn whatever redis-py raises into StoreGone: touch nothing, leave."""
@@ -122,8 +144,7 @@ class Wire:
             yield
         except RedisError as error:
             if isinstance(error, ReadOnlyError):
-                # a primary that became a replica answers on; who connects anew may find the one that took its place
-                self._client.connection_pool.disconnect()
+                self._connect_anew()
             raise StoreGone(f"Redis: {type(error).__name__}: {error}") from error
 
     def _again(self, call: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -198,6 +198,38 @@ def test_a_primary_that_became_a_replica_is_let_go_of(own: EmbeddedServer) -> No
         with pytest.raises(StoreGone, match="read only replica"):
             wire.write("SET", "sk:probe", "1")
         assert wire.read("CLIENT", "ID") != before
+
+
+def test_who_reads_while_another_leaves_a_demoted_primary_meets_nothing_but_a_store_that_is_gone(
+    own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stopkeeper.store.wire.ANEW_S", 0.0)
+    ended, escaped, read = threading.Event(), list[BaseException](), list[int]()
+
+    def until_ended(act: Callable[[], object]) -> None:
+        while not ended.is_set():
+            try:
+                act()
+                read.append(1)
+            except StoreGone:
+                pass
+            except BaseException as error:
+                escaped.append(error)
+                return
+
+    with closing(Wire(connect(own.url), WaitAof(Durability()))) as wire:
+        wire.write("REPLICAOF", "127.0.0.1", "1")
+        acts: list[Callable[[], object]] = [lambda: wire.read("TIME")] * 6
+        acts += [lambda: wire.write("SET", "sk:probe", "1")] * 3
+        threads = [threading.Thread(target=until_ended, args=(act,)) for act in acts]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert escaped == []
+    assert read
 
 
 def test_a_server_has_started_once_it_has_read_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

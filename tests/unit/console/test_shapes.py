@@ -340,6 +340,18 @@ def test_orphans_say_since_when(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
         assert told["since"] == "2026-09-21T14:13:20.000Z"
 
 
+def test_doctor_fails_where_a_symbol_was_delisted(run: Run, house: FakeHouse, monkeypatch: Any) -> None:
+    listed = house.venue.markets()
+    gone = {**listed, "ETH": replace(listed["ETH"], delisted=True)}
+    monkeypatch.setattr(house.venue, "markets", lambda: gone)
+    told = {row["check"]: row for row in json.loads(run("doctor", "--json").stdout)}
+    assert told["main markets"]["status"] == "fail"
+    assert told["main markets"]["detail"] == "delisted, nothing is opened there: ETH"
+    monkeypatch.setattr(house.venue, "markets", lambda: {**listed, "OLD": gone["ETH"]})
+    told = {row["check"]: row for row in json.loads(run("doctor", "--json").stdout)}
+    assert told["main markets"]["detail"] == "BTC, ETH of 2 listed"
+
+
 def test_flatten_direct_asks_no_store(run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     house.gone = "Redis is gone"
     results = iter([True, False])

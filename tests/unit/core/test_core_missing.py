@@ -24,6 +24,7 @@ def test_of_what_is_there_nothing_is_said() -> None:
     [
         (Part.VENUE, replace(WELL, silence=TIMEOUT), ("RequestTimeout", "last read 1 s ago", "entries wait")),
         (Part.VENUE, replace(WELL, silence=TIMEOUT, read_ms=None), ("does not answer (RequestTimeout)",)),
+        (Part.VENUE, replace(WELL, listed=False), ("list of perpetuals could not be read", "entries wait")),
         (Part.KEY, replace(WELL, barred="no such agent"), ("no such agent", "private_key_file", "by itself")),
         (Part.CLOCK, replace(WELL, clock=Clock(None, 5, doubted=True)), ("contradicts", "protection goes on")),
         (Part.CLOCK, replace(WELL, clock=Clock(61_000, 5)), ("is 61 s old",)),

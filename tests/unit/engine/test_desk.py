@@ -487,6 +487,15 @@ def test_what_stays_open_is_seen_through_for_as_long_as_was_said() -> None:
     assert len(stage.done("leases.acquire")) == 4
 
 
+def test_one_key_that_nobody_can_judge_keeps_no_other_from_being_seen_through() -> None:
+    stage = both()
+    stage.put(replace(stage.stored(), trade=held_trade(close=CloseAsk("manual_close", NOW))))
+    del stage.venue.listed["ETH"]
+    with clock(stage):
+        assert desk.see_through([ETH, KEY], stage.ports, 20) == (ETH,)
+    assert "close" in stage.sent()
+
+
 def test_what_is_at_rest_but_held_is_not_seen_through() -> None:
     stage = protected()
     with clock(stage) as waited:

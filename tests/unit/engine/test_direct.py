@@ -29,16 +29,20 @@ class Told:
 
 
 @contextmanager
-def waiting(told: Told) -> Iterator[None]:
+def waiting(told: Told, stage: Stage) -> Iterator[None]:
+    def wait(seconds: float) -> None:
+        told.waited.append(seconds)
+        stage.now += int(seconds * 1_000)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stopkeeper.engine.direct.time.sleep", told.waited.append)
+        patch.setattr("stopkeeper.engine.direct.time.sleep", wait)
         yield
 
 
 def flatten(stage: Stage, *symbols: str, pause_s: float | None = None) -> Told:
     told = Told()
     more = {} if pause_s is None else {"pause_s": pause_s}
-    with waiting(told):
+    with waiting(told, stage):
         told.flat = flatten_direct(stage.ports.venue, INST, symbols, RULES, told.said.append, **more)
     return told
 
@@ -58,7 +62,7 @@ def test_all_that_is_held_is_closed_and_then_seen_to_be_flat() -> None:
     assert (first["symbol"], first["held"], first["size"], first["worst"]) == ("BTC", Side.LONG, D("2.5"), D(97))
     assert (second["symbol"], second["held"], second["size"], second["worst"]) == ("ETH", Side.SHORT, D(1), D(103))
     assert told.waited == [], "the first close is looked at at once"
-    assert stage.reads() == ["holdings", "orders", "holdings", "orders"]
+    assert stage.reads() == ["holdings", "orders", "holdings"]
     assert told.said[-1] == "flat"
     for each in ("BTC", "2.5", "long", "3%", "accepted"):
         assert each in told.said[0]
@@ -168,8 +172,28 @@ def test_an_entry_of_ours_that_rests_is_cancelled_and_seen_to_be_gone_before_it_
         (Urgency.PROTECTIVE, NOW + 10_000)
     }
     assert {call["urgency"] for call in stage.done("venue.orders")} == {Urgency.PROTECTIVE}
-    assert stage.reads() == ["holdings", "orders", "holdings", "orders"], "it may have filled just before"
+    assert stage.reads() == ["holdings", "orders"] * 4 + ["holdings"]
+    assert told.waited == [1.0] * 3, "what it filled just before the cancel may show a lag later"
     assert told.said == ["BTC: cancel entry e1: accepted", "flat"]
+
+
+def test_what_fills_while_it_looks_is_seen() -> None:
+    stage = resting(entry())
+
+    def fills() -> None:
+        stage.venue.live.clear()
+        stage.venue.held.update(BTC=position())
+
+    stage.meanwhile("venue.orders", fills)
+    assert flatten(stage).flat
+    assert stage.sent() == ["close"]
+
+
+def test_what_filled_before_the_cancel_and_shows_a_lag_later_is_closed() -> None:
+    stage = resting(entry())
+    stage.meanwhile("venue.holdings", None, None, None, lambda: stage.venue.held.update(BTC=position()))
+    assert flatten(stage).flat
+    assert stage.sent() == ["cancel", "close"]
 
 
 def test_what_an_entry_still_filled_is_closed() -> None:
@@ -223,5 +247,8 @@ def test_what_is_on_no_list_keeps_no_other_position_from_being_closed_and_uses_u
     assert told.flat is False
     assert [call["symbol"] for call in stage.done("venue.close")] == ["ETH"]
     assert (
-        told.said.count("BTC: the venue's list of perpetuals could not be read, nothing could be sent") == DIRECT_TRIES
+        told.said.count(
+            "BTC: close 2.5 long within 3%: not processed: the venue's list of perpetuals could not be read"
+        )
+        == DIRECT_TRIES
     )

@@ -150,6 +150,21 @@ def test_without_a_beat_it_counts_as_missing() -> None:
     assert set(stage.other.gaps.lacking("main")) == {Part.BEAT}
 
 
+def test_a_list_of_perpetuals_that_nobody_has_is_an_alarm() -> None:
+    stage = heard()
+    known = dict(stage.venue.listed)
+    stage.venue.listed.clear()
+    for _ in range(2):
+        watch(stage.ports, OF_WORKERS)
+        stage.now += PATIENCE_MS[Part.VENUE]
+    watch(stage.ports, OF_WORKERS)
+    assert [line["kind"] for line in stage.lines() if "perpetuals" in line["text"]] == ["alarm:venue"]
+    stage.venue.listed = known
+    stage.ports.looks.save("main", AccountSeen(holdings=stage.venue.holdings(Urgency.ORDINARY)))
+    watch(stage.ports, OF_WORKERS)
+    assert stage.kinds()[-1] == "back:venue"
+
+
 def test_a_feed_misses_workers_and_tells_of_it_once() -> None:
     stage = heard()
     for _ in range(2):
