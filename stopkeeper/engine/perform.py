@@ -24,6 +24,7 @@ from stopkeeper.engine.ports import Lease, LeaseLost, Ports, Urgency
 from stopkeeper.engine.sending import Closing, Effect, permit_for, send, to_close, told
 
 FUNDING_PERIOD_MS = 3_600_000  # venues charge funding on full hours; a trade within one pays none
+FUNDING_LATE_MS = 10_000  # and an entry of the first seconds, at the close of a bar, may be there when it is charged
 
 
 def perform(action: Action, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[KeyRecord, Outcome]:
@@ -109,7 +110,7 @@ def _flatten(action: Flatten, record: KeyRecord, lease: Lease, ports: Ports) -> 
 def _book(action: Book, record: KeyRecord, lease: Lease, ports: Ports) -> tuple[KeyRecord, Outcome]:
     exit_, trade = action.exit, action.trade
     opened, closed = exit_.opened_ms, exit_.closed_ms
-    if exit_.complete and opened // FUNDING_PERIOD_MS != closed // FUNDING_PERIOD_MS:
+    if exit_.complete and (opened - FUNDING_LATE_MS) // FUNDING_PERIOD_MS != closed // FUNDING_PERIOD_MS:
         funding = ports.venue.funding(trade.key.symbol, opened, closed)
         if isinstance(funding, Unknown):
             if any(each.id == trade.id for each in record.settling):

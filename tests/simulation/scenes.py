@@ -202,7 +202,8 @@ def asking(town: Town) -> None:
                 continue
             if town.command(f"closes {symbol}", partial(desk.ask_close, Key(ACCOUNT, symbol))):
                 town.trouble.note("person", f"asks for {symbol} to be closed")
-                town.asked.append((symbol, town.time.now_ms()))
+                if symbol in town.account.positions:  # it may have been closed while it was asked for
+                    town.asked.append((symbol, town.time.now_ms()))
                 town.time.sleep(2_000)
 
 

@@ -19,7 +19,7 @@ from stopkeeper.core.outcomes import (
     Unknown,
 )
 from stopkeeper.core.record import KeyRecord, Prepared, Trade
-from stopkeeper.engine.perform import FUNDING_PERIOD_MS, perform
+from stopkeeper.engine.perform import FUNDING_LATE_MS, FUNDING_PERIOD_MS, perform
 from stopkeeper.engine.ports import LeaseLost, Permit, Settings, StoreGone, Urgency
 from tests.unit.core.scene import (
     KEY,
@@ -460,7 +460,7 @@ def settling(*names: str) -> tuple[Trade, ...]:
     return tuple(held_trade(id=name, revision=1, flat_since_ms=NOW - 1) for name in names)
 
 
-WITHIN = exit_of(HOUR + 1, HOUR + 100)
+WITHIN = exit_of(HOUR + 60_000, HOUR + 60_100)
 ACROSS = exit_of(HOUR - 1, HOUR)
 
 
@@ -498,6 +498,15 @@ def test_the_funding_of_each_full_hour_belongs_to_the_result(paid: str) -> None:
     (asked,) = stage.done("venue.funding")
     assert (asked["symbol"], asked["since_ms"], asked["until_ms"]) == ("BTC", HOUR - 1, HOUR)
     assert f"{D('-5.1') + D(paid):+.2f}" in stage.lines()[0]["text"]
+
+
+@pytest.mark.parametrize(("late_ms", "asked"), [(0, 1), (FUNDING_LATE_MS - 1, 1), (FUNDING_LATE_MS, 0)])
+def test_an_entry_of_the_first_seconds_of_an_hour_may_have_paid_for_it(late_ms: int, asked: int) -> None:
+    stage = protected()
+    stage.venue.paid = D("-1")
+    done(stage, book(replace(ACROSS, opened_ms=HOUR + late_ms, closed_ms=HOUR + 60_000)))
+    assert len(stage.done("venue.funding")) == asked
+    assert stage.other.ledger.lines("main")[0].exit.funding == -asked
 
 
 def test_funding_is_not_asked_for_while_the_fills_are_incomplete() -> None:
