@@ -72,22 +72,19 @@ def breaches(
     ]
     built = [build(*triple) for triple in cases]
     kept = {*symbols, *(case.record.key.symbol for case in built if case.trade is not None)}
-    if not isinstance(seen.holdings, Unknown):
-        cased = {case.record.key.symbol for case in built}
-        found += [
-            Breach(account, symbol, "other_symbol", f"{p.side} {p.size:f} is held {_outside(kept=symbol in kept)}")
-            for symbol, p in seen.holdings.value.positions.items()
-            if symbol not in kept & cased
-        ]
+    listed = {case.record.key.symbol for case in built}
+    held = {} if isinstance(seen.holdings, Unknown) else seen.holdings.value.positions
+    for symbol, p in held.items():
+        if symbol not in kept:
+            where = "outside the account's symbols"
+        elif symbol not in listed:
+            where = "on a symbol the venue's list does not name: nothing can be sent"
+        else:
+            continue
+        found.append(Breach(account, symbol, "other_symbol", f"{p.side} {p.size:f} is held {where}"))
     for case in built:
         found += (Breach(account, case.record.key.symbol, kind, text) for kind, text in _of_key(case))
     return tuple(found)
-
-
-def _outside(*, kept: bool) -> str:
-    return (
-        "on a symbol the venue's list does not name: nothing can be sent" if kept else "outside the account's symbols"
-    )
 
 
 def _of_key(case: Case) -> Found:

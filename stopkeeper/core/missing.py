@@ -34,6 +34,11 @@ PATIENCE_MS: Mapping[Part, int] = {
 KINDS: Mapping[Part, str] = {**{part: str(part) for part in Part}, Part.KEY: "barred"}
 
 
+_STANDS = "stops at the venue stand, entries wait, it is asked again by itself"
+_NO_WORKER = "no worker is heard of: nothing is entered, placed, moved or closed, only stops at the venue stand"
+_EXPIRED = "messages have expired where they arrive, drives come late or never; set the clocks, and keep them (NTP)"
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """What a process knows of the venue's time: the age of its offset (None = unknown), and venue minus this machine.
@@ -98,9 +103,9 @@ def judge(facts: Facts, rules: Rules) -> Mapping[Part, str]:
     }
     heard = facts.processes
     if heard.workers is not None:
-        found[Part.WORKER] = "" if heard.workers else _NO_WORKER
+        found[Part.WORKER] = "" if heard.workers else f"{_NO_WORKER}; see stopkeeper worker"
     if heard.apart is not None:
-        found[Part.HOSTS] = heard.apart and f"the hosts' clocks are apart ({heard.apart}): {_EXPIRES}"
+        found[Part.HOSTS] = heard.apart and f"the hosts' clocks are apart ({heard.apart}): {_EXPIRED}"
     if heard.workers != 0:  # a tick is carried out by a worker: without one beat cannot be told from its silence
         found[Part.BEAT] = _beat(heard.beat_ms)
     venue, clock = _venue(facts), clock_trouble(facts.clock, rules)
@@ -115,9 +120,6 @@ def judge(facts: Facts, rules: Rules) -> Mapping[Part, str]:
 def _since(age_ms: int | None, part: Part, facts: Facts) -> bool:
     """Return whether something so old was seen after the part was noted as missing."""
     return age_ms is not None and (part not in facts.noted_ms or age_ms < facts.noted_ms[part])
-
-
-_STANDS = "stops at the venue stand, entries wait, it is asked again by itself"
 
 
 def _venue(facts: Facts) -> str:
@@ -153,15 +155,6 @@ def clock_trouble(clock: Clock, rules: Rules) -> str:
         far = round(abs(clock.apart_ms) / 1000)
         return f"this machine's clock is {far} s {where} the venue's: no entries until it is set, protection goes on"
     return ""
-
-
-_NO_WORKER = (
-    "no worker is heard of: nothing is entered, placed, moved or closed, only stops at the venue stand; "
-    "see stopkeeper worker"
-)
-
-
-_EXPIRES = "messages have expired where they arrive, drives come late or never; set the clocks, and keep them (NTP)"
 
 
 def _streams(heard_ms: int | None, rules: Rules) -> str:
