@@ -75,8 +75,8 @@ def drive(key: Key, ports: Ports) -> Rest | Again | None:
         ports.leases.abandon(lease, BUSY_MS)  # a no-op where the lease is another's already
         raise
     except VenueAway as away:
+        ports.leases.abandon(lease, 2 * LOOK_AGAIN_MS)  # before the line: a store that takes none keeps no key
         ports.journal.write(key.account, key.symbol, RestKind.BLIND, str(away))
-        ports.leases.abandon(lease, 2 * LOOK_AGAIN_MS)
         raise
     except BaseException:
         ports.leases.abandon(lease, ports.times.claim_ms)

@@ -101,6 +101,15 @@ def test_where_nothing_can_be_judged_it_is_said_and_asked_again_by_itself(listed
     assert stage.sent() == ["place_stop"]
 
 
+def test_a_line_that_the_store_does_not_take_keeps_no_key_that_cannot_be_judged() -> None:
+    stage = naked()
+    stage.venue.listed.clear()
+    stage.answers("journal.write", StoreGone("blinked"))
+    with pytest.raises(StoreGone):
+        drive(KEY, stage.ports)
+    assert (stage.holders(), stage.due_ms()) == ([], 2 * LOOK_AGAIN_MS)
+
+
 def test_a_store_that_is_gone_for_good_is_said_to_be_gone() -> None:
     stage = naked()
     stage.meanwhile("venue.holdings", lambda: setattr(stage.world, "gone", True))
