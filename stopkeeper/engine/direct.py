@@ -26,8 +26,11 @@ def flatten_direct(
     """Close all positions on the symbols with neither Redis nor lease: look, close, repeat; True when seen flat.
 
     Our own entries that rest there are cancelled, after what is held: one that fills later would be a position again.
+    Flat is believed only of positions read a lag after it began and after the last cancel: nobody here knows what was
+    sent or filled just before.
     """
-    widen, shown_ms, none_rests = 0, 0, False
+    widen, none_rests = 0, False
+    shown_ms: int | None = None  # from when on a reading shows whatever was filled before
     for n in range(DIRECT_TRIES):
         if n > 1:
             time.sleep(pause_s)  # the first close is looked at at once; then the venue gets time to answer otherwise
@@ -35,6 +38,7 @@ def flatten_direct(
         if isinstance(holdings, Unknown):
             say_(f"positions could not be read: {holdings.why}")
             continue
+        shown_ms = holdings.at_ms + venue.can.lag_ms if shown_ms is None else shown_ms
         open_ = [p for s, p in holdings.value.positions.items() if not symbols or s in symbols]
         if none_rests and not open_ and holdings.at_ms >= shown_ms:
             say_("flat")  # by positions read after the orders: what filled in between would be among them
@@ -52,7 +56,7 @@ def flatten_direct(
         entries = [o for o in orders.value if (not symbols or o.symbol in symbols) and _is_entry(o, installation)]
         for order in entries:
             say_(f"{order.symbol}: cancel entry {order.id}: {say(_cancelled(order, venue))}")
-            shown_ms = venue.now_ms() + venue.can.lag_ms  # what it filled until now may show so late
+            shown_ms = venue.now_ms() + venue.can.lag_ms
         none_rests = not entries
     return False
 

@@ -61,8 +61,8 @@ def test_all_that_is_held_is_closed_and_then_seen_to_be_flat() -> None:
     first, second = stage.done("venue.close")
     assert (first["symbol"], first["held"], first["size"], first["worst"]) == ("BTC", Side.LONG, D("2.5"), D(97))
     assert (second["symbol"], second["held"], second["size"], second["worst"]) == ("ETH", Side.SHORT, D(1), D(103))
-    assert told.waited == [], "the first close is looked at at once"
-    assert stage.reads() == ["holdings", "orders", "holdings"]
+    assert stage.reads() == ["holdings", "orders"] * 4 + ["holdings"]
+    assert told.waited == [1.0] * 3, "what was filled just before it began may show a lag later"
     assert told.said[-1] == "flat"
     for each in ("BTC", "2.5", "long", "3%", "accepted"):
         assert each in told.said[0]
@@ -110,7 +110,10 @@ def test_a_close_that_finds_nothing_to_match_goes_farther_as_far_as_the_rules_sa
 def test_what_a_worse_price_does_not_cure_is_tried_at_the_same(other: Unknown | Rejected) -> None:
     stage = holding()
     stage.answers("venue.close", other, other)
-    assert flatten(stage, pause_s=0.25).waited == [0.25] * 2
+    sent_ms = list[int]()
+    stage.always("venue.close", lambda: sent_ms.append(stage.now))
+    assert set(flatten(stage, pause_s=0.25).waited) == {0.25}
+    assert sent_ms == [NOW, NOW, NOW + 250], "the first close is looked at at once, then the venue gets time"
     assert {call["worst"] for call in stage.done("venue.close")} == {D(97)}
 
 
@@ -175,6 +178,13 @@ def test_an_entry_of_ours_that_rests_is_cancelled_and_seen_to_be_gone_before_it_
     assert stage.reads() == ["holdings", "orders"] * 4 + ["holdings"]
     assert told.waited == [1.0] * 3, "what it filled just before the cancel may show a lag later"
     assert told.said == ["BTC: cancel entry e1: accepted", "flat"]
+
+
+def test_what_filled_just_before_it_began_and_shows_a_lag_later_is_closed() -> None:
+    stage = Stage()
+    stage.meanwhile("venue.holdings", None, None, None, lambda: stage.venue.held.update(BTC=position()))
+    assert flatten(stage).flat
+    assert stage.sent() == ["close"]
 
 
 def test_what_fills_while_it_looks_is_seen() -> None:
