@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from celery import concurrency as pools
 from celery import signals
 
-from stopkeeper.engine import desk
+from stopkeeper.engine import showing
 from tasks import queues as q
 from tasks import runtime
 from workers import logs, settings_load
@@ -44,7 +44,7 @@ def run_worker(
     with opened(settings) as system:
         runtime.install(runtime_of(system))
         for account in system.accounts:  # what is heavy to import is imported before the first message, not under it
-            other = desk.other_installation(system.ports(account))
+            other = showing.other_installation(system.ports(account))
             if other:
                 log.error("%s; two installations on one account are not safe: stop one, this one ends", other)
                 return 1

@@ -13,7 +13,7 @@ from stopkeeper.console.session import Session
 from stopkeeper.core.ledger import tally
 from stopkeeper.core.model import ZERO
 from stopkeeper.core.report import Phase, trade_row
-from stopkeeper.engine import desk
+from stopkeeper.engine import showing
 
 BY_HAND = "by hand"
 
@@ -24,7 +24,7 @@ def tell(session: Session, stage: Stage) -> int:
     seen = {symbol: book for books in stage.control.witness().values() for symbol, book in books.items()}
     worth = money(stage.ports)
     summed = tally(lines, worth.value, worth.unrealized_pnl or ZERO)
-    bare = [row for row in desk.positions(stage.ports) if row.phase is not Phase.PROTECTED]
+    bare = [row for row in showing.positions(stage.ports) if row.phase is not Phase.PROTECTED]
     faults = _verdict(seen, [str(row.symbol) for row in bare], stage.unmet)
     if session.json:
         session.give({"kept": not faults, "faults": faults, "tally": summed, "witness": seen})

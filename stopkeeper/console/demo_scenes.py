@@ -15,7 +15,7 @@ from stopkeeper.console.demo_view import View
 from stopkeeper.console.failures import Failure
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import Phase, PositionRow
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.ports import Ports, StoreGone
 
 FRAME_S = 0.25
@@ -42,7 +42,7 @@ class Stage:
 
     def rows(self) -> dict[str, PositionRow]:
         """Return what is held, by symbol, and show it."""
-        held = {row.symbol: row for row in desk.positions(self.ports)}
+        held = {row.symbol: row for row in showing.positions(self.ports)}
         with contextlib.suppress(Failure):
             self.view.look(list(held.values()), self.control.marks())
         return held

@@ -10,7 +10,7 @@ from stopkeeper.console.session import Session, now_ms
 from stopkeeper.console.shapes import named
 from stopkeeper.core.model import ZERO, Signal
 from stopkeeper.core.report import Phase, PositionRow, TradeRow, trade_row
-from stopkeeper.engine import desk
+from stopkeeper.engine import showing
 
 if TYPE_CHECKING:
     from stopkeeper.engine.ports import Ports
@@ -35,7 +35,7 @@ def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
 
 def ended(signal: Signal, trade_id: str, ports: "Ports") -> tuple[PositionRow, str] | None:
     """Return the row of a trade that is protected, closed or refused, with the sentence of a refusal; else None."""
-    row = desk.position(trade_id, ports)
+    row = showing.position(trade_id, ports)
     if row is not None and row.phase in (Phase.PROTECTED, Phase.ENTRY_RESTING):
         return row, ""
     state = ports.records.signal(trade_id)
@@ -121,7 +121,7 @@ POSITION_COLUMNS = (
 TRADE_COLUMNS = ("closed", "account", "symbol", "side", ">size", ">entry", ">exit", "reason", ">P&L", ">fees")
 
 
-def show_survey(session: Session, found: Mapping[str, desk.Survey]) -> bool:
+def show_survey(session: Session, found: Mapping[str, showing.Survey]) -> bool:
     """Print the positions of accounts, as JSON or table; return False, with lines on stderr, where any is unread."""
     held = [row for each in found.values() for row in each.rows]
     whole = not note_unread(session, found)
@@ -157,7 +157,7 @@ def _position_cells(row: PositionRow, now: int) -> tuple[str, ...]:
     )
 
 
-def note_unread(session: Session, found: Mapping[str, desk.Survey]) -> bool:
+def note_unread(session: Session, found: Mapping[str, showing.Survey]) -> bool:
     """Say on stderr which accounts could not be read whole; return whether any could not."""
     blind = {name: each.unread for name, each in found.items() if each.unread}
     for name, why in blind.items():

@@ -17,11 +17,12 @@ from stopkeeper.core.record import Trade
 from stopkeeper.core.report import PositionRow
 from stopkeeper.core.rules import OrphanPolicy
 from stopkeeper.core.sizing import nearer, on_grid
-from stopkeeper.engine.desk import check_side, row_of, taken_in
+from stopkeeper.engine.desk import check_side, taken_in
 from stopkeeper.engine.door import mark_at_door, market_of
 from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.observe import cached, look
 from stopkeeper.engine.ports import Ports, Urgency
+from stopkeeper.engine.showing import row_of
 from stopkeeper.engine.typed import Refused
 
 

@@ -15,7 +15,7 @@ import pytest
 from stopkeeper.core.actions import Plan
 from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Order
-from stopkeeper.engine import desk as asks
+from stopkeeper.engine import showing
 from stopkeeper.engine.ports import Urgency
 from tests.integration.engine.conftest import Desk
 
@@ -48,7 +48,7 @@ def closes(desk: Desk, symbol: str = "BTC") -> list[Decimal]:
 
 def kept(desk: Desk, symbol: str = "BTC", *, naked_ms: int = 0, loosened: int = 0, flips: int = 0) -> None:
     """Require the promise of a position that is held: covered now, and all the time but for ``naked_ms``."""
-    desk.until(calmly(lambda: asks.audit(desk.ports) == ()), 5, "the audit goes on to find a breach")
+    desk.until(calmly(lambda: showing.audit(desk.ports) == ()), 5, "the audit goes on to find a breach")
     _never(desk, symbol, naked_ms, loosened, flips)
     assert held(desk, symbol) > 0
     assert not naked(desk, symbol)
@@ -64,7 +64,7 @@ def over(
     line = desk.until_booked(seconds=15)
     assert line.exit.reason == reason, line.exit
     desk.until(lambda: desk.phase(symbol) == "none")
-    desk.until(calmly(lambda: asks.audit(desk.ports) == ()), 5, "the audit goes on to find a breach")
+    desk.until(calmly(lambda: showing.audit(desk.ports) == ()), 5, "the audit goes on to find a breach")
     _never(desk, symbol, naked_ms, 0, flips)
     assert held(desk, symbol) == 0
     assert orders(desk, symbol) == []

@@ -6,7 +6,7 @@ from typing import Any
 
 from exchange.budget import IP_CAPACITY, IpBudget
 from exchange.hyperliquid import Hyperliquid
-from stopkeeper.engine import desk
+from stopkeeper.engine import showing
 from tests.integration.engine.conftest import Desk
 
 
@@ -56,7 +56,7 @@ def test_audit_calls_what_it_could_not_read_blind_and_not_naked(market: Desk) ->
     market.submit()
     market.until_phase("protected")
     drain(market)
-    kinds = {breach.kind for breach in desk.audit(market.ports)}
+    kinds = {breach.kind for breach in showing.audit(market.ports)}
     assert kinds == {"blind"}
 
 

@@ -14,7 +14,7 @@ from exchange.paper.symbols import on_tick
 from exchange.simulated_reads import HOST
 from stopkeeper.core.ids import trade_id
 from stopkeeper.core.model import Key
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.ports import Ports
 from stopkeeper.engine.words import parse_signal
 from tests.simulation.town import ACCOUNT, ADDRESS, INSTALLATION, SYMBOLS, Town
@@ -155,7 +155,7 @@ def _at_the_desk(town: Town, deed: str, key: Key) -> None:
                 town.parted.add(key.symbol)
                 desk.ask_close(key, ports, keep_fraction=Decimal("0.5"))
             case "move":
-                row = next((row for row in desk.positions(ports) if row.symbol == key.symbol), None)
+                row = next((row for row in showing.positions(ports) if row.symbol == key.symbol), None)
                 if row is not None and row.stop_price is not None:
                     nearer = Decimal("1.002") if row.side == "long" else Decimal("0.998")
                     desk.move_stop(key, row.stop_price * nearer, ports)

@@ -18,7 +18,7 @@ from stopkeeper.core.model import ZERO
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.report import PositionRow
 from stopkeeper.core.rules import Switches
-from stopkeeper.engine import desk, vigil
+from stopkeeper.engine import showing, vigil
 from stopkeeper.engine.vigil import Lack
 
 STREAMS_LOST_MS = 5_000  # as the rules count it
@@ -50,7 +50,7 @@ class AccountStatus:
     @property
     def untold(self) -> int:
         """Count the positions of which it could not be seen whether a stop covers them."""
-        return sum(1 for row in self.held if desk.untold(row))
+        return sum(1 for row in self.held if showing.untold(row))
 
     @property
     def moves(self) -> int:
@@ -117,7 +117,7 @@ def status(session: Session, *, account: str | None) -> int:
 
 def _status(session: Session, name: str, heard: Processes) -> AccountStatus:
     ports, facts = session.house.ports(name), session.house.accounts[name]
-    found = desk.survey(ports)  # before the money: it refreshes the look that the money is read from
+    found = showing.survey(ports)  # before the money: it refreshes the look that the money is read from
     worth = money(ports)
     lines, switches = ports.ledger.lines(name), ports.flags.read(name)
     return AccountStatus(
@@ -199,7 +199,7 @@ def _lost(each: Heartbeat) -> str:
 def audit(session: Session, *, account: str | None) -> int:
     """Read positions and orders from the venue and name every breach of the promise; changes nothing, exit 1 if any."""
     names = session.chosen(account)
-    breaches = [breach for name in names for breach in desk.audit(session.house.ports(name))]
+    breaches = [breach for name in names for breach in showing.audit(session.house.ports(name))]
     if session.json:
         session.give(breaches)
     elif breaches:

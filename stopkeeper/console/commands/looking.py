@@ -11,7 +11,7 @@ from stopkeeper.console import rows, shapes, words
 from stopkeeper.console.failures import Exit
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.report import trade_row
-from stopkeeper.engine import desk
+from stopkeeper.engine import showing
 from stopkeeper.engine.ports import Ports
 
 FOLLOW_S = 0.5
@@ -22,7 +22,7 @@ MOST = 10_000
 @click.argument("account", required=False)
 def positions(session: Session, *, account: str | None) -> int:
     """List open positions with their stop, when it was seen live, how long they were naked; exit 1 if unreadable."""
-    found = {name: desk.survey(session.house.ports(name)) for name in session.chosen(account)}
+    found = {name: showing.survey(session.house.ports(name)) for name in session.chosen(account)}
     return Exit.OK if rows.show_survey(session, found) else Exit.ERROR
 
 

@@ -10,7 +10,7 @@ from stopkeeper.console.failures import Declined, Exit, Failure
 from stopkeeper.console.session import Session, command, common_options, now_ms
 from stopkeeper.core.model import Key, Order
 from stopkeeper.core.report import Phase, PositionRow
-from stopkeeper.engine import adopting, desk, typed
+from stopkeeper.engine import adopting, desk, showing, typed
 from stopkeeper.engine.ports import Ports
 
 INSTALLATION = re.compile(r"[0-9a-f]{5}")
@@ -37,7 +37,7 @@ def orphans_list(session: Session, *, account: str | None) -> int:
 
 
 def _listed(session: Session, account: str | None) -> int:
-    found = [each for name in session.chosen(account) for each in desk.orphans(session.house.ports(name))]
+    found = [each for name in session.chosen(account) for each in showing.orphans(session.house.ports(name))]
     if session.json:
         session.give(found)
     else:
@@ -106,7 +106,7 @@ def _adopted(session: Session, key: Key, wanted: PositionRow) -> int:
 
 
 def _protected(wanted: PositionRow, ports: Ports) -> PositionRow | None:
-    row = desk.position(wanted.trade_id, ports)
+    row = showing.position(wanted.trade_id, ports)
     return row if row is not None and row.orphan is None and row.phase is Phase.PROTECTED else None
 
 

@@ -13,7 +13,7 @@ from stopkeeper.console.failures import Exit, Failure
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import Phase
-from stopkeeper.engine import desk, direct
+from stopkeeper.engine import desk, direct, showing
 
 
 @command("flatten", short_help="Close everything of an account.", example=(
@@ -63,7 +63,7 @@ def _asked(session: Session, names: Sequence[str]) -> tuple[list[Key], desk.Venu
 
 
 def _flat(session: Session, names: Sequence[str]) -> bool | None:
-    found = [desk.survey(session.house.ports(name)) for name in names]
+    found = [showing.survey(session.house.ports(name)) for name in names]
     held = any(each.unread or any(row.phase is not Phase.SETTLING for row in each.rows) for each in found)
     return None if held else True
 
@@ -96,7 +96,7 @@ def protect(session: Session, *, account: str | None) -> int:
     started = time.monotonic()
     found = {name: desk.protect(session.house.ports(name)) for name in session.chosen(account)}
     held = [row for each in found.values() for row in each.rows]
-    bare, untold = [row for row in held if row.phase in rows.BARE], [row for row in held if desk.untold(row)]
+    bare, untold = [row for row in held if row.phase in rows.BARE], [row for row in held if showing.untold(row)]
     whole = rows.show_survey(session, found)
     doubt = f", {len(untold)} untold" if untold else ""
     session.say(f"{words.count(len(held), 'position')}, {len(bare)} naked{doubt}, {time.monotonic() - started:.1f} s")

@@ -13,7 +13,7 @@ from stopkeeper.console.session import Session, command
 from stopkeeper.core.model import Key
 from stopkeeper.core.policy import BreakEven, Trail
 from stopkeeper.core.report import Phase, PositionRow
-from stopkeeper.engine import desk, typed
+from stopkeeper.engine import desk, showing, typed
 from stopkeeper.engine.ports import Ports
 
 
@@ -134,7 +134,7 @@ class _StopWish:
 
 def _moved(wanted: PositionRow, ports: Ports) -> PositionRow | None:
     """Return the row once a live stop stands where it was asked for."""
-    row = desk.position(wanted.trade_id, ports)
+    row = showing.position(wanted.trade_id, ports)
     if row is None:
         hint = "stopkeeper trades shows how"
         raise NotFound("the trade has ended", field="trade", value=wanted.trade_id, hint=hint)

@@ -9,7 +9,7 @@ from stopkeeper.console.failures import Exit
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.model import Key
 from stopkeeper.core.rules import Switches
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.ports import Ports
 
 
@@ -33,7 +33,7 @@ def _closed_here(session: Session, halted: Sequence[Ports]) -> bool:
     """Close what halted accounts hold where no worker does; return whether nothing is left, as far as can be seen."""
     if not halted or not session.unattended():
         return True
-    found = {ports.account: desk.survey(ports) for ports in halted}
+    found = {ports.account: showing.survey(ports) for ports in halted}
     keys = {record.key for ports in halted for record in ports.records.all(ports.account)}
     keys |= {Key(name, row.symbol) for name, each in found.items() for row in each.rows}
     blind = rows.note_unread(session, found)

@@ -12,7 +12,7 @@ from stopkeeper.console.failures import Declined, Exit, NotFound
 from stopkeeper.console.session import Session, command
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import Phase, PositionRow, TradeRow
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.ports import Ports, Urgency
 
 WAIT = click.option("--wait", metavar="SECONDS", help="Wait at most so long; exit 5 when it runs out.")
@@ -131,7 +131,7 @@ def held(key: Key, ports: Ports) -> None:
     """Raise NotFound where the key has neither a trade nor a position: a position opened by hand can be closed too."""
     if ports.records.load(key).trade is not None:
         return
-    if desk.row_of(key, ports) is None:
+    if showing.row_of(key, ports) is None:
         raise NotFound("no open trade", field="trade", value=str(key), hint="stopkeeper positions lists what is open")
 
 
@@ -153,7 +153,7 @@ def close(session: Session, *, account: str, symbol: str, part: str | None, wait
     held(key, ports)
     desk.ask_close(key, ports, keep_fraction=keep)
     trade_id = _trade_on(key, ports)
-    before = desk.position(trade_id, ports) if keep and seconds is not None else None
+    before = showing.position(trade_id, ports) if keep and seconds is not None else None
     session.house.nudge(key)
     if keep and session.unattended():
         session.note("no worker is heard of: nobody carries it out until one runs")
@@ -203,7 +203,7 @@ def _closed(trade_id: str, ports: Ports) -> tuple[TradeRow | None, str] | None:
 
 def _reduced(before: PositionRow, ports: Ports) -> PositionRow | None:
     """Return the row once less is held than before, and that is protected."""
-    row = desk.position(before.trade_id, ports)
+    row = showing.position(before.trade_id, ports)
     if row is None or row.phase is Phase.SETTLING:
         raise NotFound("the trade has ended", field="trade", value=before.trade_id, hint="stopkeeper trades shows how")
     if row.size is None or before.size is None or row.size >= before.size:

@@ -24,7 +24,7 @@ from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import PositionRow
 from stopkeeper.core.rules import Rules
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.ports import LeaseLost, Ports, Times
 from stopkeeper.store.memory.open import memory_store
@@ -103,7 +103,7 @@ class Desk:
         pytest.fail(f"{why}; rows {self.rows()}; the journal:\n{story}")
 
     def rows(self) -> dict[str, PositionRow]:
-        return {row.symbol: row for row in desk.positions(self.ports)}
+        return {row.symbol: row for row in showing.positions(self.ports)}
 
     def phase(self, symbol: str = "BTC") -> str:
         row = self.rows().get(symbol)

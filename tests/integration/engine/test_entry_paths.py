@@ -9,6 +9,7 @@ from stopkeeper.core.actions import ALL_FIELDS, Rest
 from stopkeeper.core.model import AccountSeen
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.engine import desk as asks
+from stopkeeper.engine import showing
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.observe import look
 from stopkeeper.engine.ports import Urgency
@@ -164,7 +165,7 @@ def test_an_entry_beyond_its_worst_price_is_refused_and_leaves_nothing_behind(ma
     market.until(lambda: market.phase() == "none", seconds=15)
     assert entries(market) == 0
     assert any("could not immediately match" in line for line in market.story())
-    assert asks.audit(market.ports) == ()
+    assert showing.audit(market.ports) == ()
 
 
 def test_the_next_entry_waits_until_the_last_trade_can_leave_nothing(market):
@@ -179,7 +180,7 @@ def test_the_next_entry_waits_until_the_last_trade_can_leave_nothing(market):
     assert witness["duplicates"] == 0
     assert entries(market) == 2
     assert witness["naked_intervals"] == []
-    assert asks.audit(market.ports) == ()
+    assert showing.audit(market.ports) == ()
 
 
 def test_a_store_that_goes_back_in_time_cannot_enter_twice(market):

@@ -10,7 +10,7 @@ from stopkeeper.core.actions import ALL_FIELDS, Field
 from stopkeeper.core.model import AccountSeen, Known
 from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.engine import desk as asks
-from stopkeeper.engine import perform
+from stopkeeper.engine import perform, showing
 from stopkeeper.engine.direct import flatten_direct
 from stopkeeper.engine.observe import look
 from stopkeeper.engine.ports import Urgency
@@ -57,7 +57,7 @@ def test_a_stop_that_fires_is_booked_once_with_its_price_and_fees(held):
     assert line.exit.gross_pnl == Decimal(witness["realized_pnl"])
     assert line.exit.fees == Decimal(witness["fees"])
     held.until(lambda: held.phase() == "none")
-    assert asks.audit(held.ports) == ()
+    assert showing.audit(held.ports) == ()
     assert len(held.ports.ledger.lines("main")) == 1
 
 
@@ -68,7 +68,7 @@ def test_a_target_that_fires_takes_the_stop_with_it(held):
     assert line.exit.reason == "take_profit"
     assert line.exit.realized_pnl > 0
     held.until(lambda: held.phase() == "none")
-    assert asks.audit(held.ports) == ()
+    assert showing.audit(held.ports) == ()
 
 
 def test_a_manual_close_is_booked_as_one(held):
@@ -91,7 +91,7 @@ def test_a_close_by_hand_is_external(held):
     sweep(held.ports)
     assert held.until_booked().exit.reason == "external"
     held.until(lambda: held.phase() == "none")
-    assert asks.audit(held.ports) == ()
+    assert showing.audit(held.ports) == ()
 
 
 def test_a_liquidation_is_named_as_one(held):
@@ -107,7 +107,7 @@ def test_a_position_opened_by_hand_is_covered_after_one_sweep(market):
     assert row.side == "short"
     assert row.stop_order_id is not None
     assert row.stop_price > row.entry_price
-    assert [o.kind for o in asks.orphans(market.ports)] == ["position"]
+    assert [o.kind for o in showing.orphans(market.ports)] == ["position"]
     before = len(market.story())
     for _ in range(3):
         swept(market)
@@ -129,7 +129,7 @@ def test_a_flip_by_hand_ends_the_trade_and_covers_what_it_left(held):
     assert line.exit.reason == "external"
     row = held.until_phase("protected")
     assert (row.side, row.size) == ("short", Decimal("0.02"))
-    held.until(lambda: asks.audit(held.ports) == ())
+    held.until(lambda: showing.audit(held.ports) == ())
 
 
 def test_a_fired_stop_that_finds_no_buyer_ends_in_a_close(held):
@@ -144,7 +144,7 @@ def test_a_fired_stop_that_finds_no_buyer_ends_in_a_close(held):
 def test_a_stop_moved_by_hand_is_seen_before_the_old_one_goes(held):
     asks.move_stop(held.key(), Decimal(94000), held.ports)
     held.until(lambda: held.rows()["BTC"].stop_price == Decimal(94000))
-    held.until(lambda: not asks.audit(held.ports))
+    held.until(lambda: not showing.audit(held.ports))
     assert held.witness()["naked_intervals"] == []
     story = [line for line in held.story() if line.startswith(("PlaceStop", "Cancel"))]
     assert story[0].startswith("PlaceStop")
@@ -229,12 +229,12 @@ def test_three_symbols_at_once_each_have_their_own_stop(market):
 
 def test_another_installation_at_work_on_the_account_is_named(held):
     sweep(held.ports)
-    assert asks.other_installation(held.ports) is None
+    assert showing.other_installation(held.ports) is None
     stranger = replace(held.ports, installation="ffff0")
-    said = asks.other_installation(stranger)
+    said = showing.other_installation(stranger)
     assert said is not None
     assert "installation a1b2c" in said
-    assert "other_installation_live" in {breach.kind for breach in asks.audit(stranger)}
+    assert "other_installation_live" in {breach.kind for breach in showing.audit(stranger)}
 
 
 def test_a_close_asked_while_another_drives_an_unowned_position_is_not_lost_in_silence(market, monkeypatch):

@@ -14,7 +14,7 @@ from stopkeeper.core.model import Key, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.rules import Limits
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.ports import Ports, Venue
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.connect import open_store
@@ -110,7 +110,7 @@ def test_an_open_loss_counts_against_the_day(market: Desk) -> None:
     entry = market.until_phase("protected").entry_price
     assert entry is not None
     market.mark(f"{entry - 300:.0f}")
-    desk.positions(market.ports)  # a look that shows it
+    showing.positions(market.ports)  # a look that shows it
     market.until(lambda: (market.rows()["BTC"].unrealized_pnl or 0) < -20)
     why = refused(market, "ETH")
     assert "of it on what is open, the account's limit is 20" in why.reason

@@ -15,7 +15,7 @@ from stopkeeper.core.ids import decode
 from stopkeeper.core.model import Distance, Known, OrderKind, Role
 from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.rules import OrphanPolicy
-from stopkeeper.engine import adopting
+from stopkeeper.engine import adopting, showing
 from stopkeeper.engine import desk as asks
 from stopkeeper.engine.guardian import CALM_MS, Guardian
 from stopkeeper.engine.ports import Urgency
@@ -130,10 +130,10 @@ def test_what_is_ours_is_rebuilt_whatever_the_policy_and_a_strangers_goes_by_it(
     assert again.witness("BTC")["naked_intervals"] == []
     assert again.witness("DOGE")["fills"] == 1
     assert len(orders(again, "DOGE")) == 1
-    listed = {(each.symbol, str(each.kind)) for each in asks.orphans(again.ports)}
+    listed = {(each.symbol, str(each.kind)) for each in showing.orphans(again.ports)}
     strangers = {("BTC", "stranger_order"), ("DOGE", "stranger_order"), ("DOGE", "stranger_position")}
     assert listed == strangers | ({("ETH", "position")} if policy in (P.PROTECT, P.ALERT) else set())
-    named = {(each.symbol, each.kind) for each in asks.audit(again.ports)}
+    named = {(each.symbol, each.kind) for each in showing.audit(again.ports)}
     alone = {("ETH", "naked"), ("ETH", "orphan_position")}
     assert named == {("DOGE", "other_symbol")} | (alone if policy is P.ALERT else set())
     told = [line for line in again.story() if line.startswith("found: ")]
@@ -182,7 +182,7 @@ def test_the_targets_of_a_lost_record_go_on(market):
     resting(again)
     assert {order.id for order in orders(again)} == before
     assert [goal.price for goal in again.rows()["BTC"].targets] == [D(97850), D(100700)]
-    assert asks.audit(again.ports) == ()
+    assert showing.audit(again.ports) == ()
     again.mark("97900")
     swept(again, lambda: [order.size for order in stops(again)] == [D("0.015")], seconds=25)
     assert [goal.price for goal in again.rows()["BTC"].targets] == [D(100700)]
@@ -222,7 +222,7 @@ def test_orders_of_ours_are_cleared_away_on_a_symbol_that_is_not_configured_any_
     again = reborn(held)
     again.ports = replace(again.ports, symbols=("ETH",))
     swept(again, lambda: orders(again) == [])
-    assert asks.orphans(again.ports) == ()
+    assert showing.orphans(again.ports) == ()
 
 
 def test_a_position_of_ours_on_a_symbol_that_is_not_configured_any_more_is_kept(held):
@@ -231,7 +231,7 @@ def test_a_position_of_ours_on_a_symbol_that_is_not_configured_any_more_is_kept(
     swept(again, lambda: again.phase() == "protected")
     again.hand(cancel="stops")
     swept(again, lambda: len(stops(again)) == 1)
-    assert asks.audit(again.ports) == ()
+    assert showing.audit(again.ports) == ()
 
 
 # --- the policies ------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_close_covers_first_then_closes_and_clears(market):
     assert any("to be closed by the policy" in line for line in market.story())
     assert orders(market) == []
     assert market.witness()["flips"] == 0
-    assert asks.audit(market.ports) == ()
+    assert showing.audit(market.ports) == ()
 
 
 def test_a_flip_by_hand_is_closed_where_the_policy_says_so_and_told(held):
@@ -257,7 +257,7 @@ def test_a_flip_by_hand_is_closed_where_the_policy_says_so_and_told(held):
     assert reasons == ["external", "emergency_exit"]
     assert any(line.startswith("found: ") and "short 0.02" in line for line in held.story())
     held.until(lambda: orders(held) == [])
-    assert asks.audit(held.ports) == ()
+    assert showing.audit(held.ports) == ()
 
 
 def test_alert_places_nothing_stays_visible_and_does_not_spin(market):
@@ -281,7 +281,7 @@ def test_alert_places_nothing_stays_visible_and_does_not_spin(market):
     assert row.naked_ms > 1_000
     assert orders(market) == []
     sweep(market.ports)
-    assert {each.kind for each in asks.audit(market.ports)} == {"naked", "orphan_position"}
+    assert {each.kind for each in showing.audit(market.ports)} == {"naked", "orphan_position"}
 
 
 def test_what_is_left_alone_is_closed_by_close_and_by_halt(market):
@@ -360,7 +360,7 @@ def test_a_person_adopts(market, policy, stop):
     swept(market, lambda: market.rows()["BTC"].stop_price >= D(95900))
     assert not any(line.startswith("Flatten") for line in market.story())
     resting(market)
-    market.until(lambda: asks.audit(market.ports) == ())
+    market.until(lambda: showing.audit(market.ports) == ())
     with pytest.raises(asks.Refused, match="the account's own"):
         adopting.adopt(market.key(), None, market.ports)
 
@@ -437,7 +437,7 @@ def test_enlarged_or_reduced_by_hand_the_stop_and_the_targets_follow(busy, side,
     busy.mark("97300")
     swept(busy, lambda: busy.rows()["BTC"].stop_price > before.stop_price)
     resting(busy)
-    busy.until(lambda: asks.audit(busy.ports) == ())
+    busy.until(lambda: showing.audit(busy.ports) == ())
 
 
 def test_closed_by_hand_it_is_external_and_nothing_is_left(busy):
@@ -458,7 +458,7 @@ def test_flipped_by_hand_it_ends_as_external_and_what_is_left_is_an_orphan(busy)
     row = busy.rows()["BTC"]
     assert (row.size, row.orphan, row.trail) == (D("0.02"), "protect", "off")
     swept(busy, lambda: [order.size for order in orders(busy)] == [D("0.02")])
-    assert asks.audit(busy.ports) == ()
+    assert showing.audit(busy.ports) == ()
 
 
 def test_strangers_orders_beside_a_trade_are_never_cancelled(busy):
@@ -490,10 +490,10 @@ def test_a_dead_installations_orders_are_taken_over_and_a_live_ones_never(held, 
     sweep(heir.ports)
     resting(heir)
     assert len(orders(heir)) == 2, "before they are taken over they are reported, not touched"
-    assert {each.kind for each in asks.audit(heir.ports)} == {"other_installation"}
+    assert {each.kind for each in showing.audit(heir.ports)} == {"other_installation"}
     adopting.inherit("a1b2c", found, heir.ports)
     heir.until(lambda: orders(heir) == [])
-    assert asks.audit(heir.ports) == ()
+    assert showing.audit(heir.ports) == ()
 
 
 def test_a_position_under_a_dead_installations_stop_is_ours_once_it_is_taken_over(held, monkeypatch):
@@ -518,9 +518,9 @@ def test_an_audit_sends_nothing_signed_and_writes_nothing(held):
     record = held.ports.records.load(held.key())
     lines = held.story()
     held.post("/stats/reset")
-    kinds = {each.kind for each in asks.audit(held.ports)}
+    kinds = {each.kind for each in showing.audit(held.ports)}
     assert kinds >= {"naked", "orphan_position"}
-    asks.orphans(held.ports)
+    showing.orphans(held.ports)
     asked = held.get("/stats")
     assert asked["requests"]["by_type"]
     assert set(asked["requests"]["by_type"]) <= READS

@@ -12,6 +12,7 @@ import pytest
 from stopkeeper.core.policy import BreakEven, Gain, Trail, TrailKind
 from stopkeeper.core.prices import Flaw
 from stopkeeper.engine import desk as asks
+from stopkeeper.engine import showing
 from stopkeeper.engine.direct import flatten_direct
 from stopkeeper.engine.ports import Urgency
 from stopkeeper.engine.sweep import sweep
@@ -55,7 +56,7 @@ def moves(market: Desk) -> list[str]:
 def audited(market: Desk, seconds: float = 10) -> None:
     """Wait until nothing is in breach; three looks a second, or the rate budget is what is tested."""
     nth = itertools.count()
-    market.until(lambda: next(nth) % 15 == 0 and asks.audit(market.ports) == (), seconds)
+    market.until(lambda: next(nth) % 15 == 0 and showing.audit(market.ports) == (), seconds)
 
 
 def live(market: Desk) -> set[Decimal]:
@@ -512,7 +513,7 @@ def test_a_lifted_stop_is_taken_away_named_all_the_time_and_comes_back(market):
     until_live(market)
     assert market.phase() == "naked"
     assert (market.rows()["BTC"].naked_ms or 0) > 0, "it is counted, also where a person wants it so"
-    assert [breach.kind for breach in asks.audit(market.ports)] == ["naked"]
+    assert [breach.kind for breach in showing.audit(market.ports)] == ["naked"]
     assert any(line.startswith("alarm:off") for line in market.story())
     stop_at(market, "93100")  # its time is up
     assert market.rows()["BTC"].naked_ms > 3_000

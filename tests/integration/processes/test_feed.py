@@ -12,7 +12,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from stopkeeper.core.model import Key
 from stopkeeper.core.prices import Flaw
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.door import VenueAway
 from stopkeeper.engine.ports import Ports, StoreGone
 from stopkeeper.store.embedded import EmbeddedServer
@@ -60,7 +60,7 @@ class Scene:
         again(desk.submit, signal, self.ports)
 
     def row(self) -> Any:
-        return next((row for row in desk.positions(self.ports) if row.symbol == "BTC"), None)
+        return next((row for row in showing.positions(self.ports) if row.symbol == "BTC"), None)
 
     def until_phase(self, phase: str, seconds: float = 20) -> Any:
         return until(lambda: (row := self.row()) is not None and row.phase == phase and row, seconds, f"never {phase}")

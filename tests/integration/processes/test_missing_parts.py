@@ -20,7 +20,7 @@ from eth_account import Account
 from redis import Redis
 
 from stopkeeper.core.model import Key
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.ports import Ports, StoreGone
 from stopkeeper.store.embedded import EmbeddedServer
 from tests.integration.processes.conftest import House, free_port, get, house, until
@@ -101,7 +101,7 @@ class Scene:
         return row.stop_order_id if row and protected else None
 
     def row(self) -> Any:
-        return next((row for row in desk.positions(self.ports) if row.symbol == self.key.symbol), None)
+        return next((row for row in showing.positions(self.ports) if row.symbol == self.key.symbol), None)
 
     def take_stop(self) -> None:
         """Cancel the position's stop by hand."""

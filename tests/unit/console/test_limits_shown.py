@@ -14,7 +14,7 @@ from stopkeeper.core.ledger import LedgerLine
 from stopkeeper.core.model import Funds, Holdings, Known, MarginMode, Position, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.rules import Limits, Switches
-from stopkeeper.engine import desk
+from stopkeeper.engine import showing
 from tests.unit.console.conftest import FakeHouse, Run
 from tests.unit.console.test_shapes import ROW, booked
 
@@ -35,7 +35,7 @@ ALL = Limits(
 
 @pytest.fixture(autouse=True)
 def _one_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((replace(ROW, naked_ms=1_240),), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((replace(ROW, naked_ms=1_240),), ""))
 
 
 def losses(*usd: str) -> list[LedgerLine]:

@@ -22,7 +22,7 @@ from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.report import Phase, PositionRow
 from stopkeeper.core.rules import Switches
-from stopkeeper.engine import desk, direct
+from stopkeeper.engine import desk, direct, showing
 from tests.unit.console.conftest import FakeHouse, Run
 
 POSITION_FIELDS = [
@@ -94,7 +94,7 @@ def test_a_time_is_rfc_3339_utc_with_milliseconds() -> None:
 
 
 def test_positions_has_exactly_the_fields_of_the_contract(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((ROW,), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((ROW,), ""))
     (told,) = json.loads(run("positions", "--json").stdout)
     assert list(told) == [*POSITION_FIELDS, *HELD_FIELDS]
     assert told["size"] == "0.01"
@@ -122,9 +122,9 @@ def test_the_newest_trades_only(run: Run, house: FakeHouse) -> None:
     "words", [("positions",), ("trades",), ("locks",), ("journal",), ("orphans", "list"), ("audit",)]
 )
 def test_a_list_of_nothing_is_an_empty_array(run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((), ""))
     for name in ("orphans", "audit"):
-        monkeypatch.setattr(desk, name, lambda _ports: ())
+        monkeypatch.setattr(showing, name, lambda _ports: ())
     result = run(*words, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == []
@@ -159,7 +159,7 @@ def test_a_symbol_may_be_typed_in_either_form(run: Run, monkeypatch: pytest.Monk
 
 def test_open_with_wait_ends_at_protected_with_the_row(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted(monkeypatch)
-    monkeypatch.setattr(desk, "position", lambda _trade, _ports: ROW)
+    monkeypatch.setattr(showing, "position", lambda _trade, _ports: ROW)
     result = run(*OPEN, "--wait", "1", "--json")
     assert result.exit_code == 0
     assert list(json.loads(result.stdout)) == [*POSITION_FIELDS, *HELD_FIELDS]
@@ -169,7 +169,7 @@ def test_open_with_wait_ends_at_closed_with_the_row(
     run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitted(monkeypatch)
-    monkeypatch.setattr(desk, "position", lambda _trade, _ports: None)
+    monkeypatch.setattr(showing, "position", lambda _trade, _ports: None)
     house.signal = SimpleNamespace(state="closed", why="")
     told = json.loads(run(*OPEN, "--wait", "1", "--json").stdout)
     assert list(told) == [*POSITION_FIELDS, *HELD_FIELDS]
@@ -180,7 +180,7 @@ def test_open_with_wait_refused_exits_3_with_row_and_reason(
     run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitted(monkeypatch)
-    monkeypatch.setattr(desk, "position", lambda _trade, _ports: None)
+    monkeypatch.setattr(showing, "position", lambda _trade, _ports: None)
     house.signal = SimpleNamespace(state="refused", why="the venue refused: not enough margin")
     result = run(*OPEN, "--wait", "1", "--json")
     told = json.loads(result.stdout)
@@ -193,7 +193,7 @@ def test_open_with_wait_refused_exits_3_with_row_and_reason(
 def test_open_with_wait_that_runs_out_exits_5(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted(monkeypatch)
     monkeypatch.setattr(rows, "POLL_S", 0.001)
-    monkeypatch.setattr(desk, "position", lambda _trade, _ports: None)
+    monkeypatch.setattr(showing, "position", lambda _trade, _ports: None)
     result = run(*OPEN, "--wait", "0.01", "--json")
     assert result.exit_code == 5
     assert json.loads(result.stdout)["field"] == "wait"
@@ -205,12 +205,12 @@ def test_open_does_not_take_less_than_protected_for_an_end(
 ) -> None:
     submitted(monkeypatch)
     monkeypatch.setattr(rows, "POLL_S", 0.001)
-    monkeypatch.setattr(desk, "position", lambda _trade, _ports: replace(ROW, phase=state))
+    monkeypatch.setattr(showing, "position", lambda _trade, _ports: replace(ROW, phase=state))
     assert run(*OPEN, "--wait", "0.01").exit_code == 5
 
 
 def test_close_of_nothing_exits_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((), ""))
     for words in (("close", "main", "BTC"), ("stop", "main", "BTC", "--to", "90000")):
         result = run(*words)
         assert result.exit_code == 2
@@ -254,11 +254,11 @@ def test_a_part_that_no_worker_takes_up_is_said_to_wait(
     assert run("close", "main", "BTC", "--part", "50%").stderr == ""
 
 
-BLIND = desk.Survey((), "positions could not be read: HTTP 500")
+BLIND = showing.Survey((), "positions could not be read: HTTP 500")
 
 
 def test_positions_that_cannot_be_read_are_no_empty_list(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "survey", lambda _ports: BLIND)
+    monkeypatch.setattr(showing, "survey", lambda _ports: BLIND)
     result = run("positions")
     assert result.exit_code == 1
     assert "no open positions" not in result.stdout
@@ -272,17 +272,17 @@ def test_positions_that_cannot_be_read_are_no_empty_list(run: Run, monkeypatch: 
     ("found", "word", "naked"),
     [
         (BLIND, "whether any is naked cannot be told", 0),
-        (desk.Survey((replace(ROW, phase=Phase.UNPROVEN),), ""), "whether any is naked cannot be told", 0),
-        (desk.Survey((replace(ROW, phase=Phase.NAKED),), "open orders could not be read: x"), "1 NAKED", 1),
-        (desk.Survey((ROW,), ""), "none naked", 0),
-        (desk.Survey((replace(ROW, phase=Phase.UNPROVEN, size=None),), ""), "none naked", 0),
+        (showing.Survey((replace(ROW, phase=Phase.UNPROVEN),), ""), "whether any is naked cannot be told", 0),
+        (showing.Survey((replace(ROW, phase=Phase.NAKED),), "open orders could not be read: x"), "1 NAKED", 1),
+        (showing.Survey((ROW,), ""), "none naked", 0),
+        (showing.Survey((replace(ROW, phase=Phase.UNPROVEN, size=None),), ""), "none naked", 0),
     ],
 )
 def test_status_does_not_say_covered_of_what_it_could_not_see(
-    run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch, found: desk.Survey, word: str, naked: int
+    run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch, found: showing.Survey, word: str, naked: int
 ) -> None:
     house.beats = WORKER
-    monkeypatch.setattr(desk, "survey", lambda _ports: found)
+    monkeypatch.setattr(showing, "survey", lambda _ports: found)
     shown = run("status").stdout
     assert word in shown
     assert found.unread in shown
@@ -297,11 +297,11 @@ def test_status_does_not_say_covered_of_what_it_could_not_see(
     ("found", "said"),
     [
         (BLIND, "error: main: positions could not be read: HTTP 500"),
-        (desk.Survey((replace(ROW, phase=Phase.UNPROVEN),), ""), "untold: main:BTC long 0.01: whether a stop"),
+        (showing.Survey((replace(ROW, phase=Phase.UNPROVEN),), ""), "untold: main:BTC long 0.01: whether a stop"),
     ],
 )
 def test_protect_exits_1_where_it_could_not_see_the_cover(
-    run: Run, monkeypatch: pytest.MonkeyPatch, found: desk.Survey, said: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, found: showing.Survey, said: str
 ) -> None:
     monkeypatch.setattr(desk, "protect", lambda _ports: found)
     result = run("protect")
@@ -311,30 +311,30 @@ def test_protect_exits_1_where_it_could_not_see_the_cover(
 
 def test_protect_exits_1_while_something_is_naked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     bare = replace(ROW, symbol="ETH", phase=Phase.NAKED)
-    monkeypatch.setattr(desk, "protect", lambda _ports: desk.Survey((ROW, bare), ""))
+    monkeypatch.setattr(desk, "protect", lambda _ports: showing.Survey((ROW, bare), ""))
     result = run("protect")
     assert result.exit_code == 1
     assert "naked: main:ETH long 0.01" in result.stderr
-    monkeypatch.setattr(desk, "protect", lambda _ports: desk.Survey((ROW,), ""))
+    monkeypatch.setattr(desk, "protect", lambda _ports: showing.Survey((ROW,), ""))
     assert run("protect").exit_code == 0
 
 
 def test_audit_exits_1_and_names_every_breach(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     breach = Breach("main", "ETH", "naked", "0.5 long has no live stop")
-    monkeypatch.setattr(desk, "audit", lambda _ports: (breach,))
+    monkeypatch.setattr(showing, "audit", lambda _ports: (breach,))
     result = run("audit", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout) == [
         {"account": "main", "symbol": "ETH", "kind": "naked", "text": "0.5 long has no live stop"}
     ]
     assert "breach: main:ETH naked" in result.stderr
-    monkeypatch.setattr(desk, "audit", lambda _ports: ())
+    monkeypatch.setattr(showing, "audit", lambda _ports: ())
     assert "no breach" in run("audit").stdout
 
 
 def test_orphans_say_since_when(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     orphan = Orphan("main", "ETH", OrphanKind.POSITION, "1 long", 1_790_000_000_000)
-    monkeypatch.setattr(desk, "orphans", lambda _ports: (orphan,))
+    monkeypatch.setattr(showing, "orphans", lambda _ports: (orphan,))
     for words in (("orphans", "--json"), ("orphans", "list", "--json"), ("--json", "orphans", "list", "main")):
         (told,) = json.loads(run(*words).stdout)
         assert told["since"] == "2026-09-21T14:13:20.000Z"
@@ -366,7 +366,7 @@ def test_flatten_direct_asks_no_store(run: Run, house: FakeHouse, monkeypatch: p
 def test_flatten_tells_which_keys(run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     house.beats = [Heartbeat("orders-1", "here", 7, 120)]
     monkeypatch.setattr(desk, "flatten", lambda _ports: (Key("main", "BTC"),))
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((), ""))
     result = run("flatten", "--all", "--wait", "1", "--json")
     assert json.loads(result.stdout) == [{"account": "main", "symbol": "BTC", "state": "flat"}]
     assert ("nudge", Key("main", "BTC")) in house.asked
@@ -407,10 +407,10 @@ def test_a_halt_that_no_worker_takes_up_is_recorded_for_all_and_carried_out_from
         return ()
 
     monkeypatch.setattr(desk, "see_through", see_through)
-    monkeypatch.setattr(desk, "survey", lambda ports: desk.Survey((replace(ROW, account=ports.account),), ""))
+    monkeypatch.setattr(showing, "survey", lambda ports: showing.Survey((replace(ROW, account=ports.account),), ""))
     assert run("halt").exit_code == 0
     assert recorded == [({"main", "other"}, [Key(name, "BTC")]) for name in ("main", "other")], "held without a record"
-    monkeypatch.setattr(desk, "survey", lambda _ports: BLIND)
+    monkeypatch.setattr(showing, "survey", lambda _ports: BLIND)
     assert run("halt", "main").exit_code == 1, "nothing to close was seen, for nothing was seen"
     house.beats = WORKER
     recorded.clear()
@@ -419,7 +419,7 @@ def test_a_halt_that_no_worker_takes_up_is_recorded_for_all_and_carried_out_from
 
 
 def test_status_tells_of_streams_bad_prices_and_stop_moves(run: Run, house: FakeHouse, monkeypatch: Any) -> None:
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((replace(ROW, stop_moves_last_hour=3),), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((replace(ROW, stop_moves_last_hour=3),), ""))
     house.flaws = {Flaw.ZERO: 12, Flaw.FAR_OFF: 1}
     (account,) = json.loads(run("status", "--json").stdout)["accounts"]
     assert account["streams_heard_ms_ago"] == 400
@@ -435,7 +435,7 @@ def test_status_tells_of_streams_bad_prices_and_stop_moves(run: Run, house: Fake
 def test_status_says_what_is_missing_since_when_and_which_process_is_lost(
     run: Run, house: FakeHouse, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((), ""))
     assert json.loads(run("status", "--json").stdout)["missing"] == ["worker"]
     assert "missing: worker: no worker is heard of" in run("status").stdout
     house.beats = WORKER
@@ -468,7 +468,7 @@ def test_a_switch_is_recorded_and_told(run: Run, house: FakeHouse, verb: str, pa
 def test_status_counts_the_naked(run: Run, house: FakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     house.beats = [Heartbeat("feed", "here", 7, 120)]
     house.ledger = [booked()]
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((ROW, replace(ROW, phase=Phase.NAKED)), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((ROW, replace(ROW, phase=Phase.NAKED)), ""))
     told = json.loads(run("status", "--json").stdout)
     (account,) = told["accounts"]
     assert (told["installation"], told["naked"], account["naked"]) == ("a1b2c", 1, 1)
@@ -551,7 +551,7 @@ def test_tables_fit_a_hundred_columns_and_have_no_colour_without_a_terminal(
 ) -> None:
     house.ledger, house.beats = [booked()], WORKER
     house.holders = [(Key("main", "BTC"), "0123456789ab|12345|MainThread", 1_790_000_000_000_000, 8_000)]
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((ROW,), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((ROW,), ""))
     shown = run(*words).stdout
     assert "\x1b" not in shown
     assert "[" not in shown

@@ -13,7 +13,7 @@ from stopkeeper.console import words
 from stopkeeper.console.backend import AccountFacts, Check, Heartbeat
 from stopkeeper.core.model import Key
 from stopkeeper.core.report import Phase
-from stopkeeper.engine import desk, direct
+from stopkeeper.engine import desk, direct, showing
 from tests.unit.console.conftest import FakeHouse, Run
 from tests.unit.console.test_shapes import ROW
 
@@ -56,7 +56,7 @@ def test_a_journal_of_nothing_says_so(run: Run) -> None:
 
 
 def test_a_stop_that_was_only_asked_for_is_not_shown_as_live(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "survey", lambda _ports: desk.Survey((ROW,), ""))
+    monkeypatch.setattr(showing, "survey", lambda _ports: showing.Survey((ROW,), ""))
     monkeypatch.setattr(desk, "move_stop", lambda _key, price, _ports, loosen: replace(ROW, stop_price=price))
     told = json.loads(run("stop", "main", "BTC", "--to", "94000", "--json").stdout)
     assert told == {
@@ -68,7 +68,7 @@ def test_close_of_a_part_waits_too(run: Run, house: FakeHouse, monkeypatch: pyte
     house.trade = SimpleNamespace(id=ROW.trade_id)
     rows = iter([ROW, replace(ROW, phase=Phase.CLOSING), replace(ROW, size=Decimal("0.005"))])
     monkeypatch.setattr(desk, "ask_close", lambda _key, _ports, keep_fraction: None)
-    monkeypatch.setattr(desk, "position", lambda _trade, _ports: next(rows))
+    monkeypatch.setattr(showing, "position", lambda _trade, _ports: next(rows))
     monkeypatch.setattr("stopkeeper.console.rows.POLL_S", 0.001)
     told = json.loads(run("close", "main", "BTC", "--part", "50%", "--wait", "5", "--json").stdout)
     assert (told["phase"], told["size"]) == ("protected", "0.005")
@@ -79,7 +79,7 @@ def test_close_of_a_part_that_does_not_come_about_exits_5(
 ) -> None:
     house.trade = SimpleNamespace(id=ROW.trade_id)
     monkeypatch.setattr(desk, "ask_close", lambda _key, _ports, keep_fraction: None)
-    monkeypatch.setattr(desk, "position", lambda _trade, _ports: ROW)
+    monkeypatch.setattr(showing, "position", lambda _trade, _ports: ROW)
     monkeypatch.setattr("stopkeeper.console.rows.POLL_S", 0.01)
     assert run("close", "main", "BTC", "--part", "50%", "--wait", "0.05").exit_code == 5
 

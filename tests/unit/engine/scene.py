@@ -41,7 +41,21 @@ from stopkeeper.core.rules import Ability, Rules
 from stopkeeper.engine.ports import EntryIds, Lease, Permit, Ports, Settings, Times, Urgency
 from stopkeeper.store.memory.open import memory_store
 from stopkeeper.store.memory.world import MemoryWorld
-from tests.unit.core.scene import CAN, INST, KEY, MARKET, NOW, RULES, fill, held_trade, position, record, stop
+from tests.unit.core.scene import (
+    CAN,
+    INST,
+    KEY,
+    MARKET,
+    NOW,
+    RULES,
+    fill,
+    held_trade,
+    new_trade,
+    position,
+    record,
+    signal,
+    stop,
+)
 
 D = Decimal
 TIMES = Times()
@@ -395,3 +409,16 @@ def naked(**more: Any) -> Stage:
     stage = protected(**more)
     stage.venue.live = []
     return stage
+
+
+def both() -> Stage:
+    """Return a stage where BTC is held and a signal waits to enter ETH."""
+    stage = protected()
+    stage.put(record(new_trade(id="eeeeeeeeeeee", key=ETH, signal=signal(key=ETH)), key=ETH))
+    return stage
+
+
+def asks_ordinarily(stage: Stage) -> None:
+    """Fail where a look drew on what is kept for protection."""
+    urgent = {call["urgency"] for call in stage.calls if "urgency" in call.given}
+    assert urgent <= {Urgency.ORDINARY}, "who only looks does not spend what protection needs"

@@ -10,14 +10,13 @@ import pytest
 from stopkeeper.core.actions import RestKind
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, LOOK_AGAIN_MS
 from stopkeeper.core.ids import trade_id
-from stopkeeper.core.inventory import OrphanKind
-from stopkeeper.core.model import Role, Side
+from stopkeeper.core.model import Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import BreakEven, Gain, Policy, Trail, TrailKind
 from stopkeeper.core.record import CloseAsk, Origin
 from stopkeeper.core.report import Phase
 from stopkeeper.core.rules import Limits
-from stopkeeper.engine import desk
+from stopkeeper.engine import desk, showing
 from stopkeeper.engine.desk import Submitted
 from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.ports import Urgency
@@ -28,8 +27,6 @@ from tests.unit.core.scene import (
     NOW,
     RULES,
     TRADE,
-    cid,
-    found_trade,
     held_trade,
     new_trade,
     position,
@@ -37,7 +34,7 @@ from tests.unit.core.scene import (
     signal,
     stop,
 )
-from tests.unit.engine.scene import ETH, TIMES, D, Stage, naked, protected
+from tests.unit.engine.scene import ETH, D, Stage, both, naked, protected
 
 TRAIL = Trail(TrailKind.PERCENT, D("0.02"))
 EVEN = BreakEven(Gain(r=D(1)))
@@ -57,11 +54,6 @@ def refused(field: str, value: str) -> Iterator[None]:
 
 def limited(**limits: Any) -> Stage:
     return Stage(rules=replace(RULES, limits=Limits(**limits)))
-
-
-def asks_ordinarily(stage: Stage) -> None:
-    urgent = {call["urgency"] for call in stage.calls if "urgency" in call.given}
-    assert urgent <= {Urgency.ORDINARY}, "who only looks does not spend what protection needs"
 
 
 # --- signals ---------------------------------------------------------------------------------------------------
@@ -508,16 +500,9 @@ def test_what_is_at_rest_but_held_is_not_seen_through() -> None:
 # --- flatten ---------------------------------------------------------------------------------------------------
 
 
-def both() -> Stage:
-    """Return a stage where BTC is held and a signal waits to enter ETH."""
-    stage = protected()
-    stage.put(record(new_trade(id="eeeeeeeeeeee", key=ETH, signal=signal(key=ETH)), key=ETH))
-    return stage
-
-
 def test_every_position_and_every_entry_is_asked_to_be_closed() -> None:
     stage = both()
-    desk.positions(stage.ports)
+    showing.positions(stage.ports)
     stage.calls.clear()
     assert desk.flatten(stage.ports) == (KEY, ETH)
     assert stage.trade(KEY).close is not None
@@ -555,7 +540,7 @@ def test_what_could_not_be_asked_is_said_after_all_others_were() -> None:
 def test_all_that_could_not_be_asked_is_said() -> None:
     stage = both()
     stage.venue.held["ETH"] = replace(position(), symbol="ETH")
-    desk.positions(stage.ports)
+    showing.positions(stage.ports)
     stage.put(record(), record(key=ETH))
     stage.other.leases.acquire(KEY)
     stage.other.leases.acquire(ETH)
@@ -575,117 +560,7 @@ def test_positions_that_cannot_be_read_are_said_after_what_is_known_was_asked_fo
     assert stage.trade(ETH).close is not None
 
 
-# --- looking ---------------------------------------------------------------------------------------------------
-
-
-def test_every_key_with_a_trade_or_a_position_has_a_row() -> None:
-    stage = both()
-    first, second = desk.positions(stage.ports)
-    assert (first.symbol, first.phase, first.size) == ("BTC", Phase.PROTECTED, D(1))
-    assert (second.symbol, second.phase, second.size) == ("ETH", Phase.ADMITTED, None)
-    asks_ordinarily(stage)
-
-
-@pytest.mark.parametrize(
-    ("age_ms", "reads"),
-    [
-        (2 * TIMES.look_fresh_ms - 1, []),
-        (2 * TIMES.look_fresh_ms, ["holdings", "orders"]),
-        (TIMES.sweep_ms - 1, ["holdings", "orders"]),
-        (TIMES.sweep_ms, ["holdings", "orders", "fills"]),
-    ],
-)
-def test_who_watches_all_the_time_reads_no_more_than_every_few_seconds(age_ms: int, reads: list[str]) -> None:
-    stage = protected()
-    desk.positions(stage.ports)
-    stage.calls.clear()
-    stage.now += age_ms
-    desk.positions(stage.ports)
-    assert stage.reads() == reads
-
-
-def test_orders_older_than_a_naked_position_are_read_again_before_anybody_says_it_cannot_be_told() -> None:
-    stage = naked()
-    desk.positions(stage.ports)
-    stage.now += 1_000
-    stage.venue.offset_age_ms = None  # a command, whose process has not measured the venue's clock yet
-    stage.calls.clear()
-    (row,) = desk.positions(stage.ports)
-    assert row.phase is Phase.NAKED
-    assert stage.reads() == ["holdings", "holdings", "orders"]
-    asks_ordinarily(stage)
-
-
-def test_a_second_look_that_is_not_granted_takes_nothing_from_the_first() -> None:
-    stage = naked()
-    desk.positions(stage.ports)
-    stage.now += 1_000
-    stage.venue.offset_age_ms = None
-    stage.answers("venue.holdings", ..., Unknown("own rate budget"))
-    found = desk.survey(stage.ports)
-    assert found.unread == ""
-    assert [(row.symbol, row.phase) for row in found.rows] == [("BTC", Phase.UNPROVEN)]
-
-
-def test_what_is_covered_by_older_orders_is_not_asked_for_twice() -> None:
-    stage = protected()
-    desk.positions(stage.ports)
-    stage.now += 1_000
-    stage.venue.offset_age_ms = None
-    stage.calls.clear()
-    (row,) = desk.positions(stage.ports)
-    assert row.phase is Phase.PROTECTED
-    assert stage.reads() == ["holdings"]
-
-
-@pytest.mark.parametrize(
-    ("fails", "said", "phase"),
-    [
-        ({"holdings": Unknown("away")}, "positions could not be read: away", Phase.NAKED),  # as its fills tell
-        ({"orders": Unknown("away")}, "open orders could not be read: away", Phase.UNPROVEN),
-        (
-            {"holdings": Unknown("one"), "orders": Unknown("two")},
-            "positions could not be read: one; open orders could not be read: two",
-            Phase.UNPROVEN,
-        ),
-    ],
-)
-def test_what_could_not_be_read_is_said_beside_the_rows(fails: dict[str, Unknown], said: str, phase: Phase) -> None:
-    stage = naked()
-    for name, answer in fails.items():
-        stage.answers(f"venue.{name}", answer)
-    found = desk.survey(stage.ports)
-    assert found.unread == said
-    (row,) = found.rows
-    assert row.phase is phase
-    assert desk.untold(row) is (phase is Phase.UNPROVEN)
-    assert len(stage.done("venue.orders")) == 1, "what cannot be read is not asked for twice"
-
-
-def test_nothing_is_told_of_positions_while_the_venues_list_is_missing() -> None:
-    stage = naked()
-    stage.venue.listed.clear()
-    away = "the venue's list of perpetuals could not be read"
-    assert desk.survey(stage.ports) == desk.Survey((), away)
-    with pytest.raises(VenueAway, match=away):
-        desk.row_of(KEY, stage.ports)
-    with pytest.raises(VenueAway, match=away):
-        desk.flatten(stage.ports)
-    with pytest.raises(VenueAway, match=away):
-        desk.orphans(stage.ports)
-    (breach,) = desk.audit(stage.ports)
-    assert (breach.account, breach.symbol, breach.kind, breach.text) == ("main", "", "blind", away)
-    assert desk.other_installation(stage.ports) is None, "it keeps no worker from starting"
-    assert desk.protect(stage.ports) == desk.Survey((), away)
-    assert stage.due_ms() == 0, "woken all the same"
-
-
-def test_that_nothing_is_held_is_not_said_of_what_could_not_be_read() -> None:
-    stage = Stage()
-    stage.answers("venue.holdings", Unknown("away"))
-    with pytest.raises(VenueAway, match="main: positions could not be read: away"):
-        desk.row_of(KEY, stage.ports)
-    assert desk.row_of(KEY, stage.ports) is None
+# --- protect ---------------------------------------------------------------------------------------------------
 
 
 def test_protect_says_what_it_could_not_read() -> None:
@@ -693,18 +568,7 @@ def test_protect_says_what_it_could_not_read() -> None:
     stage.answers("venue.orders", ..., ..., Unknown("away"))
     found = desk.protect(stage.ports)
     assert found.unread == "open orders could not be read: away"
-    assert desk.untold(found.rows[0])
-
-
-def test_a_row_is_found_by_its_key_and_by_its_trade() -> None:
-    stage = both()
-    found = desk.row_of(ETH, stage.ports)
-    assert found is not None
-    assert found.symbol == "ETH"
-    assert desk.row_of(replace(KEY, symbol="SOL"), stage.ports) is None
-    by_trade = desk.position("eeeeeeeeeeee", stage.ports)
-    assert by_trade == found
-    assert desk.position("ffffffffffff", stage.ports) is None
+    assert showing.untold(found.rows[0])
 
 
 def test_protect_sweeps_and_drives_what_is_held_and_shows_how_it_stands_then() -> None:
@@ -721,85 +585,5 @@ def test_protect_sweeps_and_drives_what_is_held_and_shows_how_it_stands_then() -
 def test_protect_wakes_what_it_does_not_drive() -> None:
     stage = Stage()
     stage.venue.live = [stop(symbol="ETH")]
-    assert desk.protect(stage.ports) == desk.Survey((), "")
+    assert desk.protect(stage.ports) == showing.Survey((), "")
     assert stage.due_ms(ETH) == 0
-
-
-def test_an_audit_is_of_the_venue_as_it_is_read_now() -> None:
-    stage = protected()
-    assert desk.audit(stage.ports) == ()
-    stage.venue.live = []
-    stage.calls.clear()
-    (breach,) = desk.audit(stage.ports)
-    assert (breach.account, breach.symbol, breach.kind) == ("main", "BTC", "naked")
-    assert stage.reads() == ["holdings", "orders", "fills"]
-    assert {call["urgency"] for call in stage.calls if "urgency" in call.given} == {Urgency.PROTECTIVE}
-
-
-def test_an_audit_names_a_position_outside_the_accounts_symbols() -> None:
-    stage = Stage()
-    stage.venue.listed["SOL"] = replace(stage.venue.listed["ETH"], symbol="SOL")
-    stage.venue.held["SOL"] = replace(position(), symbol="SOL")
-    (breach,) = desk.audit(stage.ports)
-    assert (breach.symbol, breach.kind) == ("SOL", "other_symbol")
-
-
-def test_another_installation_that_is_at_work_is_named() -> None:
-    stage = Stage()
-    assert desk.other_installation(stage.ports) is None
-    stage.now += 15_000
-    stage.venue.live = [stop(symbol="ETH", client_id=cid(Role.STOP, 1, TRADE, "fffff"), placed_ms=stage.now)]
-    said = desk.other_installation(stage.ports)
-    assert said is not None
-    for each in ("main", "ETH", "fffff"):
-        assert each in said
-    assert stage.reads() == ["holdings", "orders"] * 2, "fills tell nothing of it"
-    asks_ordinarily(stage)
-
-
-def test_a_look_of_these_seconds_tells_whether_another_installation_is_at_work() -> None:
-    stage = protected()
-    desk.audit(stage.ports)
-    stage.calls.clear()
-    stage.now += 14_999
-    assert desk.other_installation(stage.ports) is None, "its own breaches are no other installation"
-    assert stage.reads() == []
-
-
-def test_all_that_no_trade_owns_is_listed() -> None:
-    stage = Stage()
-    stage.venue.held["ETH"] = replace(position(), symbol="ETH")
-    stage.venue.live = [stop(client_id=None)]
-    stage.venue.listed["SOL"] = replace(stage.venue.listed["ETH"], symbol="SOL")
-    stage.venue.held["SOL"] = replace(position(), symbol="SOL")
-    found = {(orphan.account, orphan.symbol, orphan.kind) for orphan in desk.orphans(stage.ports)}
-    assert found == {
-        ("main", "ETH", OrphanKind.POSITION),
-        ("main", "BTC", OrphanKind.STRANGER_ORDER),
-        ("main", "SOL", OrphanKind.STRANGER_POSITION),
-    }
-    assert stage.reads() == ["holdings", "orders", "fills"]
-    asks_ordinarily(stage)
-
-
-def test_what_a_trade_owns_is_no_orphan() -> None:
-    stage = protected()
-    assert desk.orphans(stage.ports) == ()
-    assert desk.orphans(stage.ports) == ()
-    assert len(stage.done("venue.holdings")) == 2, "each list is of a look made now"
-    stage.put(replace(stage.stored(), trade=found_trade(orphan=None)))
-    assert desk.orphans(stage.ports) == ()
-
-
-@pytest.mark.parametrize("part", ["holdings", "orders"])
-def test_a_list_that_would_say_too_much_is_not_given(part: str) -> None:
-    stage = Stage()
-    stage.answers(f"venue.{part}", Unknown("away"))
-    with pytest.raises(VenueAway, match="away"):
-        desk.orphans(stage.ports)
-
-
-def test_a_list_without_fills_is_given() -> None:
-    stage = Stage()
-    stage.answers("venue.fills", Unknown("away"))
-    assert desk.orphans(stage.ports) == ()
