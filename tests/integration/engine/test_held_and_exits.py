@@ -255,7 +255,9 @@ def test_a_direct_flatten_widens_only_where_nothing_matched(held, monkeypatch):
         return Rejected(Reason.TOO_SMALL, "no") if len(given) < 3 else real(*args)
 
     monkeypatch.setattr(held.ports.venue, "close", busy)
-    assert flatten_direct(held.ports.venue, held.ports.installation, ("BTC",), held.ports.rules, given.append, 0)
+    venue, rules = held.ports.venue, held.ports.rules
+    pause_s = venue.can.lag_ms / 1000 / 5  # it says flat a lag after it began, within its twelve tries
+    assert flatten_direct(venue, held.ports.installation, ("BTC",), rules, given.append, pause_s)
     assert all("within 3%" in line for line in given[:-1])
 
 
