@@ -17,7 +17,7 @@ from redis import Redis
 from stopkeeper.core.model import Amount, Distance, Key, Side, Signal
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.rules import Limits
-from stopkeeper.engine.ports import AdmitResult, StoreGone, Times
+from stopkeeper.engine.ports import AdmitResult, LeaseLost, StoreGone, Times
 from stopkeeper.store import keys
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.connect import open_store
@@ -331,6 +331,22 @@ def test_a_lease_that_could_not_be_let_go_is_let_go_once_the_server_is_back(own:
         own.start()
         assert taken(other)
         assert BTC in {key for key, _ in other.wakes.overdue()}
+
+
+def test_a_server_that_takes_no_writes_tells_nobody_that_a_lease_is_lost(own: EmbeddedServer) -> None:
+    """It ran out, and nobody else can have taken it; who leads an account must go on guarding it meanwhile."""
+    store = open_store(own.url, installation="a1b2c", times=Times(lease_ms=100, heartbeat_ms=40))
+    lease = store.leases.acquire(BTC)
+    assert lease is not None
+    with Redis.from_url(own.url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        time.sleep(0.15)
+        with pytest.raises(StoreGone, match="NOREPLICAS"):
+            store.leases.renew(lease, 0)
+        client.config_set("min-replicas-to-write", 0)
+    with pytest.raises(LeaseLost):
+        store.leases.renew(lease, 0)
+    store.close()
 
 
 def test_a_lease_whose_grant_was_not_heard_is_let_go(own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:

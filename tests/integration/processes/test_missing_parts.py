@@ -25,6 +25,7 @@ from stopkeeper.engine.ports import Ports, StoreGone
 from stopkeeper.store.embedded import EmbeddedServer
 from tests.integration.processes.conftest import House, free_port, get, house, until
 from workers.alive import signs
+from workers.feed import RENEW_S
 from workers.wiring import System
 
 DAY_MS = 24 * 3_600_000
@@ -329,10 +330,13 @@ def test_a_redis_that_answers_and_takes_no_writes_is_as_good_as_gone(scene: Scen
     with Redis.from_url(scene.server.url) as client:
         client.config_set("min-replicas-to-write", 1)
         try:
-            scene.take_stop()
             told = scene.house.run("status")
             assert (told.returncode, told.stderr.count("\n")) == (1, 1), told.stderr
             assert "NOREPLICAS" in told.stderr
+            # longer than any lease lasts: the guardian is the leader's, and nobody could take the lead anew
+            until(lambda: not any(left_ms for *_, left_ms in scene.system.store.leases.holders()), 30, "a lease stands")
+            time.sleep(2 * RENEW_S)  # until the leader has asked for it
+            scene.take_stop()
             until(scene.covered, 30, "the guardian placed no stop")
         finally:
             client.config_set("min-replicas-to-write", 0)
