@@ -6,6 +6,7 @@ What comes back is a Reply: an HTTP code and a body, or a connection to be cut w
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import random
 from dataclasses import dataclass
@@ -50,10 +51,12 @@ class Edge:
 
     async def handle(self, path: str, body: object, client: str) -> Reply:
         """Answer one request. The work goes on even if the client has gone, as a real venue's would."""
-        task = asyncio.ensure_future(self._handle(path, body, client))
+        return await asyncio.shield(self._keep(asyncio.ensure_future(self._handle(path, body, client))))
+
+    def _keep(self, task: asyncio.Task[Reply]) -> asyncio.Task[Reply]:
         self.pending.add(task)
         task.add_done_callback(self.pending.discard)
-        return await asyncio.shield(task)
+        return task
 
     async def _handle(self, path: str, body: object, client: str) -> Reply:
         try:
@@ -105,12 +108,23 @@ class Edge:
         if (rule := self._take("error", event)) is not None:
             return _chosen_error(rule, signed)
         if (rule := self._take("late_processing", event)) is not None:
+            if rule.more.get("how") == "close":
+                self._keep(asyncio.ensure_future(self._land(rule.delay_ms, signed, body, client, event)))
+                return Reply(0, cut=True)
             await asyncio.sleep(rule.delay_ms / 1000)
         late, dropped = self._take("late", event), self._take("drop_answer", event)
         reply = self._process(signed, body, client, event)
+        if (rule := self._take("false_answer", event)) is not None:
+            reply = Reply(rule.more.get("code", 200), _falsified(reply.body, rule.more))
         if late is not None:
             await asyncio.sleep(late.delay_ms / 1000)
         return Reply(0, cut=True) if dropped is not None else reply
+
+    async def _land(
+        self, delay_ms: int, signed: hyperliquid.Signed | None, body: dict[str, Any], client: str, event: _Event
+    ) -> Reply:
+        await asyncio.sleep(delay_ms / 1000)
+        return self._process(signed, body, client, event)
 
     def _process(self, signed: hyperliquid.Signed | None, body: dict[str, Any], client: str, event: _Event) -> Reply:
         venue = self.venue
@@ -123,6 +137,23 @@ class Edge:
             kind, weight = signed.kind, action_weight(signed.batch)
         venue.meter.count(client, kind, event.account, weight, venue.now_ms())
         return Reply(200, answer)
+
+
+def _falsified(answer: Any, more: dict[str, Any]) -> Any:
+    """Return an answer with a value in the place of the part at a path; one that has no such part stays as it is."""
+    path = more.get("path", "")
+    if not path:
+        return more["value"]
+    answer = part = copy.deepcopy(answer)
+    *way, last = (int(name) if name.isdecimal() else name for name in path.split("."))
+    try:
+        for name in way:
+            part = part[name]
+        part[last]  # what is not there is not put there
+        part[last] = more["value"]
+    except (KeyError, IndexError, TypeError):
+        log.warning("paper venue: an answer has nothing at %s, so it is not falsified", path)
+    return answer
 
 
 def _chosen_error(rule: Rule, signed: hyperliquid.Signed | None) -> Reply:

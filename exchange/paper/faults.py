@@ -8,7 +8,7 @@ A rule only answers questions ("does this request get lost?"); who asks decides 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Hashable, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from exchange.paper.errors import PaperError
 from exchange.paper.topics import CHANNELS
 
-EDGE = ("refuse_before", "http_429", "http_502", "error", "late_processing", "late", "drop_answer")
+EDGE = ("refuse_before", "http_429", "http_502", "error", "late_processing", "late", "drop_answer", "false_answer")
 MATCHING = ("cancel_stop", "refuse_stop", "partial_fill", "stop_no_fill", "ignore_stops")
 VIEWS = ("hide_fills", "hide_position", "hide_orders")
 FEED = ("zero_price", "freeze_price", "bad_price")
@@ -27,7 +27,10 @@ KINDS = (*EDGE, *MATCHING, *VIEWS, *FEED, *STREAMS, *ACTS)
 LASTING = frozenset((*VIEWS, *FEED, *FRAMES, "ws_silence", "ignore_stops", "clock_skew"))
 _LATE = frozenset((*VIEWS, "late_frames"))  # their delay_ms is how late, not how long
 _MATCH = ("account", "symbol", "action", "nth")
-_MORE = ("text", "factor", "every", "shape", "fraction", "announce", "status", "then", "skew_ms", "how")
+_MORE = (
+    "text", "factor", "every", "shape", "fraction", "announce", "status", "then", "skew_ms", "how",
+    "path", "value", "code",
+)  # fmt: skip
 _FIELDS = ("kind", "match", "times", "delay_ms", *_MORE)
 ROLES = ("any", "info", "exchange", "entry", "stop", "target", "close", "resting", "post", "get")
 _PLACES = ("any", "stream", "info", "position")
@@ -204,8 +207,8 @@ def _check_more(kind: str, more: dict[str, Any]) -> None:
         if not 0 < part < 1:
             raise PaperError(f"fraction is {more['fraction']!r}: it must be a number between 0 and 1")
         more["fraction"] = str(part)
-    if kind == "bad_price":
-        _check_bad_price(more)
+    if kind in _CHECKS:
+        _CHECKS[kind](more)
     choices = {"then": ("reject", "fill"), "shape": ("err", "statuses"), "how": ("close", "500", "502")}
     for name, allowed in choices.items():
         if name in more and more[name] not in allowed:
@@ -216,12 +219,24 @@ def _check_more(kind: str, more: dict[str, Any]) -> None:
         raise PaperError(f"every is {more['every']!r}: it must be a whole number above 0; 2 = each second frame")
     if not _is_whole(more.get("skew_ms", 0)):
         raise PaperError(f"skew_ms is {more['skew_ms']!r}: it must be a whole number, negative for a clock behind")
-    if kind == "clock_skew" and "skew_ms" not in more:
-        msg = "clock_skew needs skew_ms: by how much the venue's clock is ahead, negative for behind"
-        raise PaperError(msg)
-    for name in ("text", "status"):
+    for name in ("text", "status", "path"):
         if name in more and not isinstance(more[name], str):
             raise PaperError(f"{name} is {more[name]!r}: it must be a string")
+
+
+def _check_clock_skew(more: dict[str, Any]) -> None:
+    if "skew_ms" not in more:
+        msg = "clock_skew needs skew_ms: by how much the venue's clock is ahead, negative for behind"
+        raise PaperError(msg)
+
+
+def _check_false_answer(more: dict[str, Any]) -> None:
+    if "value" not in more:
+        msg = "false_answer needs value: what is said in the place of the answer, or of the part of it that path names"
+        raise PaperError(msg)
+    code = more.get("code", 200)
+    if not _is_whole(code) or not 200 <= code <= 599:
+        raise PaperError(f"code is {code!r}: it must be an HTTP status from 200 to 599")
 
 
 def _check_bad_price(more: dict[str, Any]) -> None:
@@ -233,6 +248,13 @@ def _check_bad_price(more: dict[str, Any]) -> None:
         if not factor > 0:
             raise PaperError(f"factor is {more['factor']!r}: it must be a number above 0, or use text")
         more["factor"] = str(factor)
+
+
+_CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "bad_price": _check_bad_price,
+    "clock_skew": _check_clock_skew,
+    "false_answer": _check_false_answer,
+}
 
 
 def _decimal(value: object) -> Decimal:

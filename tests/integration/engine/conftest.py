@@ -49,7 +49,7 @@ class Desk:
     def key(self, symbol: str = "BTC") -> Key:
         return Key(self.ports.account, symbol)
 
-    def post(self, path: str, **body: Any) -> Any:
+    def post(self, path: str, /, **body: Any) -> Any:
         request = urllib.request.Request(
             self.control + path, json.dumps(body).encode(), {"content-type": "application/json"}
         )

@@ -43,6 +43,9 @@ BAD = [
     ({"kind": "partial_fill", "fraction": 2}, "fraction"),
     ({"kind": "clock_skew"}, "skew_ms"),
     ({"kind": "liquidation"}, "match.account"),
+    ({"kind": "false_answer"}, "needs value"),
+    ({"kind": "false_answer", "value": 0, "path": 1}, "path is 1"),
+    ({"kind": "false_answer", "value": 0, "code": 700}, "code is 700"),
     ([], "object"),
 ]
 
@@ -77,6 +80,26 @@ def test_refuse_before_does_not_process(client: Client, how: str) -> None:
     assert client.post("/exchange", body)[1]["status"] == "ok"
 
 
+def test_a_false_answer_lies_about_a_part_of_what_is_true(client: Client) -> None:
+    client.order(BUY)
+    fault(client, "false_answer", match={"action": "clearinghouseState"}, path="assetPositions", value=[])
+    fault(client, "false_answer", match={"action": "meta"}, path="universe.0.maxLeverage", value=0)
+    assert position(client) == "0"
+    assert position(client) == "0.01"
+    lie, no_lie = client.info("meta"), client.info("meta")
+    assert lie["universe"][0] == no_lie["universe"][0] | {"maxLeverage": 0}
+    assert lie["universe"][1:] == no_lie["universe"][1:]
+    fault(client, "false_answer", match={"action": "meta"}, path="universe.99.name", value="X")
+    assert client.info("meta") == no_lie
+
+
+def test_a_false_answer_may_be_all_of_it_to_what_was_done(client: Client) -> None:
+    fault(client, "false_answer", match={"action": "entry"}, value={"status": "unknownOid"}, code=504)
+    code, answer = client.post("/exchange", client.body({"type": "order", "orders": [BUY], "grouping": "na"}))
+    assert (code, answer) == (504, {"status": "unknownOid"})
+    assert position(client) == "0.01"
+
+
 @pytest.mark.parametrize(("kind", "code"), [("http_429", 429), ("http_502", 502)])
 def test_http_codes(client: Client, kind: str, code: int) -> None:
     fault(client, kind, match={"action": "clearinghouseState"})
@@ -105,6 +128,17 @@ def test_late_and_late_processing(client: Client) -> None:
     late = client.act(action, expires=int(time.time() * 1000) + 100)
     assert "expired" in late["response"]
     assert position(client) == "0"
+
+
+def test_what_lands_late_may_have_lost_its_connection_at_once(client: Client) -> None:
+    fault(client, "late_processing", match={"action": "order"}, delay_ms=150, how="close")
+    with pytest.raises(GONE):
+        client.order(BUY)
+    assert position(client) == "0"
+    end = time.monotonic() + 5
+    while position(client) == "0" and time.monotonic() < end:
+        time.sleep(0.02)
+    assert position(client) == "0.01"
 
 
 def test_a_stop_is_taken_away_silently_and_the_witness_sees_the_naked_time(client: Client) -> None:
