@@ -11,6 +11,7 @@ from stopkeeper.core.missing import Clock
 
 STALE_MS = 30_000
 DOUBT_MS = 10_000  # an answer that is so much older than it should be is hardly of an older state
+BELIEVED_AHEAD = 3  # so many answers in a row
 DRIFT = 0.0002  # how far two clocks may drift apart, per ms: generous for a virtual machine
 
 
@@ -37,6 +38,11 @@ class Offset:
         slack = 1 + (now - self.at) * DRIFT
         return Offset(self.low - slack, self.high + slack, now)
 
+    def with_(self, other: "Offset") -> "Offset | None":
+        """Return what both allow, or None where they contradict each other."""
+        low, high = max(self.low, other.low), min(self.high, other.high)
+        return Offset(low, high, other.at) if low <= high else None
+
     @property
     def middle(self) -> float:
         return (self.low + self.high) / 2
@@ -49,27 +55,42 @@ class VenueClock:
         self._lock = threading.Lock()
         self._offset: Offset | None = None
         self._doubted = False
+        self._ahead: Offset | None = None  # by the answers in a row, so many, that lie above the offset
+        self._aheads = 0
 
-    def measure(self, sent: float, received: float, venue_ms: int) -> None:
-        """Take an answer's own time; ``sent`` and ``received`` are monotonic ms around its request.
+    def measure(self, sent: float, received: float, venue_ms: int) -> int:
+        """Take an answer's own time; return the time at which what it tells was true at the latest.
 
-        An offset that agrees with the older ones narrows them; a higher one replaces them. A lower one is the time
-        of an older state, not of the answer: left alone unless nothing else came for 30 s (the venue stepped back).
-        Lower by more than 10 s it makes the offset doubtful until an answer agrees or those 30 s are over.
+        ``sent`` and ``received`` are monotonic ms around its request. An offset that agrees with the older ones narrows
+        them. A lower one is the time of an older state, not of the answer: left alone unless nothing else came for 30 s
+        (the venue stepped back). A higher one is believed once three in a row agree: until then it may be one server
+        whose clock is ahead, and a reading that seems later than it is proves what it cannot. An offset that is
+        contradicted by more than 10 s is doubtful until an answer agrees or another one is believed.
         """
         fresh = Offset(venue_ms - received, venue_ms - sent, received)
         with self._lock:
             if self._offset is None:
                 self._offset = fresh
-                return
+                return venue_ms
             old = self._offset.widened(received)
-            low, high = max(old.low, fresh.low), min(old.high, fresh.high)
-            if low <= high:
-                self._offset, self._doubted = Offset(low, high, received), False
+            agreed = old.with_(fresh)
+            if fresh.low > old.high:
+                again = None if self._ahead is None else self._ahead.widened(received).with_(fresh)
+                self._ahead, self._aheads = again or fresh, self._aheads + 1 if again else 1
+                if self._aheads < BELIEVED_AHEAD:
+                    self._doubt(fresh.low - old.high)
+                    return int(received + old.high)
+            self._ahead, self._aheads = None, 0
+            if agreed is not None:
+                self._offset, self._doubted = agreed, False
             elif fresh.low > old.high or received - self._offset.at > STALE_MS:
                 self._offset, self._doubted = fresh, False
             else:
-                self._doubted = self._doubted or old.low - fresh.high > DOUBT_MS
+                self._doubt(old.low - fresh.high)
+            return venue_ms
+
+    def _doubt(self, apart_ms: float) -> None:
+        self._doubted = self._doubted or apart_ms > DOUBT_MS
 
     def now_ms(self) -> int:
         """Return the venue's time; this host's own clock where no answer was seen yet."""

@@ -98,7 +98,7 @@ class Reads:
             return found
         self._silence = None
         held, at_ms = found
-        self._time.measure(reply.sent, reply.received, at_ms)
+        at_ms = self._time.measure(reply.sent, reply.received, at_ms)
         self._held = ({coin: position.side for coin, position in held.positions.items()}, mono_ms())
         self._seen_ms = at_ms
         return Known(held, at_ms)

@@ -18,6 +18,7 @@ from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.outstanding import folded, with_history
 from stopkeeper.core.prices import Toward, to_step
 from stopkeeper.core.record import KeyRecord, Origin, Placed, Sighting, StopSeen, Trade
+from stopkeeper.core.righting import righted
 
 LATE_MS = 3_000  # less than any deadline
 DRIFT_MS = 250  # less than what an entry's margin leaves over its deadline
@@ -26,6 +27,7 @@ NUMBERS_LOST = 64  # as many as a lost record may have given to orders that no l
 
 def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     """Fold an observation into a record, before anything is decided."""
+    record = righted(record, frame.now_ms)
     if record.trade is not None and not record.since_ms:
         record = replace(record, since_ms=frame.now_ms)
     record = with_history(record, seen, frame.installation, frame.now_ms)

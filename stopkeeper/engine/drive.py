@@ -29,6 +29,7 @@ from stopkeeper.core.model import AccountSeen, Key, Known, Lookup, Role
 from stopkeeper.core.outcomes import Accepted, Outcome, Throttled, Unknown
 from stopkeeper.core.prices import Flaw
 from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.righting import believed_deadline_ms
 from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.observe import first_look, frame, look, narrow, stop_by_id, with_order
 from stopkeeper.engine.perform import perform
@@ -141,7 +142,7 @@ def _turn(run: _Drive) -> Plan:
             ports.prices.count(run.key.account, {Flaw.ONE_SOURCE: 1})
     for action in plan.actions:
         if _must_wait(action, run):
-            return Plan(plan.concern, ends=Again(run.lease.inherited_ms + 1, "a deadline of the last holder is open"))
+            return Plan(plan.concern, ends=Again(_left_ms(run) + 1, "a deadline of the last holder is open"))
         if _overslept(action, now, ports):
             run.stale = ALL_FIELDS
             break
@@ -198,7 +199,12 @@ def read_back(record: KeyRecord, run: _Drive, ports: Ports) -> frozenset[Field]:
 
 def _must_wait(action: Action, run: _Drive) -> bool:
     """Who takes over from a holder that never released may write and place stops at once; the rest waits it out."""
-    return isinstance(action, DANGEROUS) and run.ports.venue.now_ms() <= run.lease.inherited_ms
+    return isinstance(action, DANGEROUS) and run.ports.venue.now_ms() <= _left_ms(run)
+
+
+def _left_ms(run: _Drive) -> int:
+    """Return the latest deadline that the last holder left, as far as it can be one."""
+    return believed_deadline_ms(run.lease.inherited_ms, run.ports.venue.now_ms())
 
 
 def _overslept(action: Action, decided: Frame, ports: Ports) -> bool:

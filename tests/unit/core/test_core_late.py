@@ -5,10 +5,11 @@ from dataclasses import replace
 from stopkeeper.core.learn import LATE_MS, learn
 from stopkeeper.core.model import Role
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled
-from stopkeeper.core.record import Trade
+from stopkeeper.core.record import KeyRecord, Trade
 from tests.unit.core.scene import (
     LAG,
     NOW,
+    PREPARED,
     fill,
     frame,
     new_trade,
@@ -31,14 +32,18 @@ def waiting(**more: object) -> Trade:
     return replace(new_trade(created_ms=BEFORE, signal=signal(expires_ms=NOW + 60_000)), **more)  # type: ignore[arg-type]
 
 
+def admitted() -> KeyRecord:
+    return record(waiting(), quiet_ms=BEFORE, prepared=replace(PREPARED, at_ms=ADMITTED_MS))
+
+
 def test_an_attempt_in_time_leaves_at_once() -> None:
     now = ADMITTED_MS + LATE_MS + LAG
-    assert told(plan(record(waiting(), quiet_ms=BEFORE), seen(at_ms=now), frame(now))) == "entry: Enter"
+    assert told(plan(admitted(), seen(at_ms=now), frame(now))) == "entry: Enter"
 
 
 def test_a_late_one_waits_until_what_left_before_must_show() -> None:
     now = ADMITTED_MS + LATE_MS + LAG + 1
-    rec = learn(record(waiting(), quiet_ms=BEFORE), seen(at_ms=now), frame(now))
+    rec = learn(admitted(), seen(at_ms=now), frame(now))
     assert rec.quiet_ms == now + WAIT_MS
     assert told(plan(rec, seen(at_ms=now), frame(now))) == "entry: rest blind"
     later = now + WAIT_MS + 1

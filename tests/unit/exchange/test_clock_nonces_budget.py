@@ -20,9 +20,9 @@ class _Mono:
         self.now = 1_000_000.0
         monkeypatch.setattr(clock_module, "mono_ms", lambda: self.now)
 
-    def answer(self, clock: VenueClock, venue_ms: int, took: float = 20) -> None:
+    def answer(self, clock: VenueClock, venue_ms: int, took: float = 20) -> int:
         self.now += took
-        clock.measure(self.now - took, self.now, venue_ms)
+        return clock.measure(self.now - took, self.now, venue_ms)
 
 
 @pytest.fixture
@@ -65,11 +65,44 @@ def test_the_time_of_an_old_state_does_not_set_it_back(mono: _Mono) -> None:
     assert abs(clock.now_ms() - (mono.now + 3_990_000)) < 50  # 30 s of nothing else: the venue did step back
 
 
-def test_a_later_time_sets_it_at_once(mono: _Mono) -> None:
+def test_one_answer_from_ahead_moves_nothing_and_proves_nothing(mono: _Mono) -> None:
     clock = VenueClock()
     mono.answer(clock, 5_000_000)
-    mono.answer(clock, 5_060_000)
-    assert abs(clock.now_ms() - 5_060_010) <= 11
+    for _ in range(2):
+        mono.now += 1_000
+        told_ms = mono.answer(clock, clock.now_ms() + 3_600_000)
+        assert 0 <= told_ms - clock.now_ms() < 20, "no reading is later than the venue's time can be"
+        assert clock.known().doubted
+        mono.now += 1_000
+        assert mono.answer(clock, clock.now_ms()) <= clock.now_ms()
+        assert not clock.known().doubted
+    assert abs(clock.now_ms() - (mono.now - 1_000_020 + 5_000_000)) < 30
+
+
+def test_what_is_a_little_ahead_is_no_doubt_of_the_clock_yet_held_to_it(mono: _Mono) -> None:
+    clock = VenueClock()
+    mono.answer(clock, 5_000_000)
+    assert mono.answer(clock, clock.now_ms() + 2_500) - clock.now_ms() < 20
+    assert not clock.known().doubted
+
+
+def test_three_answers_in_a_row_that_agree_set_it_forward(mono: _Mono) -> None:
+    """As after this host was suspended, which its monotonic clock does not count."""
+    clock = VenueClock()
+    mono.answer(clock, 5_000_000)
+    told = [mono.answer(clock, 5_060_000 + 20 * n) for n in range(3)]
+    assert told[2] == 5_060_040
+    assert max(told[:2]) < 5_001_000
+    assert abs(clock.now_ms() - 5_060_050) <= 11
+    assert not clock.known().doubted
+
+
+def test_three_answers_from_ahead_that_contradict_each_other_set_nothing(mono: _Mono) -> None:
+    clock = VenueClock()
+    mono.answer(clock, 5_000_000)
+    for ahead_ms in (60_000, 90_000, 60_000, 10**18, 90_000):
+        assert mono.answer(clock, 5_000_000 + ahead_ms) < 5_001_000
+    assert clock.now_ms() < 5_001_000
 
 
 def test_nonces_rise_across_threads() -> None:
