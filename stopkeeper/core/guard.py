@@ -12,10 +12,10 @@ from stopkeeper.core.outcomes import Unknown
 def never_lower(actions: Sequence[Action], case: Case) -> list[Action]:
     """Drop every action that could leave a position without whole cover.
 
-    A Cancel survives only if the position is believed flat, or its size has stood for a lag and the orders *seen live
-    in this very observation* cover it without that one and without all cancelled before, or a person lifted the stop
-    until a time that is not up. Nothing is cancelled on Unknown but an entry; nothing is booked on Unknown, nor on Held
-    without a successor.
+    A Cancel survives only if the position is believed flat (for a lag where no fills tell how it went), or its size has
+    stood for a lag and the orders *seen live in this very observation* cover it without that one and without all
+    cancelled before, or a person lifted the stop until a time that is not up. Nothing is cancelled on Unknown but an
+    entry; nothing is booked on Unknown, nor on Held without a successor.
     """
     kept: list[Action] = []
     going = {order for order, _ in case.record.canceled}
@@ -41,7 +41,7 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
         return True
     match case.belief:
         case Flat():
-            return True
+            return _is_told_twice(case)
         case Held() as held if held.by == "venue":
             target = next((order for order in case.live if order.id == action.order_id), None)
             if target is not None and target not in case.cover.stops:
@@ -55,6 +55,18 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
             return cover(held, without, case.rules, case.frame.can).kind is CoverKind.WHOLE
         case _:
             return False
+
+
+def _is_told_twice(case: Case) -> bool:
+    """Return whether fills tell how the trade's position went, or positions read a lag after the first still show none.
+
+    One answer without the position is all that a server which lies, or has just begun, needs to have its stop taken.
+    """
+    trade, read = case.trade, case.seen.position
+    if trade is None or not case.entered or case.chain.closed:
+        return True
+    since = trade.flat_since_ms
+    return since is not None and not isinstance(read, Unknown) and read.at_ms > since + case.frame.can.lag_ms
 
 
 def own_of_other_side(case: Case, held: Held) -> list[Order]:

@@ -16,6 +16,7 @@ from stopkeeper.core import (
     decide,
     entering,
     evidence,
+    guard,
     hygiene,
     learn,
     moving,
@@ -50,6 +51,11 @@ def flat_as_read() -> list[Swap]:
         )
 
     return [(case, "believe", naive), (outstanding, "believe", naive), (hygiene, "_outlived", lambda *_: True)]
+
+
+def flat_by_one_reading() -> list[Swap]:
+    """3.4: what guards a position is cancelled on one reading that denies it."""
+    return [(guard, "_is_told_twice", lambda _case: True)]
 
 
 def absence_at_once() -> list[Swap]:

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from exchange.paper.venue import Venue as PaperVenue
 from exchange.simulated import SimulatedVenue
+from stopkeeper.core.model import Holdings, Known
 from stopkeeper.core.outcomes import Outcome, Unknown
 from stopkeeper.engine.lookout import Lookout
-from stopkeeper.engine.ports import Permit, Ports, Times
+from stopkeeper.engine.ports import Permit, Ports, Times, Urgency
 from stopkeeper.store.memory.open import memory_store
 from stopkeeper.store.memory.world import MemoryWorld
 from tests.simulation.timeline import Timeline
@@ -63,6 +64,16 @@ class LateVenue(SimulatedVenue):
     def now_ms(self) -> int:
         """Return the venue's time as this process believes it to be."""
         return self.paper.now_ms() + self._process.error_ms
+
+    def holdings(self, urgency: Urgency) -> Known[Holdings] | Unknown:
+        """Read positions; now and then an answer has one not that is held."""
+        found, denied = super().holdings(urgency), self._process.trouble.denying
+        if isinstance(found, Unknown) or not denied & found.value.positions.keys():
+            return found
+        held = {symbol: each for symbol, each in found.value.positions.items() if symbol not in denied}
+        self._process.trouble.note("venue", f"denies {self._process.boot} the positions on {', '.join(sorted(denied))}")
+        denied.clear()
+        return replace(found, value=replace(found.value, positions=held))
 
     def _at_the_venue(
         self, kind: str, permit: Permit, count: int, what: Callable[[], tuple[Outcome, ...]]

@@ -156,6 +156,17 @@ def lying(town: Town) -> None:
             town.ports.wakes.wake(Key(ACCOUNT, symbol), "a person looks")
 
 
+def denying(town: Town) -> None:
+    """Leave a position out of a single answer, as a server does that lies or has just begun."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(2_000, 6_000))
+        symbol = rng.choice(BUSY)
+        if symbol in town.account.positions and town.trouble.on:
+            town.trouble.denying.add(symbol)
+            town.ports.wakes.wake(Key(ACCOUNT, symbol), "a person looks")
+
+
 # --- what people do ---------------------------------------------------------------------------------------------
 
 
@@ -405,4 +416,7 @@ SCENES: dict[str, Scene] = {
     "prices": Scene((actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), lying), unasked=True),
     "gapping": Scene((actors.market, steady, gapping), naked_ms=5_000),
     "metered": Scene((actors.market, steady, metering), 40_000),
+    "denied": Scene(
+        (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), denying), naked_ms=1_000, unasked=True
+    ),
 }

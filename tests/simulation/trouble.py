@@ -94,6 +94,7 @@ _SCENES: dict[str, dict[str, Any]] = {
     "prices": {"slow": 0.02},
     "gapping": {"slow": 0.02},
     "metered": {"slow": 0.02},
+    "denied": {"slow": 0.02},
 }
 SCENES = tuple(_SCENES)
 """Kinds in which little goes wrong by dice and one thing by a script (scenes.py): dice alone do not show it."""
@@ -130,6 +131,7 @@ class Trouble:
     away_until_ms: int = 0  # the venue does not answer until then
     spent_until_ms: int = 0  # and until then it refuses half of what is asked, for others ask too much of it
     losing: set[tuple[str, str]] = field(default_factory=set)  # the next request of a name and symbol is lost
+    denying: set[str] = field(default_factory=set)  # the next answer about positions has none on the symbol
     story: list[tuple[int, str, str]] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)  # from, to: what may lengthen a naked time
 

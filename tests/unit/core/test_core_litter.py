@@ -6,8 +6,10 @@ import pytest
 
 from stopkeeper.core.actions import Cancel
 from stopkeeper.core.case import build
+from stopkeeper.core.guard import never_lower
 from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Role, Seen, Side
+from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import KeyRecord, Outstanding
 from tests.unit.core.scene import (
     AIM,
@@ -18,8 +20,10 @@ from tests.unit.core.scene import (
     D,
     cid,
     fill,
+    found_trade,
     frame,
     held_trade,
+    new_trade,
     plan,
     position,
     record,
@@ -175,3 +179,44 @@ def test_what_hangs_unseen_once_flat_is_cancelled_by_name(
 def test_what_hangs_is_cancelled_once() -> None:
     rec = record(held_trade(), outstanding=(hangs(1, "s1"),), canceled=(("s1", NOW),))
     assert cleared(rec, seen(None, (), STOPPED, lookups=answer(1, FIRED, "s1"))) == []
+
+
+FLAT_SINCE = NOW - LAG - 1
+ORDERS = (stop(), target())
+ALL = [("s1", Role.STOP), ("t1", Role.TARGET)]
+SHOWN = (Outstanding(TRADE, Role.STOP, 1, "s1", NOW - 50_000), Outstanding(TRADE, Role.TARGET, 2, "t1", NOW - 50_000))
+
+
+@pytest.mark.parametrize(
+    ("what", "rec", "look", "gone"),
+    [
+        ("one reading without the position", record(held_trade()), seen(None, ORDERS, (ENTRY_FILL,)), []),
+        ("and no fills that can be read", record(held_trade()), seen(None, ORDERS, Unknown("down")), []),
+        ("a found one", record(found_trade()), seen(None, ORDERS), []),
+        (
+            "the second a lag later",
+            record(held_trade(flat_since_ms=FLAT_SINCE, held=D(0))),
+            seen(None, ORDERS, (ENTRY_FILL,)),
+            ALL,
+        ),
+        (
+            "the second too soon",
+            record(held_trade(flat_since_ms=FLAT_SINCE + 1, held=D(0))),
+            seen(None, ORDERS, (ENTRY_FILL,)),
+            [],
+        ),
+        ("fills that tell of the close", record(held_trade()), seen(None, ORDERS, STOPPED), ALL),
+        ("no trade whose position it was", record(), seen(None, ORDERS), ALL),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_guards_a_position_outlives_one_reading_that_denies_it(
+    what: str, rec: KeyRecord, look: Seen, gone: list[tuple[str, Role]]
+) -> None:
+    assert cleared(replace(rec, outstanding=SHOWN), look) == gone, what
+
+
+def test_of_a_signal_that_did_not_enter_no_position_is_denied() -> None:
+    litter = [Cancel("s1", Role.STOP, "litter")]
+    for trade, kept in ((new_trade(), litter), (held_trade(), [])):
+        assert never_lower(litter, build(record(trade), seen(None, ORDERS, ()), frame())) == kept
