@@ -15,11 +15,11 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt
 from exchange.budget import IpBudget
 from exchange.clock import mono_ms
 from exchange.transport import Heard, Sends
-from stopkeeper.core.outcomes import Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.outcomes import Barred, Throttled, Unknown
 from stopkeeper.engine.ports import Urgency
 
 logger = logging.getLogger(__name__)
-Fault = Rejected | Throttled | Barred | Unknown
+Fault = Throttled | Barred | Unknown  # no Rejected: what a venue refuses it says in words, which stand with the venue
 _SECRET = re.compile(r"(0x)?[0-9a-fA-F]{60,}")  # keys and both halves of a signature; ids have 32 digits, addresses 40
 
 
@@ -28,12 +28,9 @@ def scrub(text: str, limit: int = 300) -> str:
     return " ".join(_SECRET.sub("(hidden)", text).split())[:limit]
 
 
-def _rejected(reason: Reason) -> Callable[[str], Fault]:
-    return lambda text: Rejected(reason, text)
-
-
 # Every class of ccxt's tree stands here, so that a new one fails a test instead of passing for something else.
-# Unknown unless the class alone proves more: what a venue's words prove stands with the venue.
+# Unknown unless the class alone proves more, and asked only where no answer came: ccxt makes a class of the words in
+# whatever answers, a proxy's page too.
 ERRORS: Mapping[type[BaseException], Callable[[str], Fault]] = {
     ccxt.BaseError: Unknown,
     ccxt.ExchangeError: Unknown,
@@ -50,15 +47,15 @@ ERRORS: Mapping[type[BaseException], Callable[[str], Fault]] = {
     ccxt.MarketClosed: Unknown,
     ccxt.ManualInteractionNeeded: Unknown,
     ccxt.RestrictedLocation: Barred,
-    ccxt.InsufficientFunds: _rejected(Reason.MARGIN),
+    ccxt.InsufficientFunds: Unknown,
     ccxt.InvalidAddress: Unknown,
     ccxt.AddressPending: Unknown,
     ccxt.InvalidOrder: Unknown,
-    ccxt.OrderNotFound: _rejected(Reason.GONE),
+    ccxt.OrderNotFound: Unknown,
     ccxt.OrderNotCached: Unknown,
     ccxt.OrderImmediatelyFillable: Unknown,
     ccxt.OrderNotFillable: Unknown,
-    ccxt.DuplicateOrderId: _rejected(Reason.DUPLICATE_ID),
+    ccxt.DuplicateOrderId: Unknown,
     ccxt.ContractUnavailable: Unknown,
     ccxt.NotSupported: Unknown,
     ccxt.InvalidProxySettings: Unknown,
@@ -78,12 +75,18 @@ ERRORS: Mapping[type[BaseException], Callable[[str], Fault]] = {
     ccxt.UnsubscribeError: Unknown,
 }
 
+# What the HTTP status of an answer alone proves. 407 and 511 are of something on the way, 403 of either.
+STATUSES: Mapping[int, Callable[[str], Fault]] = {401: Barred, 429: Throttled}
+
 
 def fault_of(error: Exception) -> Fault:
     """Return what an exception proves; the nearest mapped class counts, and anything not ccxt's proves nothing."""
-    text = scrub(f"{type(error).__name__}: {error}")
     make = next((ERRORS[kind] for kind in type(error).__mro__ if kind in ERRORS), Unknown)
-    return make(text)
+    return make(_told(error))
+
+
+def _told(error: Exception) -> str:
+    return scrub(f"{type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +149,18 @@ class Gateway:
         return reply
 
     def _once(self, ask: Ask) -> Reply:
-        sent, fault, again = mono_ms(), None, False
+        sent, failed, again = mono_ms(), None, False
         try:
             self._transport.post(ask.section, ask.path, ask.body)
         except Exception as error:
-            fault = fault_of(error)
+            failed = fault_of(error)
             # the class itself: a timeout is one too, and asking again then would double the wait
             again = type(error) is ccxt.NetworkError
             if not isinstance(error, ccxt.BaseError):
-                logger.error("%s failed in this program: %s", ask.what, fault.text if hasattr(fault, "text") else fault)
+                logger.error("%s failed in this program: %s", ask.what, _told(error))
         received, heard = mono_ms(), self._transport.heard()
         logger.debug("%s took %.0f ms", ask.what, received - sent)
-        return Reply(_body(heard), fault or _not_ok(heard), sent, received, again, heard.status if heard else None)
+        return Reply(_body(heard), _fault(failed, heard), sent, received, again, heard.status if heard else None)
 
 
 def _body(heard: Heard | None) -> Any:
@@ -165,9 +168,10 @@ def _body(heard: Heard | None) -> Any:
     return heard.body if heard is not None and heard.status == 200 else None
 
 
-def _not_ok(heard: Heard | None) -> Fault | None:
+def _fault(failed: Fault | None, heard: Heard | None) -> Fault | None:
+    """Return what a failure proves: of an answer its status alone, and ccxt's class only where none came."""
     if heard is None:
-        return Unknown("no answer")
-    if heard.status != 200:
-        return Unknown(scrub(f"HTTP {heard.status}: {heard.text}"))
-    return Unknown(scrub(f"not JSON: {heard.text}")) if heard.body is None else None
+        return failed or Unknown("no answer")
+    if heard.status == 200 and heard.body is not None and failed is None:
+        return None
+    return STATUSES.get(heard.status, Unknown)(scrub(f"HTTP {heard.status}: {heard.text}"))

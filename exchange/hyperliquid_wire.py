@@ -145,7 +145,7 @@ _IS_BARRED, _IS_THROTTLED = _any(_BARRED), _any(_THROTTLED)
 _IS_REASON = tuple((re.compile(pattern, re.IGNORECASE), reason) for pattern, reason in _REASONS)
 
 
-def refusal(words: object) -> Fault:
+def refusal(words: object) -> Rejected | Fault:
     """Return what the venue's words prove: by the allow-list above, else Unknown."""
     if not isinstance(words, str):
         return Unknown(scrub(f"an error without words: {words}"))
@@ -164,7 +164,7 @@ def refusal(words: object) -> Fault:
 def outcomes(reply: Reply, count: int) -> tuple[Outcome, ...]:
     """Return what came of each of ``count`` orders of one action, by the answer's own rows.
 
-    ccxt raises for a batch with one error although the other orders are in, so the body counts before the exception.
+    Only an answer of the venue's own form tells; without one the fault does, which never proves a refusal.
     """
     body = reply.body
     if not isinstance(body, dict) or body.get("status") not in ("ok", "err"):

@@ -11,7 +11,7 @@ from exchange.budget import IpBudget, LocalBudget
 from exchange.gateway import ERRORS, Ask, Gateway, fault_of, scrub
 from exchange.hyperliquid import Hyperliquid
 from exchange.transport import Heard
-from stopkeeper.core.outcomes import Barred, Reason, Rejected, Throttled, Unknown
+from stopkeeper.core.outcomes import Barred, Throttled, Unknown
 from stopkeeper.engine.ports import StoreGone, Urgency
 from tests.unit.exchange.conftest import KEY, WireServer
 
@@ -41,6 +41,9 @@ def test_every_class_of_ccxts_tree_is_mapped_and_no_other() -> None:
         (ccxt.ExchangeError("51149"), Unknown),
         (ccxt.InvalidOrder("no words of the venue"), Unknown),
         (ccxt.InvalidNonce("x"), Unknown),
+        (ccxt.InsufficientFunds("words of whoever answered"), Unknown),
+        (ccxt.OrderNotFound("unknownOid"), Unknown),
+        (ccxt.DuplicateOrderId("x"), Unknown),
         (RuntimeError("a bug"), Unknown),
     ],
 )
@@ -49,10 +52,10 @@ def test_a_class_proves_no_more_than_this(error: Exception, kind: type) -> None:
 
 
 def test_a_class_ccxt_grows_counts_as_its_parent() -> None:
-    class Newer(ccxt.OrderNotFound):  # type: ignore[misc]
+    class Newer(ccxt.RateLimitExceeded):  # type: ignore[misc]
         pass
 
-    assert fault_of(Newer("x")) == Rejected(Reason.GONE, "Newer: x")
+    assert fault_of(Newer("x")) == Throttled("Newer: x")
 
 
 class _Wire:

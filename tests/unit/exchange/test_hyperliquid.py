@@ -27,6 +27,11 @@ IDS = EntryIds("57b" + "0" * 28 + "1", "57b" + "0" * 28 + "2")
 TERMS = Terms(Dec("0.01"), Dec(96000), Dec(90000), Dec(81000), Dec(95000))
 FILLED = {"filled": {"totalSz": "0.01", "avgPx": "95001.5", "oid": 77}}
 
+# words that ccxt makes a class of, in bodies that are no answer of the venue to an action
+UNKNOWN_OID = '{"status": "unknownOid"}'
+NO_MARGIN = '{"error": "Insufficient margin to place order."}'
+TOO_MANY = '{"error": "Too many cumulative requests sent"}'
+
 
 def _statuses(*rows: Any) -> dict[str, Any]:
     return {"status": "ok", "response": {"type": "order", "data": {"statuses": list(rows)}}}
@@ -140,7 +145,21 @@ def test_a_vault_is_named_in_writes_and_read_by_its_own_address(account: VenueAc
         ((302, '{"status": "ok"}'), Unknown),
         ((422, "Failed to deserialize the JSON body"), Unknown),
         ((429, "null"), Throttled),
+        ((429, UNKNOWN_OID), Throttled),
         ((401, "who are you"), Barred),
+        ((401, TOO_MANY), Barred),
+        ((403, "forbidden"), Unknown),
+        ((407, "who are you"), Unknown),  # a proxy's, and the next a captive portal's: not the venue's
+        ((511, "<html>log in</html>"), Unknown),
+        ((504, UNKNOWN_OID), Unknown),
+        ((200, UNKNOWN_OID), Unknown),
+        ((200, NO_MARGIN), Unknown),
+        ((200, TOO_MANY), Unknown),
+        ((502, TOO_MANY), Unknown),
+        ((302, NO_MARGIN), Unknown),
+        ((502, json.dumps({"status": "err", "response": "Insufficient margin to place order."})), Unknown),
+        ((500, json.dumps(_statuses({"error": "Order was never placed, already canceled, or filled."}))), Unknown),
+        ((302, json.dumps(_statuses({"error": "Insufficient margin to place order."}))), Unknown),
         ((200, json.dumps(recorded("exchange_err_wallet"))), Barred),
         ((200, json.dumps(recorded("exchange_err_cumulative"))), Throttled),
         ((200, json.dumps(_statuses({"error": "Invalid TP/SL price. asset=0"}))), Rejected),
