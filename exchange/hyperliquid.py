@@ -216,7 +216,7 @@ class Hyperliquid(Reads):
         if vault is not None:
             body["vaultAddress"] = vault
         ask = Ask(str(action["type"]), "private", "exchange", body, EFFECT_WEIGHT, Urgency.PROTECTIVE, effect=True)
-        results = outcomes(self._gateway.call(ask), count)
+        results = outcomes(self._gateway.call(ask), ask.what, count)
         if any(isinstance(result, Throttled) and "cumulative" in result.text for result in results):
             self._actions.told(0)
         return results

@@ -5,6 +5,7 @@ No network, no keys. Shapes: SDK utils/signing.py; words: the venue's docs, erro
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -160,9 +161,11 @@ def refusal(words: object) -> Rejected | Fault:
 
 # --- answers ----------------------------------------------------------------------------------------------------
 
+_ROWLESS = ("updateLeverage", "noop")  # the actions whose acceptance has no row
 
-def outcomes(reply: Reply, count: int) -> tuple[Outcome, ...]:
-    """Return what came of each of ``count`` orders of one action, by the answer's own rows.
+
+def outcomes(reply: Reply, kind: str, count: int) -> tuple[Outcome, ...]:
+    """Return what came of each of ``count`` orders of one action of this kind, by the answer's own rows.
 
     Only an answer of the venue's own form tells; without one the fault does, which never proves a refusal.
     """
@@ -172,34 +175,30 @@ def outcomes(reply: Reply, count: int) -> tuple[Outcome, ...]:
     response = body.get("response")
     if body["status"] == "err":
         return (refusal(response),) * count
-    if isinstance(response, dict) and response.get("type") == "default":
+    if kind in _ROWLESS and isinstance(response, dict) and response.get("type") == "default":
         return (Accepted(),) * count
     data = response.get("data") if isinstance(response, dict) else None
     statuses = data.get("statuses") if isinstance(data, dict) else None
-    if isinstance(statuses, list) and len(statuses) == count:
-        return tuple(_row(status) for status in statuses)
-    if isinstance(statuses, list) and len(statuses) == 1 and isinstance(statuses[0], dict) and "error" in statuses[0]:
-        return (refusal(statuses[0]["error"]),) * count
-    return (Unknown(scrub(f"not {count} statuses: {body}")),) * count
+    found = tuple(_row(kind, status) for status in statuses) if isinstance(statuses, list) else ()
+    if len(found) == 1 and not isinstance(found[0], Accepted):
+        return found * count
+    return found if len(found) == count else (Unknown(scrub(f"not {count} statuses: {body}")),) * count
 
 
-def _row(status: object) -> Outcome:
-    if status == "success":
-        return Accepted()
-    if status in ("waitingForTrigger", "waitingForFill"):
-        return Accepted(live=True)  # the venue names no order here
-    if isinstance(status, dict) and "error" in status:
-        return refusal(status["error"])
-    try:
-        return _ack(status)
-    except Unreadable:
-        return Unknown(scrub(f"unreadable status: {status}"))
-
-
-def _ack(status: object) -> Accepted:
-    """Return the ack of an order that rests or has filled. Raises Unreadable for anything else."""
-    if isinstance(status, dict) and "resting" in status:
-        return Accepted(order_id=str(integer(get(status["resting"], "oid"))), live=True)
-    filled = get(status, "filled")
-    size, price = number(get(filled, "totalSz")), number(get(filled, "avgPx"))
-    return Accepted(order_id=str(integer(get(filled, "oid"))), filled=size, average=price)
+def _row(kind: str, status: object) -> Outcome:
+    with suppress(Unreadable):
+        match status:
+            case {"error": _, "resting": _} | {"error": _, "filled": _}:
+                pass  # it says both
+            case {"error": words}:
+                return refusal(words)
+            case "success" if kind == "cancel":
+                return Accepted()
+            case "waitingForTrigger" | "waitingForFill" if kind == "order":
+                return Accepted(live=True)  # the venue names no order here
+            case {"resting": order} if kind == "order":
+                return Accepted(order_id=str(integer(get(order, "oid"))), live=True)
+            case {"filled": order} if kind == "order":
+                size, price = number(get(order, "totalSz")), number(get(order, "avgPx"))
+                return Accepted(order_id=str(integer(get(order, "oid"))), filled=size, average=price)
+    return Unknown(scrub(f"unreadable status: {status}"))

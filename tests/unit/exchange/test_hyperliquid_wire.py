@@ -133,13 +133,12 @@ REFUSED = Rejected(Reason.CROSSED, "Invalid TP/SL price. asset=3")
         (_statuses(CROSSED, RESTING), (REFUSED, SECOND)),
         (_statuses(CROSSED), (REFUSED, REFUSED)),
         (_statuses("waitingForFill", "waitingForTrigger"), (Accepted(live=True),) * 2),
-        (_statuses("success", "success"), (Accepted(),) * 2),
         ({"status": "err", "response": "Invalid TP/SL price. asset=3"}, (REFUSED, REFUSED)),
     ],
 )
 def test_each_leg_has_its_own_outcome(body: Any, expected: tuple[Outcome, ...]) -> None:
     # ccxt raises for these although one order is in: the fault must not hide it
-    assert outcomes(Reply(body, Unknown("InvalidOrder"), 0, 0), 2) == expected
+    assert outcomes(Reply(body, Unknown("InvalidOrder"), 0, 0), "order", 2) == expected
 
 
 @pytest.mark.parametrize(
@@ -161,18 +160,48 @@ def test_each_leg_has_its_own_outcome(body: Any, expected: tuple[Outcome, ...]) 
         _statuses(None, 3),
         _statuses({"filled": {"oid": 1}}, {"resting": {}}),
         _statuses({"filled": {"oid": 1, "totalSz": "NaN", "avgPx": "1"}}, {"resting": None}),
+        _statuses("success", "success"),
+        _statuses(CROSSED | RESTING, CROSSED | FILLED),
+        {"status": "ok", "response": {"type": "default"}},
         {"status": "err", "response": {"why": "?"}},
     ],
 )
 def test_an_unreadable_answer_is_unknown_for_every_leg(body: Any) -> None:
-    found = outcomes(Reply(body, None, 0, 0), 2)
+    found = outcomes(Reply(body, None, 0, 0), "order", 2)
     assert len(found) == 2
     assert all(isinstance(item, Unknown) for item in found)
 
 
+DEFAULT = {"status": "ok", "response": {"type": "default"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "taken"),
+    [
+        ("updateLeverage", DEFAULT, True),
+        ("noop", DEFAULT, True),
+        ("cancel", DEFAULT, False),
+        ("cancel", _statuses("success"), True),
+        ("updateLeverage", _statuses("success"), False),
+        ("cancel", _statuses(RESTING), False),
+        ("cancel", _statuses(FILLED), False),
+        ("cancel", _statuses("waitingForTrigger"), False),
+        ("noop", _statuses(RESTING), False),
+    ],
+)
+def test_an_action_is_accepted_by_an_answer_to_its_kind_only(kind: str, body: Any, taken: bool) -> None:
+    (found,) = outcomes(Reply(body, None, 0, 0), kind, 1)
+    assert found == Accepted() if taken else isinstance(found, Unknown)
+
+
+@pytest.mark.parametrize("kind", ["order", "cancel", "updateLeverage", "noop"])
+def test_a_refused_row_is_one_of_every_kind(kind: str) -> None:
+    assert outcomes(Reply(_statuses(CROSSED), None, 0, 0), kind, 1) == (REFUSED,)
+
+
 def test_recorded_answers() -> None:
-    def read(name: str, count: int) -> tuple[Outcome, ...]:
-        return outcomes(Reply(recorded(name), None, 0, 0), count)
+    def read(name: str, count: int, kind: str = "order") -> tuple[Outcome, ...]:
+        return outcomes(Reply(recorded(name), None, 0, 0), kind, count)
 
     assert read("exchange_filled", 1) == (Accepted("296683658818", Dec("1.0"), Dec("25.585")),)
     assert read("exchange_bracket", 3) == (
@@ -180,7 +209,7 @@ def test_recorded_answers() -> None:
         Accepted(live=True),
         Accepted(live=True),
     )
-    assert read("exchange_default", 1) == (Accepted(),)
+    assert read("exchange_default", 1, "updateLeverage") == (Accepted(),)
     assert isinstance(read("exchange_err_wallet", 2)[1], Barred)
     assert isinstance(read("exchange_err_cumulative", 1)[0], Throttled)
     assert (
