@@ -3,7 +3,7 @@
 Requests are signed here and sent through ccxt, which never gets a key. Facts: the venue's docs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,17 @@ from exchange.budget import ADDRESS_FLOOR, ASK_AGAIN_MS, EFFECT_WEIGHT, AddressB
 from exchange.clock import mono_ms
 from exchange.gateway import Ask, Gateway
 from exchange.hyperliquid_reads import Reads, parsed
-from exchange.hyperliquid_wire import Action, Leg, Tif, Tpsl, cancel_action, leverage_action, order_action, outcomes
+from exchange.hyperliquid_wire import (
+    Action,
+    Grouping,
+    Leg,
+    Tif,
+    Tpsl,
+    cancel_action,
+    leverage_action,
+    order_action,
+    outcomes,
+)
 from exchange.nonces import Nonces
 from exchange.signing import sign_l1_action
 from exchange.transport import CcxtTransport, ccxt_options, hearing
@@ -134,8 +144,7 @@ class Hyperliquid(Reads):
             )
             for target, name in zip(terms.targets, ids.targets, strict=True)
         ]
-        action = order_action(legs, "na" if terms.resting is Resting.NO else "normalTpsl")
-        entry, stop, *targets = self._send(action, permit, len(legs))
+        entry, stop, *targets = self._order(legs, "na" if terms.resting is Resting.NO else "normalTpsl", permit)
         return EntryOutcome(entry, stop, tuple(targets))
 
     def place_stop(
@@ -181,7 +190,7 @@ class Hyperliquid(Reads):
         if isinstance(found, Throttled):
             return found
         leg = Leg(*found, held.opposite, size, worst, client_id, reduce_only=True, trigger=trigger, tpsl=tpsl)
-        outcome = self._send(order_action([leg]), permit, 1)[0]
+        outcome = self._order([leg], "na", permit)[0]
         if isinstance(outcome, Accepted) and outcome.filled > 0:
             self._held = ({}, 0.0)  # what was seen is no longer so
         sides, at = self._held
@@ -198,6 +207,13 @@ class Hyperliquid(Reads):
         if symbol not in listing.assets:
             return Throttled(f"not sent: {symbol!r} is not on the venue's list")
         return listing.assets[symbol], listing.markets[symbol]
+
+    def _order(self, legs: Sequence[Leg], grouping: Grouping, permit: Permit) -> tuple[Outcome, ...]:
+        try:
+            action = order_action(legs, grouping)
+        except ValueError as error:
+            return (Throttled(f"not sent: {error}"),) * len(legs)
+        return self._send(action, permit, len(legs))
 
     def _send(self, action: Action, permit: Permit, count: int) -> tuple[Outcome, ...]:
         """Sign an action and send it once; nothing here ever sends it again."""

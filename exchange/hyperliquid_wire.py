@@ -61,12 +61,16 @@ class Leg:
         """Return the order in the key order that is hashed.
 
         Off-grid numbers move to the safe side: an opening price and size inwards; a closing order's size up (it is
-        reduce-only), its worst price outwards so that it fills, and a stop's trigger towards the price.
+        reduce-only), its worst price outwards so that it fills, and a stop's trigger towards the price. A sale's worst
+        price is a tick at least. Raises ValueError for what no order can be made of.
         """
         buys = self.side is Side.LONG
         outwards = Toward.UP if buys else Toward.DOWN
         inwards = Toward.DOWN if buys else Toward.UP
         size = to_step(self.size, self.market.size_step, Toward.UP if self.reduce_only else Toward.DOWN)
+        price = on_grid(self.price, self.market, outwards if self.reduce_only else inwards)
+        if self.reduce_only and not buys:
+            price = price or self.market.tick or Decimal(1).scaleb(-self.market.decimals)
         kind: Action = {"limit": {"tif": self.tif}}
         if self.trigger is not None:
             # a sell stop lies below the price, so inwards (up) is towards the price; targets are mirrored
@@ -76,7 +80,7 @@ class Leg:
         return {
             "a": self.asset,
             "b": buys,
-            "p": text_of(on_grid(self.price, self.market, outwards if self.reduce_only else inwards)),
+            "p": text_of(price),
             "s": text_of(size),
             "r": self.reduce_only,
             "t": kind,

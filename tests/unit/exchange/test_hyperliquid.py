@@ -192,6 +192,24 @@ def test_an_unlisted_symbol_is_not_sent(venue: Hyperliquid, server: WireServer) 
     assert server.kinds() == ["meta"]
 
 
+def test_what_makes_no_order_is_not_sent(venue: Hyperliquid, server: WireServer) -> None:
+    stop = venue.place_stop("BTC", Side.LONG, Dec("0.01"), Dec("NaN"), Dec(80000), IDS.stop, _permit(venue))
+    close = venue.close("BTC", Side.SHORT, Dec(0), Dec(90000), IDS.stop, _permit(venue))
+    terms = replace(TERMS, size=Dec("0.000001"), targets=(TargetTerms(Dec("0.01"), Dec(99000), Dec(90000)),))
+    entry = venue.enter("BTC", Side.LONG, terms, replace(IDS, targets=(IDS.stop,)), _permit(venue))
+    for outcome in (stop, close, entry.entry, entry.stop, *entry.targets):
+        assert isinstance(outcome, Throttled)
+        assert outcome.text.startswith("not sent: ")
+    assert len(entry.targets) == 1
+    assert server.kinds() == ["meta"]
+
+
+def test_a_close_at_the_lowest_of_prices_is_sent(venue: Hyperliquid, server: WireServer) -> None:
+    server.by_kind["order"] = _statuses(FILLED)
+    assert isinstance(venue.close("BTC", Side.LONG, Dec(1), Dec("0.01"), IDS.stop, _permit(venue)), Accepted)
+    assert server.asked[-1][1]["action"]["orders"][0]["p"] == "0.1"
+
+
 def test_a_list_of_no_perpetuals_is_none_and_is_kept_by_nobody(account: VenueAccount, server: WireServer) -> None:
     cache = LocalCache()
     first, second = (Hyperliquid(account, Times(), LocalNonces(), LocalBudget(), cache) for _ in range(2))

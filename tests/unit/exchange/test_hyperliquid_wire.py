@@ -1,5 +1,6 @@
 """What is sent, and what answers and words prove: by tables over recorded answers."""
 
+from dataclasses import replace
 from decimal import Decimal as Dec
 from typing import Any
 
@@ -68,6 +69,27 @@ def test_what_is_off_the_grid_moves_to_the_safe_side() -> None:
     assert (short["p"], short["t"]["trigger"]["triggerPx"]) == ("105001", "100000")
     target = _leg(Side.SHORT, "99000", trigger=Dec("100000.9"), tpsl=Tpsl.TARGET)
     assert target["t"]["trigger"] == {"isMarket": True, "triggerPx": "100000", "tpsl": "tp"}
+
+
+@pytest.mark.parametrize("price", ["0.04", "0"])
+def test_a_worst_price_below_the_first_tick_is_that_tick(price: str) -> None:
+    assert _leg(Side.SHORT, price)["p"] == "0.1"
+    assert _leg(Side.SHORT, price, trigger=Dec("0.04"))["p"] == "0.1"
+    ticked = replace(BTC, tick=Dec("0.5"))
+    assert Leg(3, ticked, Side.SHORT, Dec(1), Dec(price), ID, reduce_only=True).wire()["p"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("side", "price"), [(Side.SHORT, "-1"), (Side.SHORT, "NaN"), (Side.LONG, "0"), (Side.LONG, "NaN")]
+)
+def test_what_is_no_price_is_not_made_one(side: Side, price: str) -> None:
+    with pytest.raises(ValueError, match="cannot go into an order"):
+        _leg(side, price)
+
+
+def test_an_entry_is_never_dearer_than_asked_for() -> None:
+    with pytest.raises(ValueError, match="cannot go into an order"):
+        _leg(Side.LONG, "0.04", reduce_only=False)
 
 
 @pytest.mark.parametrize(
