@@ -3,9 +3,12 @@
 ccxt objects are not thread safe. Keys never enter one: what is sent is signed before it gets here.
 """
 
+import http.client
 import io
 import json
 import logging
+import math
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -51,31 +54,80 @@ def parse_json(text: str) -> Any:
     return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
 
 
+_until = threading.local()  # ``at``: when this thread's request has to be over, in monotonic seconds
+
+
+class _InTime(io.RawIOBase):
+    """What a socket receives, for as long as there is time: a socket's own timeout begins anew with every byte."""
+
+    def __init__(self, sock: socket.socket, received: io.RawIOBase) -> None:
+        self._sock, self._received = sock, received
+        self._silence, self._until = sock.gettimeout() or math.inf, float(_until.at)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(_DRIPS)
+        self._sock.settimeout(min(left, self._silence))
+        return self._received.readinto(buffer)
+
+    def close(self) -> None:
+        self._received.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_InTime(sock, self.fp.detach()))
+
+
+class _Plain(urllib3.HTTPConnectionPool):
+    class ConnectionCls(urllib3.connection.HTTPConnection):
+        response_class = _Answer
+
+
+class _Secure(urllib3.HTTPSConnectionPool):
+    class ConnectionCls(urllib3.connection.HTTPSConnection):
+        response_class = _Answer
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Plain, "https": _Secure}
+
+
 class Session(requests.Session):
     """A session that sends exactly one request a call, and gives up after the timeout even on a dripping answer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.trust_env = False  # no proxy and no netrc from whatever environment this runs in
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, _Adapter())
 
     def request(self, method: str, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         """Send one request. A redirect is an answer, never followed: following one would send an order twice."""
         total = float(options.pop("timeout"))
-        # a third for the connection, the rest for the answer: a silent server cannot outlast the total
+        # a third for the connection, two for the first of the answer: a silent server cannot outlast the total
         options |= {"timeout": (total / 3, total * 2 / 3), "allow_redirects": False, "stream": True}
-        until = time.monotonic() + total
+        _until.at = time.monotonic() + total
         response = super().request(method, url, *args, **options)
-        response.raw = io.BytesIO(_drained(response, until))
+        response.raw = io.BytesIO(_drained(response))
         return response
 
 
-def _drained(response: requests.Response, until: float) -> bytes:
+def _drained(response: requests.Response) -> bytes:
     """Read a body to its end. Raises requests' own exceptions when it drips past the time, breaks or is too large."""
     data = bytearray()
     try:
         while piece := response.raw.read1(65536, decode_content=True):
             data += piece
-            if time.monotonic() > until or len(data) > MAX_BYTES:
+            if len(data) > MAX_BYTES:
                 response.close()
                 raise requests.ReadTimeout(_DRIPS)
     except urllib3.exceptions.ReadTimeoutError as error:
