@@ -89,3 +89,19 @@ def test_answers_from_ahead_prove_no_entry_absent(market: Desk) -> None:
     hold_on(market)
     assert market.witness()["duplicates"] == 0
     assert list(market.witness()["entries_by_signal"].values()) == [1]
+
+
+@pytest.mark.parametrize("code", [200, 504])
+@pytest.mark.parametrize(
+    "words", [{"status": "unknownOid"}, {"status": "err", "response": "Insufficient margin to place order. asset=0"}]
+)
+def test_what_is_no_answer_of_the_venue_refuses_no_entry(market: Desk, code: int, words: dict[str, str]) -> None:
+    """Its words are known to ccxt; a key that is free while the first entry is in would take a second one."""
+    if code == 200 and words["status"] == "err":
+        words = {"error": words["response"]}  # an answer of the venue's own form would be one
+    market.fault("false_answer", "entry", value=words, code=code)
+    market.submit(signal_id="first")
+    hold_on(market)
+    assert not any("refused" in line for line in market.story()), market.story()
+    assert market.rows()["BTC"].trade_id == market.submit(signal_id="first").trade_id
+    assert market.witness()["duplicates"] == 0
