@@ -327,12 +327,12 @@ def test_marks_that_contradict_each_other_are_told_and_counted() -> None:
 # --- what must wait --------------------------------------------------------------------------------------------
 
 
-def taken_over(stage: Stage) -> int:
+def taken_over(stage: Stage, open_ms: int = TIMES.deadline_ms) -> int:
     """Let another process die with a deadline open; return the deadline."""
     lease = stage.other.leases.acquire(KEY)
     assert lease is not None
-    stage.other.leases.renew(lease, stage.now + TIMES.deadline_ms)
-    deadline_ms = stage.now + TIMES.deadline_ms
+    stage.other.leases.renew(lease, stage.now + open_ms)
+    deadline_ms = stage.now + open_ms
     stage.world.kill(stage.boots[1])
     stage.now += TIMES.heartbeat_lost_ms
     return deadline_ms
@@ -363,6 +363,13 @@ def test_a_cancel_waits_for_the_last_deadline_of_a_holder_that_died() -> None:
     stage.now += TIMES.deadline_ms
     drive(KEY, stage.ports)
     assert stage.sent() == ["cancel"]
+
+
+def test_nothing_waits_for_a_deadline_that_only_a_wrong_clock_can_have_set() -> None:
+    stage = closing()
+    taken_over(stage, 365 * 24 * 3_600_000)
+    drive(KEY, stage.ports)
+    assert stage.sent()[0] == "close"
 
 
 def test_a_stop_waits_for_nobody() -> None:
