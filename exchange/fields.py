@@ -3,20 +3,25 @@
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from stopkeeper.core.prices import MAGNITUDE
+
 
 class Unreadable(ValueError):
     """An answer that is not of the form the venue documents."""
 
 
 def number(raw: object) -> Decimal:
-    """Return a finite Decimal. Raises Unreadable, also for a float: floats are not trusted for money."""
+    """Return a finite Decimal. Raises Unreadable, also for a float: floats are not trusted for money.
+
+    What is out of all proportion is no number of a venue: sums with it would overflow, or take for ever.
+    """
     if isinstance(raw, bool | float) or raw is None:
         raise Unreadable(f"not a number: {raw!r}")
     try:
         value = Decimal(str(raw))
     except InvalidOperation as error:
         raise Unreadable(f"not a number: {raw!r}") from error
-    if not value.is_finite():
+    if not value.is_finite() or abs(value.adjusted()) > MAGNITUDE:
         raise Unreadable(f"not a number: {raw!r}")
     return value
 

@@ -13,7 +13,7 @@ from exchange import hyperliquid_parse as parse
 from exchange.account import VenueAccount
 from exchange.budget import IpBudget, surcharge_of, weight_of
 from exchange.clock import VenueClock, mono_ms
-from exchange.fields import Unreadable, rows
+from exchange.fields import rows
 from exchange.gateway import Ask, Fault, Gateway, Reply, scrub
 from exchange.hyperliquid_markets import Markets, coin_of, context_mark
 from exchange.hyperliquid_pages import FILLS, FUNDING, Pages
@@ -41,7 +41,7 @@ _DENIED = frozenset({400, 404, 405, 422, 501})  # the server does not know the q
 _ODD = frozenset({200, 500})  # neither an answer nor a denial: it may be either, and is taken for one at the third
 _ODD_TIMES = 3
 _ASK_AGAIN_MS = 3_600_000
-_UNREADABLE = (Unreadable, AttributeError, TypeError, KeyError, IndexError, ArithmeticError)
+_UNREADABLE = (ValueError, AttributeError, TypeError, KeyError, IndexError, ArithmeticError)
 
 
 class Reads:
@@ -201,10 +201,10 @@ class Reads:
 
     def funding(self, symbol: str, since_ms: int, until_ms: int) -> Known[Decimal] | Unknown:
         """Sum the funding received (> 0) or paid (< 0) on a symbol in [since, until]: weight 20 and rows/20 a page."""
-        rows = self._pages(Urgency.ORDINARY).read(FUNDING, since_ms, until_ms)
-        if isinstance(rows, Unknown):
-            return rows
         try:
+            rows = self._pages(Urgency.ORDINARY).read(FUNDING, since_ms, until_ms)
+            if isinstance(rows, Unknown):
+                return rows
             return Known(parse.funding(rows, symbol), self._seen_ms or self.now_ms())
         except _UNREADABLE as error:
             return Unknown(scrub(f"funding: {error}"))

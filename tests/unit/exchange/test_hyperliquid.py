@@ -480,6 +480,34 @@ def test_the_mark_is_in_the_contexts_and_a_zero_is_none(venue: Hyperliquid, serv
         assert venue.mark("BTC", SOON) is None
 
 
+@pytest.mark.parametrize("answer", ["[]", "[1]", "[1, 2, 3]", "[{}, []]", "{}", "null", '"x"'])
+def test_no_answer_to_a_question_escapes(venue: Hyperliquid, server: WireServer, answer: str) -> None:
+    """What escaped from one reading ended the drive, and with it whatever was to close the position."""
+    listed = venue.markets()
+    venue.holdings(NOW)
+    server.answer = lambda _path, _body: (200, answer)
+    assert venue.mark("BTC", NOW) is None
+    readings = [
+        venue.holdings(NOW), venue.orders(NOW), venue.fills(0, NOW), venue.lookup("BTC", IDS.entry, NOW),
+        venue.history(0, NOW), venue.settings("BTC", NOW), venue.candles("BTC", "1m", 3), venue.funding("BTC", 0, 1),
+        venue.signer_valid_until_ms(),
+    ]  # fmt: skip
+    assert all(isinstance(reading, Known | Unknown) for reading in readings)
+    assert venue.markets() == listed
+
+
+@pytest.mark.parametrize("row", [{}, {"time": "x"}, {"time": 1}, 1])
+def test_an_odd_row_of_funding_is_unknown(venue: Hyperliquid, server: WireServer, row: object) -> None:
+    server.by_kind["userFunding"] = [row]
+    assert isinstance(venue.funding("BTC", 0, 1), Unknown)
+
+
+def test_a_time_out_of_all_proportion_is_no_reading(venue: Hyperliquid, server: WireServer) -> None:
+    text = json.dumps(recorded("clearinghouse_state"), default=str)
+    server.answer = lambda _path, _body: (200, text.removesuffix("}") + ', "time": 1e400}')
+    assert isinstance(venue.holdings(NOW), Unknown)
+
+
 def test_a_reduce_only_refusal_is_oversize_where_a_position_was_just_seen(
     venue: Hyperliquid, server: WireServer
 ) -> None:

@@ -49,7 +49,9 @@ def test_other_forms_are_unreadable(raw: Any) -> None:
         parse.holdings(raw)
 
 
-@pytest.mark.parametrize("raw", [None, True, 1.5, "x", "", "NaN", "Infinity", [], {}])
+@pytest.mark.parametrize(
+    "raw", [None, True, 1.5, "x", "", "NaN", "Infinity", [], {}, "1e400", "-1e5000", "1e-400", "0e3000000", 10**31]
+)
 def test_what_is_no_exact_number_is_unreadable(raw: object) -> None:
     with pytest.raises(Unreadable):
         number(raw)
@@ -181,6 +183,11 @@ def test_chaining_gives_up_where_starts_repeat() -> None:
     same = [row | {"tid": 1}, row | {"tid": 2}]
     found: list[Fill] = parse.fills(same, LIQUIDATED)
     assert [fill.id for fill in found] == ["1", "2"]
+
+
+def test_an_id_out_of_all_proportion_is_unreadable() -> None:
+    with pytest.raises(Unreadable):
+        parse.orders([recorded("open_order_stop_limit")[0] | {"oid": "1e5000"}])
 
 
 def test_funding_of_one_coin() -> None:
