@@ -41,6 +41,14 @@ def get(row: object, name: str) -> Any:
     return row[name]
 
 
+def told(row: object, name: str) -> Decimal | None:
+    """Return a number of a JSON object, or None where it cannot be read: for what need not be known."""
+    try:
+        return number(get(row, name))
+    except Unreadable:
+        return None
+
+
 def rows(raw: object) -> list[Any]:
     """Return a JSON array. Raises Unreadable."""
     if not isinstance(raw, list):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from decimal import Decimal, localcontext
 from typing import Any
 
-from exchange.fields import Unreadable, get, integer, number, rows
+from exchange.fields import Unreadable, get, integer, number, rows, told
 from stopkeeper.core.ids import MAGIC
 from stopkeeper.core.model import (
     OVER,
@@ -76,34 +76,54 @@ def client_id_of(row: Mapping[str, Any]) -> str | None:
 
 
 def holdings(state: object) -> tuple[Holdings, int]:
-    """Return positions and money of a ``clearinghouseState``, with its own time in ms."""
+    """Return positions and money of a ``clearinghouseState``, with its own time in ms.
+
+    Coin and size must be readable. No other field of a row or of the money may hide what is held: all positions of the
+    account would stay without a stop. Money that cannot be read is none to open anything with.
+    """
     found = [_position(get(row, "position")) for row in rows(get(state, "assetPositions"))]
-    funds = Funds(number(get(get(state, "marginSummary"), "accountValue")), number(get(state, "withdrawable")))
+    value = told(state.get("marginSummary") if isinstance(state, dict) else None, "accountValue")
     held = {position.symbol: position for position in found if position is not None}
-    return Holdings(held, funds), integer(get(state, "time"))
+    return Holdings(held, Funds(value or ZERO, told(state, "withdrawable") or ZERO)), integer(get(state, "time"))
 
 
-def _position(row: object) -> Position | None:
-    signed = number(get(row, "szi"))
+def _position(row: Mapping[str, Any]) -> Position | None:
+    signed, coin = number(get(row, "szi")), get(row, "coin")
+    if not isinstance(coin, str):
+        raise Unreadable(f"not a coin: {coin!r}")
     if signed == 0:
         return None
-    leverage = get(row, "leverage")
-    mode = get(leverage, "type")
-    if mode not in ("isolated", "cross"):
-        raise Unreadable(f"not a margin mode: {mode!r}")
-    liquidation = parse_price(get(row, "liquidationPx"))
-    size = abs(signed)
+    size, value, pnl = abs(signed), told(row, "positionValue"), told(row, "unrealizedPnl")
+    mark = None if value is None else mark_of(value, size)
+    entry, leverage = _entry_price(row, mark, signed, pnl), row.get("leverage")
+    if pnl is None:
+        pnl = ZERO if mark is None else (mark - entry) * signed
+    # of a mode nobody documented no more is known than that the margin is not kept by the position alone
+    isolated = isinstance(leverage, dict) and leverage.get("type") == "isolated"
     return Position(
-        symbol=str(get(row, "coin")),
+        symbol=coin,
         side=Side.LONG if signed > 0 else Side.SHORT,
         size=size,
-        entry_price=number(get(row, "entryPx")),
-        margin_mode=MarginMode(mode),
-        leverage=number(get(leverage, "value")),
-        liquidation_price=liquidation,
-        mark=mark_of(number(get(row, "positionValue")), size),
-        unrealized_pnl=number(get(row, "unrealizedPnl")),
+        entry_price=entry,
+        margin_mode=MarginMode.ISOLATED if isolated else MarginMode.CROSS,
+        leverage=told(leverage, "value") or ZERO,  # no position has 0x
+        liquidation_price=parse_price(row.get("liquidationPx")),
+        mark=mark,
+        unrealized_pnl=pnl,
     )
+
+
+def _entry_price(row: Mapping[str, Any], mark: Decimal | None, signed: Decimal, pnl: Decimal | None) -> Decimal:
+    """Return a position's entry price, by mark and open P&L where the venue names none; the mark where they tell none.
+
+    Raises Unreadable where nothing tells any price.
+    """
+    entry = parse_price(row.get("entryPx"))
+    if entry is None and mark is not None:
+        entry = (None if pnl is None else mark_of(mark * signed - pnl, signed)) or mark
+    if entry is None:
+        raise Unreadable(f"no price in {str(row)[:120]}")
+    return entry
 
 
 def mark_of(value: Decimal, size: Decimal) -> Decimal | None:

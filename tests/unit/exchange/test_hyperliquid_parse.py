@@ -8,7 +8,7 @@ import pytest
 from exchange import hyperliquid_parse as parse
 from exchange.fields import Unreadable, integer, number
 from exchange.hyperliquid_markets import coin_of, context_mark, market_of, universe
-from stopkeeper.core.model import Fill, MarginMode, OrderKind, OrderState, Side
+from stopkeeper.core.model import Fill, MarginMode, OrderKind, OrderState, Position, Side
 from tests.unit.exchange.conftest import recorded
 
 LIQUIDATED = "0x193bd350ec838b1e22d6f302da5343b920aa1c2b"
@@ -41,6 +41,81 @@ def test_shorts_cross_and_no_liquidation_price() -> None:
     assert held.positions["BTC"].margin_mode is MarginMode.CROSS
     assert held.positions["BTC"].mark == Dec("26961.2")  # 211.64542 / 0.00785, rounded by the venue
     assert held.positions["ETH"].liquidation_price is None
+
+
+def _state(**change: Any) -> Any:
+    """Return the recorded state with one position, of whose row some fields say something else."""
+    state = recorded("clearinghouse_state_position")
+    state["assetPositions"][0]["position"] |= change
+    return state
+
+
+def _eth(**change: Any) -> Position:
+    return parse.holdings(_state(**change))[0].positions["ETH"]
+
+
+@pytest.mark.parametrize("odd", [None, "x", "NaN", [], {}, "1e400"])
+@pytest.mark.parametrize(
+    ("name", "field", "expected"),
+    [
+        ("entryPx", "entry_price", Dec("2213.9")),  # the mark: its open P&L is 0
+        ("positionValue", "mark", None),
+        ("unrealizedPnl", "unrealized_pnl", Dec(0)),
+        ("leverage", "leverage", Dec(0)),
+        ("liquidationPx", "liquidation_price", None),
+    ],
+)
+def test_no_other_field_than_coin_and_size_hides_a_position(
+    name: str, odd: object, field: str, expected: object
+) -> None:
+    found = _eth(**{name: odd})
+    assert (found.side, found.size) == (Side.LONG, Dec("0.2259"))
+    value = getattr(found, field)
+    assert value == expected or round(value, 1) == expected
+
+
+def test_a_field_that_is_missing_is_as_one_that_cannot_be_read() -> None:
+    state = _state()
+    row = state["assetPositions"][0]["position"]
+    state["assetPositions"][0]["position"] = {name: row[name] for name in ("coin", "szi", "entryPx")}
+    found = parse.holdings(state)[0].positions["ETH"]
+    assert (found.entry_price, found.mark, found.unrealized_pnl) == (Dec("2213.9"), None, Dec(0))
+
+
+def test_an_entry_price_that_cannot_be_read_is_what_mark_and_open_profit_tell() -> None:
+    whole = _eth(positionValue="451.8", unrealizedPnl="-45.18")
+    assert whole.mark == Dec(2000)
+    assert _eth(entryPx=None, positionValue="451.8", unrealizedPnl="-45.18").entry_price == Dec(2200)
+    short = _eth(entryPx=None, positionValue="451.8", unrealizedPnl="-45.18", szi="-0.2259")
+    assert (short.side, short.entry_price) == (Side.SHORT, Dec(1800))
+    assert _eth(entryPx=None, positionValue="451.8", unrealizedPnl=None).entry_price == Dec(2000)
+    assert _eth(entryPx="2200", positionValue="451.8", unrealizedPnl=None).unrealized_pnl == Dec("-45.18")
+
+
+def test_a_position_without_any_price_is_unreadable() -> None:
+    with pytest.raises(Unreadable, match="price"):
+        parse.holdings(_state(entryPx=None, positionValue=None))
+
+
+@pytest.mark.parametrize("mode", [{"type": "portfolio", "value": 3}, {"value": 3}])
+def test_a_margin_mode_nobody_documented_does_not_pass_for_isolated(mode: Any) -> None:
+    found = _eth(leverage=mode)
+    assert (found.margin_mode, found.leverage) == (MarginMode.CROSS, Dec(3))
+
+
+@pytest.mark.parametrize("change", [{"szi": None}, {"szi": "x"}, {"coin": None}, {"coin": 7}])
+def test_without_coin_and_size_nothing_is_known(change: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable):
+        parse.holdings(_state(**change))
+
+
+@pytest.mark.parametrize("odd", [None, "x", [], {}])
+def test_money_that_cannot_be_read_hides_no_position_and_opens_none(odd: object) -> None:
+    for change in ({"withdrawable": odd}, {"marginSummary": odd}, {"marginSummary": {"accountValue": odd}}):
+        held, _ = parse.holdings(_state() | change)
+        assert held.positions["ETH"].size == Dec("0.2259")
+        assert Dec(0) in (held.funds.value, held.funds.free)
+    assert parse.holdings(_state() | {"marginSummary": odd})[0].funds.free == Dec("100.0")
 
 
 @pytest.mark.parametrize("raw", [None, {}, [], {"assetPositions": None}, {"assetPositions": [{}]}])
