@@ -81,9 +81,12 @@ def holdings(state: object) -> tuple[Holdings, int]:
     Coin and size must be readable. No other field of a row or of the money may hide what is held: all positions of the
     account would stay without a stop. Money that cannot be read is none to open anything with.
     """
-    found = [_position(get(row, "position")) for row in rows(get(state, "assetPositions"))]
+    held: dict[str, Position] = {}
+    for row in rows(get(state, "assetPositions")):
+        position = _position(get(row, "position"))
+        if position is not None and held.setdefault(position.symbol, position) != position:
+            raise Unreadable(f"two positions on {position.symbol}")
     value = told(state.get("marginSummary") if isinstance(state, dict) else None, "accountValue")
-    held = {position.symbol: position for position in found if position is not None}
     return Holdings(held, Funds(value or ZERO, told(state, "withdrawable") or ZERO)), integer(get(state, "time"))
 
 

@@ -109,6 +109,17 @@ def test_without_coin_and_size_nothing_is_known(change: dict[str, Any]) -> None:
         parse.holdings(_state(**change))
 
 
+def test_two_different_rows_of_one_coin_are_unreadable() -> None:
+    state = _state()
+    (entry,) = state["assetPositions"]
+    state["assetPositions"].append(entry)
+    assert parse.holdings(state)[0].positions["ETH"].size == Dec("0.2259")  # told twice is told
+    for change in ({"szi": "0.1"}, {"szi": "-0.2259"}):
+        state["assetPositions"][1] = entry | {"position": entry["position"] | change}
+        with pytest.raises(Unreadable, match="ETH"):
+            parse.holdings(state)
+
+
 @pytest.mark.parametrize("odd", [None, "x", [], {}])
 def test_money_that_cannot_be_read_hides_no_position_and_opens_none(odd: object) -> None:
     for change in ({"withdrawable": odd}, {"marginSummary": odd}, {"marginSummary": {"accountValue": odd}}):
