@@ -178,6 +178,9 @@ def _order(row: Mapping[str, Any]) -> Order:
     if triggers:
         # a trigger of a kind nobody documented must not pass for a market stop; a stop limit is never cover
         kind = _KINDS.get(str(get(row, "orderType")), OrderKind.STOP_LIMIT)
+    price = parse_price(row.get("limitPx"))
+    if price is None and kind is OrderKind.STOP_MARKET:
+        kind = OrderKind.STOP_LIMIT  # nobody can tell how far it would fill
     whole = row.get("isPositionTpsl") is True
     return Order(
         id=str(integer(get(row, "oid"))),
@@ -186,7 +189,7 @@ def _order(row: Mapping[str, Any]) -> Order:
         side=side_of(get(row, "side")),
         kind=kind,
         size=ZERO if whole else number(get(row, "sz")),
-        price=parse_price(row.get("limitPx")),
+        price=price,
         trigger=parse_price(row.get("triggerPx")) if triggers else None,
         mark_triggered=triggers,  # this venue's triggers know no other price (venue docs, TP/SL)
         reduce_only=row.get("reduceOnly") is True,

@@ -185,6 +185,17 @@ def test_an_odd_order_is_never_better_than_it_is(change: dict[str, Any], name: s
     assert getattr(parse.orders([row])[0], name) == expected
 
 
+@pytest.mark.parametrize("worst", ["0.0", "0", "-1", "NaN", "", None, [], "1e400"])
+@pytest.mark.parametrize(("side", "trigger"), [("A", "9.995"), ("B", "10.5")])
+def test_a_stop_without_a_readable_worst_price_is_no_market_stop(side: str, trigger: str, worst: object) -> None:
+    (stop,) = [
+        row for row in recorded("frontend_open_orders") if row["orderType"] == "Stop Market" and not row["children"]
+    ]
+    assert parse.orders([stop])[0].kind is OrderKind.STOP_MARKET
+    changed = stop | {"side": side, "triggerPx": trigger, "limitPx": worst}
+    assert parse.orders([changed])[0].kind is OrderKind.STOP_LIMIT
+
+
 def test_spot_orders_are_left_out() -> None:
     row = recorded("open_order_stop_limit")[0]
     assert parse.orders([row | {"coin": "@107"}, row | {"coin": "PURR/USDC"}]) == ()
