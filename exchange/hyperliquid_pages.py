@@ -41,19 +41,23 @@ class Pages:
 
     def read(self, kind: Kind, since_ms: int, until_ms: int | None) -> list[Any] | Unknown:
         """Return every row of [since, until], each once, in no particular order. Raises Unreadable."""
-        start, end, newest, found = since_ms, until_ms, None, dict[object, Any]()
+        start, end, found = since_ms, until_ms, dict[object, Any]()
+        passed: tuple[int, int | None] | None = (
+            None  # where nothing else lies, if the first page began where it seems to
+        )
         for _ in range(MAX_PAGES):
             page = self._page(kind, start, end)
             if isinstance(page, Unknown):
                 return page
             found |= {kind.identity(row): row for row in page}
             if len(page) < kind.page:
-                return list(found.values()) if newest is None else self._checked(kind, found, newest, until_ms)
+                return list(found.values()) if passed is None else self._checked(kind, found, passed)
             first, last = integer(get(page[0], "time")), integer(get(page[-1], "time"))
             if first < last:
+                passed = passed or (since_ms, first)
                 start = last  # oldest first: what is missing is newer
             elif first > last:
-                newest = newest or first
+                passed = passed or (first, until_ms)
                 end = last  # newest first: what is missing is older
             else:
                 return Unknown(f"{kind.name}: more than a page within one ms")
@@ -63,10 +67,10 @@ class Pages:
         span = {"startTime": start} | ({} if end is None else {"endTime": end})
         return self._ask(kind.name, **span)
 
-    def _checked(self, kind: Kind, found: dict[object, Any], newest: int, until_ms: int | None) -> list[Any] | Unknown:
-        """Make sure that pages read from the newest end did begin at the newest row."""
-        page = self._page(kind, newest, until_ms)
+    def _checked(self, kind: Kind, found: dict[object, Any], passed: tuple[int, int | None]) -> list[Any] | Unknown:
+        """Make sure that pages did begin at the oldest row, or at the newest: that nothing lies before, or is new."""
+        page = self._page(kind, *passed)
         if isinstance(page, Unknown):
             return page
-        later = any(integer(get(row, "time")) > newest for row in page)
-        return Unknown(f"{kind.name}: grew while it was read") if later else list(found.values())
+        more = any(kind.identity(row) not in found for row in page)
+        return Unknown(f"{kind.name}: has more than its pages told, or grew") if more else list(found.values())

@@ -42,6 +42,19 @@ def test_three_full_pages_either_way() -> None:
         assert len(found) == 13
 
 
+def test_the_newest_rows_in_rising_order_do_not_pass_for_the_oldest() -> None:
+    class Newest(_Venue):
+        def __call__(self, kind: str, **fields: Any) -> list[Any] | Unknown:
+            found = super().__call__(kind, **fields)
+            return found if isinstance(found, Unknown) else found[::-1]
+
+    for count in (6, 12, 40):
+        assert isinstance(Pages(Newest(list(range(count)), newest_first=True)).read(SMALL, 0, None), Unknown)
+    whole = Pages(Newest(list(range(4)), newest_first=True)).read(SMALL, 0, None)
+    assert not isinstance(whole, Unknown)
+    assert len(whole) == 4
+
+
 def test_more_rows_in_one_ms_than_a_page_holds_are_unknown() -> None:
     assert isinstance(Pages(_Venue([7] * 9, newest_first=False)).read(SMALL, 0, None), Unknown)
 
