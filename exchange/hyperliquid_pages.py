@@ -42,9 +42,7 @@ class Pages:
     def read(self, kind: Kind, since_ms: int, until_ms: int | None) -> list[Any] | Unknown:
         """Return every row of [since, until], each once, in no particular order. Raises Unreadable."""
         start, end, found = since_ms, until_ms, dict[object, Any]()
-        passed: tuple[int, int | None] | None = (
-            None  # where nothing else lies, if the first page began where it seems to
-        )
+        passed: tuple[int, int | None] | None = None  # where nothing else lies, if the first page began at an end
         for _ in range(MAX_PAGES):
             page = self._page(kind, start, end)
             if isinstance(page, Unknown):

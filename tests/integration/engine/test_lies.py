@@ -36,10 +36,16 @@ def lie(market: Desk, path: str, value: Any, times: int = 1) -> None:
     market.fault("false_answer", "clearinghouseState", path=path, value=value, times=times)
 
 
-@pytest.mark.parametrize(("path", "value"), [("assetPositions", []), ("assetPositions.0.position.szi", "0.0")])
+NEW = {"assetPositions": [], "marginSummary": {"accountValue": "0.0", "totalNtlPos": "0.0"}, "withdrawable": "0.0"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("", NEW), ("assetPositions", []), ("assetPositions.0.position.szi", "0.0")], ids=str
+)
 def test_one_answer_without_the_position_takes_no_stop_away(market: Desk, path: str, value: Any) -> None:
+    """As of a server that has just begun, or that leaves out a part."""
     hold(market)
-    lie(market, path, value)
+    lie(market, path, value if path else {**value, "time": market.ports.venue.now_ms()})
     look(market, "a lie", "the truth")
     market.until_phase("protected")
     assert not any(line.startswith("Cancel") for line in market.story()), market.story()
