@@ -28,10 +28,6 @@ BACKOFF_S = (0.25, 15.0)
 JUMP = Decimal("0.05")
 
 
-class _GivenUp(ccxt.NetworkError):  # type: ignore[misc]
-    """The venue did not confirm the subscriptions, or says nothing any more."""
-
-
 class _Feed(ccxt.pro.hyperliquid):  # type: ignore[misc]
     """ccxt.pro's connection, ping and dead-peer detection; the messages go to us as they came."""
 
@@ -100,18 +96,19 @@ class Streams:
                 for name, body in (needed | wished).items()
             )
         )
-        parts = [lost, asyncio.ensure_future(self._pump(on_news, on_gap)), asyncio.ensure_future(self._watch())]
+        watch = asyncio.ensure_future(self._watch())
+        pump = asyncio.ensure_future(self._pump(on_news, on_gap))
+        parts = (lost, watch, pump)
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            await next(part for part in parts if part.done())
-        except ccxt.BaseError as error:
-            return scrub(f"{type(error).__name__}: {error}")
+            if pump.done():
+                pump.result()  # raises what a callback raised
+            return scrub(watch.result() if watch.done() else _end_of(lost))
         finally:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
             await feed.close()
-        return "ended"
 
     def _new_feed(self) -> _Feed:
         url = self._account.stream_url
@@ -130,19 +127,19 @@ class Streams:
             OPEN: {"type": "openOrders", "user": user},
         }
 
-    async def _watch(self) -> None:
-        """Give a connection up that says nothing any more: that is not a quiet market."""
+    async def _watch(self) -> str:
+        """Return why the connection must be given up: not confirmed, or silent, which is not a quiet market."""
         try:
             async with asyncio.timeout(READY_S):  # wait_for would swallow a cancellation that comes with the answer
                 await self._ready.wait()
-        except TimeoutError as error:
+        except TimeoutError:
             missing = ", ".join(sorted(self._wanted - self.frames.confirmed))
-            raise _GivenUp(f"not confirmed: {missing}; {' '.join(self.frames.refused)}") from error
+            return f"not confirmed: {missing}; {' '.join(self.frames.refused)}"
         while True:
             await asyncio.sleep(WATCH_S)
             why = self.frames.silent(int(mono_ms()))
             if why is not None:
-                raise _GivenUp(why)
+                return why
 
     async def _pump(self, on_news: OnNews, on_gap: OnGap) -> None:
         """Call back with what has come together since the last call, so that a slow callback never makes a queue."""
@@ -166,6 +163,12 @@ class Streams:
         if self._wanted <= self.frames.confirmed:
             self._ready.set()
         self._fresh.set()
+
+
+def _end_of(lost: asyncio.Future[Any]) -> str:
+    """Return how a connection's futures ended: ccxt fails them with its own errors or a socket's, or cancels them."""
+    error = lost.exception()  # of a gathering: the cancellation of a part is an exception of the whole
+    return "ended" if error is None else f"{type(error).__name__}: {error}"
 
 
 async def _done(result: Awaitable[None] | None) -> None:
