@@ -108,6 +108,7 @@ class Streams:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
+            await feed.session.close()  # first: ccxt would wait 10 s for a dead peer's goodbye
             await feed.close()
 
     def _new_feed(self) -> _Feed:

@@ -99,6 +99,15 @@ def test_a_socket_that_is_reset_after_the_handshake_is_a_lost_connection() -> No
     assert [gap.partition(":")[0] for gap in heard.gaps] == ["reconnected after"]
 
 
+def test_a_peer_that_answers_no_goodbye_is_not_waited_for() -> None:
+    async def dead(_request: web.Request, socket: web.WebSocketResponse, _heard: Heard) -> None:
+        await _confirm(socket)
+
+    heard = _hear(dead, lambda heard: heard.gaps)
+    assert (heard.gaps, heard.noise) == (["connected"], [])
+    assert heard.leaving_s < 3
+
+
 # --- without a network: futures as ccxt may leave them ------------------------------------------------------------
 
 
