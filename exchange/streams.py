@@ -25,6 +25,7 @@ OnGap = Callable[[str], Awaitable[None] | None]
 READY_S = 10.0
 WATCH_S = 0.5
 BACKOFF_S = (0.25, 15.0)
+STEADY_MS = 3_000  # what is lost sooner counts as no connection: each begins with a look, which spends the budget
 JUMP = Decimal("0.05")
 
 
@@ -56,6 +57,7 @@ class Streams:
         self._gap: str | None = None
         self._fresh = asyncio.Event()
         self._ready = asyncio.Event()
+        self._ready_ms: float | None = None
 
     def ages_ms(self) -> Mapping[str, int | None]:
         """Return how long each stream has been silent; None = never heard. A stream of marks is its symbol."""
@@ -76,7 +78,8 @@ class Streams:
         while True:
             why = await self._connection(why, on_news, on_gap)
             logger.warning("stream of %s lost: %s", self._account.name, why)
-            delay = BACKOFF_S[0] if self._ready.is_set() else min(2 * delay, BACKOFF_S[1])
+            steady = self._ready_ms is not None and mono_ms() - self._ready_ms >= STEADY_MS
+            delay = BACKOFF_S[0] if steady else min(2 * delay, BACKOFF_S[1])
             self._ready.clear()
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))
             why = f"reconnected after: {why}"[:200]
@@ -87,6 +90,7 @@ class Streams:
         needed, wished = self._subscriptions()
         self._wanted, self._gap = set(needed), why
         self._ready.clear()
+        self._ready_ms = None
         self._fresh.clear()
         self.frames.begin(int(mono_ms()))
         # these never resolve: they fail when the connection does
@@ -161,7 +165,8 @@ class Streams:
         self.frames.take(message, int(mono_ms()))
         if len(self.frames.refused) > refused:
             logger.warning("stream of %s: %s", self._account.name, scrub(self.frames.refused[-1]))
-        if self._wanted <= self.frames.confirmed:
+        if self._ready_ms is None and self._wanted <= self.frames.confirmed:
+            self._ready_ms = mono_ms()
             self._ready.set()
         self._fresh.set()
 

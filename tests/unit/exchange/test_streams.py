@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -169,3 +170,32 @@ def test_what_a_callback_raises_comes_out_also_where_the_connection_is_lost_with
 
     with pytest.raises(Gone):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("stood_ms", "waits"), [(100, [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]), (4_000, [0.25] * 7)], ids=["soon", "late"]
+)
+def test_connections_that_are_lost_as_soon_as_they_stand_come_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch, stood_ms: int, waits: list[float]
+) -> None:
+    now, waited = [1_000.0], list[float]()
+
+    async def connection(self: Streams, *_: object) -> str:
+        self._ready.clear()
+        self._take({"channel": "pong"})
+        now[0] += stood_ms
+        return "lost"
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == len(waits):
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(streams, "BACKOFF_S", (0.25, 15.0))
+    monkeypatch.setattr(streams, "mono_ms", lambda: now[0])
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(Streams, "_connection", connection)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(Streams(account(9), ("BTC",)).run(lambda _: None, lambda _: None))
+    assert waited == waits
