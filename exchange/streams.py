@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import ccxt.pro
@@ -33,6 +34,19 @@ class _Feed(ccxt.pro.hyperliquid):  # type: ignore[misc]
     """ccxt.pro's connection, ping and dead-peer detection; the messages go to us as they came."""
 
     sink: Callable[[Mapping[str, Any]], None]
+
+    def client(self, url: str) -> Any:
+        """Return the client of an address; a frame that it cannot read ends its connection."""
+        client = super().client(url)
+        client.handle_text_or_binary_message = partial(self._read, client)
+        return client
+
+    def _read(self, client: Any, data: str | bytes) -> None:
+        """Read a frame. To raise would end ccxt's reading for good, and what cannot be read may have been an event."""
+        try:
+            type(client).handle_text_or_binary_message(client, data)
+        except ValueError as error:
+            client.on_error(ccxt.NetworkError(f"unreadable frame: {error}"))
 
     async def initialize_client(self) -> bool:
         """Send nothing."""

@@ -100,6 +100,35 @@ def test_a_socket_that_is_reset_after_the_handshake_is_a_lost_connection() -> No
     assert [gap.partition(":")[0] for gap in heard.gaps] == ["reconnected after"]
 
 
+@pytest.mark.parametrize(
+    "frame",
+    ['{"channel":"orderUpdates","data":[{"or', b'{"channel":"\xff"}', '{"channel":"activeAssetCtx","data":1e400}'],
+    ids=["cut off", "not UTF-8", "a number beyond all"],
+)
+def test_a_frame_that_cannot_be_read_ends_the_connection(frame: str | bytes) -> None:
+    async def odd(_request: web.Request, socket: web.WebSocketResponse, heard: Heard) -> None:
+        await _confirm(socket)
+        await _until(lambda: heard.gaps)
+        await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
+
+    heard = _hear(odd, lambda heard: len(heard.gaps) == 2)
+    assert (heard.ended, heard.noise) == (None, [])
+    assert heard.gaps[0] == "connected"
+    assert heard.gaps[1].startswith("reconnected after: NetworkError: unreadable frame: ")
+
+
+def test_what_is_no_object_is_no_news_and_ends_nothing() -> None:
+    """The venue greets with a line of plain text."""
+
+    async def greet(_request: web.Request, socket: web.WebSocketResponse, heard: Heard) -> None:
+        for text in ("Websocket connection established.", "[]", "null", '"x"', "{}"):
+            await socket.send_str(text)
+        await _confirm(socket)
+
+    heard = _hear(greet, lambda heard: heard.gaps)
+    assert (heard.gaps, heard.ended, heard.noise) == (["connected"], None, [])
+
+
 def test_a_peer_that_answers_no_goodbye_is_not_waited_for() -> None:
     async def dead(_request: web.Request, socket: web.WebSocketResponse, _heard: Heard) -> None:
         await _confirm(socket)
