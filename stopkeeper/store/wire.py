@@ -120,7 +120,7 @@ class Wire:
         self._client.connection_pool.disconnect()
 
     def _connect_anew(self) -> None:
-        """Leave a primary that became a replica: it answers on, and a new connection may find who took its place.
+        """Leave a server that takes no more writes: it answers on, and a new connection may find who took its place.
 
         Connections that others use now stay theirs: closed under them, they would raise whatever a closed file raises.
         """
@@ -143,7 +143,8 @@ class Wire:
         try:
             yield
         except RedisError as error:
-            if isinstance(error, ReadOnlyError):
+            # a primary that became a replica, or one whose replicas follow another
+            if isinstance(error, ReadOnlyError) or str(error).startswith("NOREPLICAS"):
                 self._connect_anew()
             raise StoreGone(f"Redis: {type(error).__name__}: {error}") from error
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -189,13 +189,20 @@ def test_every_key_written_stands_in_the_table(server: EmbeddedServer) -> None:
     assert [name for name in written if not any(name.startswith(pattern) for pattern in patterns)] == []
 
 
-def test_a_primary_that_became_a_replica_is_let_go_of(own: EmbeddedServer) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("REPLICAOF", "127.0.0.1", "1"), "read only replica"),
+        (("CONFIG SET", "min-replicas-to-write", "1"), "NOREPLICAS"),  # fenced: its replicas follow another
+    ],
+)
+def test_a_primary_that_takes_no_writes_is_let_go_of(own: EmbeddedServer, command: Sequence[str], words: str) -> None:
     """Behind a name or a proxy another may have taken its place; its own connections stay up and take no write."""
     with closing(Wire(connect(own.url), WaitAof(Durability()))) as wire:
         before = wire.read("CLIENT", "ID")
         assert wire.read("CLIENT", "ID") == before
-        wire.write("REPLICAOF", "127.0.0.1", "1")
-        with pytest.raises(StoreGone, match="read only replica"):
+        wire.write(*command)
+        with pytest.raises(StoreGone, match=words):
             wire.write("SET", "sk:probe", "1")
         assert wire.read("CLIENT", "ID") != before
 
