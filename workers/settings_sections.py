@@ -65,7 +65,7 @@ class RedisSection(Section):
     url: SecretStr = Field(
         default=SecretStr("embedded"),
         description='`"embedded"`: a server of our own, started by `stopkeeper up`; or `redis://HOST:PORT/DB`, '
-        "`rediss://…` of a Redis >= 7.2 or Valkey with `appendonly yes`.",
+        "`rediss://…` of a Redis >= 7.2 or Valkey with `appendonly yes` and `maxmemory-policy noeviction`.",
     )
     data_dir: Resolved = Field(
         default=Path("./stopkeeper-data"),

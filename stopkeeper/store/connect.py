@@ -8,7 +8,7 @@ from stopkeeper.engine.ports import StoreGone, Times
 from stopkeeper.store import keys
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.due import RedisWakes
-from stopkeeper.store.durability import Confirms, Durability, DurabilityReport, WaitAof
+from stopkeeper.store.durability import EVICTS, NO_EVICTION, Confirms, Durability, DurabilityReport, WaitAof
 from stopkeeper.store.gaps import RedisGaps
 from stopkeeper.store.journal import RedisJournal
 from stopkeeper.store.leases import Heartbeat, RedisLeases
@@ -84,8 +84,10 @@ def durability_report(wire: Wire) -> DurabilityReport:
     server, aof, fsync = "unreachable", None, None
     try:
         wire.read("PING")
-        server, aof = _server(wire)
+        server, aof, policy = _server(wire)
         fsync = _appendfsync(wire)
+        if policy not in (None, NO_EVICTION):
+            raise StoreGone(EVICTS.format(policy))
         wire.confirmed("SET", keys.probe(), "1", "PX", 1_000)
     except StoreGone as gone:
         return DurabilityReport(
@@ -113,15 +115,19 @@ def durability_report(wire: Wire) -> DurabilityReport:
     )
 
 
-def _server(wire: Wire) -> tuple[str, bool | None]:
-    """Return name with version, and whether an append-only file is kept; unknown where INFO is not allowed."""
+def _server(wire: Wire) -> tuple[str, bool | None, str | None]:
+    """Return name with version, whether a file is kept, and the policy of evicting; unknown where INFO is not allowed.
+
+    The policy is asked of INFO too, because managed servers forbid CONFIG.
+    """
     try:
         info: dict[str, Any] = wire.read("INFO")
     except StoreGone:
-        return "a server that does not tell its version", None
+        return "a server that does not tell its version", None, None
     name = "valkey" if "valkey_version" in info else "redis"
     version = info.get(f"{name}_version", "?")
-    return f"{name} {version}", bool(info["aof_enabled"]) if "aof_enabled" in info else None
+    aof = bool(info["aof_enabled"]) if "aof_enabled" in info else None
+    return f"{name} {version}", aof, info.get("maxmemory_policy")
 
 
 def _appendfsync(wire: Wire) -> str | None:

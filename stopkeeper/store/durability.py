@@ -15,6 +15,11 @@ NO_FILE = (
     "Redis keeps no append-only file, so nothing it accepts would survive a crash: "
     "set `appendonly yes` and `appendfsync always`"
 )
+NO_EVICTION = "noeviction"
+EVICTS = (
+    "Redis throws keys away when its memory is full (maxmemory-policy {}), halts, records and leases too: "
+    "set `maxmemory-policy noeviction`"
+)
 
 
 @dataclass(frozen=True, slots=True)

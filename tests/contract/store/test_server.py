@@ -80,6 +80,19 @@ def test_a_server_without_a_file_is_refused_in_words(no_aof: str) -> None:
     store.close()
 
 
+def test_a_server_that_evicts_is_refused_in_words(own: EmbeddedServer) -> None:
+    """Full, it would forget halts, and leases whose holders live."""
+    with Redis.from_url(own.url) as client, closing(open_store(own.url, installation="a1b2c")) as store:
+        store.verify()
+        client.config_set("maxmemory-policy", "volatile-lru")
+        with pytest.raises(StoreGone, match=r"volatile-lru.*set `maxmemory-policy noeviction`"):
+            store.verify()
+        assert not store.durability_report().ok
+        client.execute_command("ACL", "SETUSER", "plain", "on", "nopass", "~*", "&*", "+@all", "-info")
+        with closing(open_store(own.url.replace("redis://", "redis://plain:x@"), installation="a1b2c")) as plain:
+            plain.verify()  # which it is cannot be told
+
+
 def test_fewer_replicas_than_configured_are_refused(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stopkeeper.store.durability.WAIT_MS", 300)
     store = open_store(server.url, installation="a1b2c", durability=Durability(local=1, replicas=1))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from celery.worker.control import Panel
+from kombu.exceptions import OperationalError
 
 from tasks import queues
 from tasks.close import close_position, emergency_close
@@ -35,6 +36,19 @@ def test_no_worker_hoards_and_visibility_outlasts_a_drive(conf: Any) -> None:
     assert conf.worker_disable_prefetch
     assert conf.broker_transport_options["visibility_timeout"] == 120
     assert conf.broker_connection_max_retries is None
+
+
+def test_after_an_outage_of_any_length_a_worker_is_connected_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guardian is gone by then. By default the pauses grow to half a minute, and no setting changes them."""
+    app, pauses = make_app("redis://127.0.0.1:1/0", flower=False, refresh=timedelta(seconds=15)), list[float]()
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _seconds: None)
+
+    def note(_error: Exception, pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    with app.connection_for_read() as connection, pytest.raises(OperationalError):  # as Celery's consumer asks for it
+        connection.ensure_connection(note, 20)
+    assert pauses == [1.0] * 20
 
 
 def test_queues_are_explicit(conf: Any) -> None:
