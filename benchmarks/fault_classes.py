@@ -244,7 +244,7 @@ NONE = "none: entry and stop leave as one action"
 TAKEN_OVER = (
     "the dead one's claim of the key (5 s; its lease ends after 3 s without a heartbeat) + one look + one order"
 )
-REVIVED = "Redis back (1 s) + workers connected again (2 s), then a look for what could not be passed on + one order"
+REVIVED = "Redis back (1 s) + workers connected again (1 s), then a look for what could not be passed on + one order"
 KILLED, RESTARTED = "killed", "restarted"
 
 CLASSES = (

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import Celery
 from celery.worker.control import Panel
+from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from redis.exceptions import RedisError
 
@@ -23,6 +24,18 @@ VISIBILITY_S = 120  # longer than a drive's own budget of 60 s; only matters for
 #: What Flower asks workers. Everything else that remote control offers (shutdown, revoke, rate limits, the
 #: configuration with its URLs) is taken away: whoever reaches Redis could use it.
 INSPECTIONS = frozenset({"active", "active_queues", "ping", "registered", "reserved", "revoked", "scheduled", "stats"})
+
+
+class Steady(Connection):
+    """A connection to the broker that is tried again every second, however long it is away.
+
+    By default the pauses grow to half a minute, and the feed's guardian has ended by then: nobody would act.
+    """
+
+    def ensure_connection(self, *words: Any, **options: Any) -> Any:
+        """Connect, as kombu does."""
+        pauses = {"interval_start": 1, "interval_step": 0, "interval_max": 1}
+        return super().ensure_connection(*words, **pauses | options)  # type: ignore[no-untyped-call]
 
 
 class Wakes(Celery):  # type: ignore[misc]  # Celery has no types
@@ -51,6 +64,7 @@ def make_app(broker_url: str, *, flower: bool, refresh: timedelta) -> Celery:
     app.conf.update(
         _delivery(broker_url) | _workers(flower=flower) | _beat(broker_url, refresh),
     )
+    app.amqp.Connection = Steady
     app.set_default()
     return app
 
