@@ -1,21 +1,34 @@
 """What each process does from start to end: worker, beat, feed, flower, paper. Each returns its exit code.
 
-Each is one command a person can type; ``stopkeeper up`` and docker/compose.yaml start the very same ones.
+Each is one command a person can type; ``stopkeeper up`` and docker/compose.yaml start the very same ones. All but the
+paper venue begin by waiting for the store.
 """
 
 import asyncio
 import logging
 import os
 import secrets
+import signal
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from celery import concurrency as pools
 from celery import signals
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    wait_fixed,
+)
 
 from stopkeeper.engine import showing
+from stopkeeper.engine.ports import StoreGone
+from stopkeeper.store.durability import StoreUnfit
 from tasks import queues as q
 from tasks import runtime
 from workers import logs, settings_load
@@ -28,6 +41,8 @@ if TYPE_CHECKING:
     from exchange.paper.server import PaperOptions
 
 log = logging.getLogger(__name__)
+AGAIN_S = 1.0
+TELL_EVERY_S = 60.0
 #: Threads a worker process runs by default; a drive mostly waits for HTTP.
 CONCURRENCY = {q.URGENT: 8, q.ORDERS: 16, q.SCANS: 8}
 
@@ -40,8 +55,7 @@ def run_worker(
     if unknown or not queues:
         raise ValueError(f"{', '.join(unknown) or 'none'} is not a queue; there are {', '.join(q.QUEUES)}")
     process = name or "-".join(queues)
-    _prepare(settings)
-    with opened(settings) as system:
+    with _begun(settings) as system:
         runtime.install(runtime_of(system))
         for account in system.accounts:  # what is heavy to import is imported before the first message, not under it
             other = showing.other_installation(system.ports(account))
@@ -67,8 +81,7 @@ def run_worker(
 
 def run_beat(settings: Settings) -> int:
     """Run the clock until SIGTERM; of several only the holder of RedBeat's lock ticks. Raises StoreGone."""
-    _prepare(settings)
-    with opened(settings) as system, Alive(system.store, "beat"):
+    with _begun(settings) as system, Alive(system.store, "beat"):
         system.app.Beat(loglevel="INFO", quiet=True, redirect_stdouts=False).run()
     return 0
 
@@ -77,8 +90,7 @@ def run_feed(settings: Settings) -> int:
     """Run streams and ticker until SIGTERM; per account one feed leads and the others wait. Raises StoreGone."""
     from workers.feed import serve
 
-    _prepare(settings)
-    with opened(settings) as system, Alive(system.store, "feed"):
+    with _begun(settings) as system, Alive(system.store, "feed"):
         system.app.set_current()
         asyncio.run(serve(system))
     return 0
@@ -94,11 +106,10 @@ def run_paper(options: "PaperOptions") -> int:
 
 def run_flower(settings: Settings, port: int | None = None) -> int:
     """Run the task monitor until SIGTERM: read-only, behind a login. Raises StoreGone."""
-    _prepare(settings)
     password, _ = flower_password(settings)
     # not on the command line, which everybody on the machine can read
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower.user}:{password}"
-    with opened(settings) as system, Alive(system.store, "flower"):
+    with _begun(settings) as system, Alive(system.store, "flower"):
         # it asks for more than our workers answer, and for workers that are still starting: no fault of anybody's
         logging.getLogger("flower.inspector").setLevel(logging.ERROR)
         log.info("Flower listens on http://%s:%s", settings.flower.address, port or settings.flower.port)
@@ -152,6 +163,53 @@ def runtime_of(system: System) -> runtime.Runtime:
     )
 
 
-def _prepare(settings: Settings) -> None:
+@contextmanager
+def _begun(settings: Settings) -> Iterator[System]:
+    """Yield a process's system once its store is there."""
     logs.set_up(settings_load.secrets(settings))
     signals.setup_logging.connect(logs.keep)
+    with opened(settings) as system:
+        wait_for_store(system)
+        yield system
+
+
+def wait_for_store(system: System) -> None:
+    """Open the store, however long it is away; who ended instead would come back later than it, by a backoff.
+
+    Raises StoreUnfit where waiting mends nothing. SIGTERM and SIGINT end the process.
+    """
+    told_s = -TELL_EVERY_S
+
+    def tell(state: RetryCallState) -> None:
+        nonlocal told_s
+        since_s = state.seconds_since_start or 0.0
+        if state.outcome is not None and since_s - told_s >= TELL_EVERY_S:
+            told_s = since_s
+            log.warning("waiting for the store: %s", state.outcome.exception())
+
+    tries = Retrying(
+        wait=wait_fixed(AGAIN_S),
+        retry=retry_if_exception_type(StoreGone) & retry_if_not_exception_type(StoreUnfit),
+        before_sleep=tell,
+        reraise=True,
+    )
+    began_s = time.monotonic()
+    with _ended_by_signals():
+        tries(lambda: system.store)
+    if told_s >= 0:
+        log.info("the store is there after %.0f s", time.monotonic() - began_s)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGINT end a process that has begun nothing: as process 1 of a container it would ignore them."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(0)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

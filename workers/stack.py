@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.table import Table
 from stopkeeper.console.backend import StackWish
 from stopkeeper.console.failures import Failure
 from stopkeeper.engine.ports import StoreGone
+from stopkeeper.store.durability import StoreUnfit
 from tasks import queues as q
 from workers import logs, settings_load
 from workers.alive import signs
@@ -136,6 +137,7 @@ class Stack:
     def _start(self) -> None:
         if self._redis is not None:
             self._redis.start()
+        self._check_store()
         password, fresh = flower_password(self._settings) if self._settings.flower.enabled else ("", False)
         for child in self._children:
             child.start()
@@ -148,6 +150,16 @@ class Stack:
             self._say(f"Flower's login, shown this once: {user} / {password}  (kept in {path})")
         if not self._ended:
             self._say("Everything runs. Ctrl-C ends it; started again it goes on where it was.")
+
+    def _check_store(self) -> None:
+        """Refuse a store that only a person can make right; for one that is away each process waits by itself."""
+        try:
+            with closing(open_store(self._settings)) as store:
+                store.verify()
+        except StoreUnfit:
+            raise
+        except StoreGone:
+            return
 
     def _wait_for_paper(self, paper: Child) -> None:
         """Let the venue listen before anybody calls it; one that cannot start is restarted and reported like others."""
@@ -171,8 +183,9 @@ class Stack:
                 time.sleep(LOOK_S)
         finally:
             store.close()
-        for name in sorted(silent) if not self._ended else ():
-            self._say(f"{name} has not said yet that it lives")
+        for command in (child.command for child in self._children):
+            if command.name in silent and not self._ended:
+                self._say(f"{command.name} has not said yet that it lives. {command.log}: {last_line(command.log)}")
 
     def _watch(self) -> None:
         rotated = time.monotonic()

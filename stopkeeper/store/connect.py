@@ -8,7 +8,15 @@ from stopkeeper.engine.ports import StoreGone, Times
 from stopkeeper.store import keys
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.due import RedisWakes
-from stopkeeper.store.durability import EVICTS, NO_EVICTION, Confirms, Durability, DurabilityReport, WaitAof
+from stopkeeper.store.durability import (
+    EVICTS,
+    NO_EVICTION,
+    Confirms,
+    Durability,
+    DurabilityReport,
+    StoreUnfit,
+    WaitAof,
+)
 from stopkeeper.store.gaps import RedisGaps
 from stopkeeper.store.journal import RedisJournal
 from stopkeeper.store.leases import Heartbeat, RedisLeases
@@ -41,7 +49,7 @@ def store_over(client: Redis, *, installation: str, confirms: Confirms, times: T
     def verify() -> None:
         report = durability_report(wire)
         if not report.ok:
-            raise StoreGone(report.sentence)
+            raise (StoreUnfit if report.unfit else StoreGone)(report.sentence)
         claim_installation(wire, installation)
         records.forgot_ms()  # noted at the start, it is over by the time of most entries
 
@@ -71,11 +79,11 @@ def store_over(client: Redis, *, installation: str, confirms: Confirms, times: T
 
 
 def claim_installation(wire: Wire, installation: str) -> None:
-    """Make this Redis the installation's own. Raises StoreGone if it is another's: two on one Redis share leases."""
+    """Make this Redis the installation's own. Raises StoreUnfit if it is another's: two on one Redis share leases."""
     wire.confirmed("SET", keys.installation(), installation, "NX")
     owner = wire.read("GET", keys.installation())
     if owner != installation:
-        raise StoreGone(f"this Redis belongs to installation {owner}, the configuration says {installation}")
+        raise StoreUnfit(f"this Redis belongs to installation {owner}, the configuration says {installation}")
 
 
 def durability_report(wire: Wire) -> DurabilityReport:
@@ -87,7 +95,7 @@ def durability_report(wire: Wire) -> DurabilityReport:
         server, aof, policy = _server(wire)
         fsync = _appendfsync(wire)
         if policy not in (None, NO_EVICTION):
-            raise StoreGone(EVICTS.format(policy))
+            raise StoreUnfit(EVICTS.format(policy))
         wire.confirmed("SET", keys.probe(), "1", "PX", 1_000)
     except StoreGone as gone:
         return DurabilityReport(
@@ -98,6 +106,7 @@ def durability_report(wire: Wire) -> DurabilityReport:
             appendfsync=fsync,
             wanted=wanted,
             confirmed=None,
+            unfit=isinstance(gone, StoreUnfit),
         )
     sentence = f"{server}: writes are confirmed by {wanted.local} local and {wanted.replicas} replica files"
     if wanted.local == 0:

@@ -22,6 +22,10 @@ EVICTS = (
 )
 
 
+class StoreUnfit(StoreGone):
+    """A server that answers, and that only a person can make right: waiting mends nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Durability:
     """How many append-only files must hold a critical write before it counts: the server's own, and replicas'."""
@@ -32,7 +36,10 @@ class Durability:
 
 @dataclass(frozen=True, slots=True)
 class DurabilityReport:
-    """What doctor shows. ``confirmed`` is [local, replicas] as the server answered a probe, None if it did not."""
+    """What doctor shows. ``confirmed`` is [local, replicas] as the server answered a probe, None if it did not.
+
+    ``unfit`` = waiting mends nothing.
+    """
 
     ok: bool
     sentence: str
@@ -41,6 +48,7 @@ class DurabilityReport:
     appendfsync: str | None
     wanted: Durability
     confirmed: tuple[int, int] | None
+    unfit: bool = False
 
 
 class Confirms(Protocol):
@@ -56,11 +64,11 @@ class Confirms(Protocol):
 
 
 def confirm_durable(reply: Any, wanted: Durability) -> None:
-    """Accept a WAITAOF reply [local, replicas] that reaches what is wanted. Raises StoreGone otherwise."""
+    """Accept a WAITAOF reply [local, replicas] that reaches what is wanted. Raises StoreGone otherwise, StoreUnfit."""
     if isinstance(reply, ResponseError):
         if "appendonly" in str(reply):
-            raise StoreGone(NO_FILE)
-        raise StoreGone(f"Redis cannot confirm writes on disk, 7.2 or newer is needed: {reply}")
+            raise StoreUnfit(NO_FILE)
+        raise StoreUnfit(f"Redis cannot confirm writes on disk, 7.2 or newer is needed: {reply}")
     local, replicas = int(reply[0]), int(reply[1])
     if local < wanted.local or replicas < wanted.replicas:
         raise StoreGone(

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.retry import Retry
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from stopkeeper.engine.ports import StoreGone
-from stopkeeper.store.durability import Confirms
+from stopkeeper.store.durability import Confirms, StoreUnfit
 
 T = TypeVar("T")
 TIMEOUT_S = 5
@@ -146,7 +146,8 @@ class Wire:
             # a primary that became a replica, or one whose replicas follow another
             if isinstance(error, ReadOnlyError) or str(error).startswith("NOREPLICAS"):
                 self._connect_anew()
-            raise StoreGone(f"Redis: {type(error).__name__}: {error}") from error
+            unfit = isinstance(error, AuthenticationError | NoPermissionError)
+            raise (StoreUnfit if unfit else StoreGone)(f"Redis: {type(error).__name__}: {error}") from error
 
     def _again(self, call: Callable[[], T]) -> T:
         tries = Retrying(

@@ -1,8 +1,8 @@
 """One process's view of an in-memory world, as the same bundle that Redis gives."""
 
-from stopkeeper.engine.ports import StoreGone, Times
+from stopkeeper.engine.ports import Times
 from stopkeeper.store.bundle import Store
-from stopkeeper.store.durability import Durability, DurabilityReport
+from stopkeeper.store.durability import Durability, DurabilityReport, StoreUnfit
 from stopkeeper.store.memory.leases import MemoryLeases, MemoryWakes
 from stopkeeper.store.memory.parts import (
     MemoryBudget,
@@ -28,7 +28,7 @@ def memory_store(world: MemoryWorld, *, installation: str, boot: str, times: Tim
         with world.using() as state:
             state.installation = state.installation or installation
             if state.installation != installation:
-                raise StoreGone(
+                raise StoreUnfit(
                     f"this store belongs to installation {state.installation}, the configuration says {installation}"
                 )
         records.forgot_ms()

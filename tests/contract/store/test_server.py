@@ -21,7 +21,7 @@ from stopkeeper.engine.ports import AdmitResult, LeaseLost, StoreGone, Times
 from stopkeeper.store import keys
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.connect import open_store
-from stopkeeper.store.durability import Durability, WaitAof
+from stopkeeper.store.durability import Durability, StoreUnfit, WaitAof
 from stopkeeper.store.embedded import EmbeddedError, EmbeddedServer, discover, find_binary
 from stopkeeper.store.journal import RedisJournal
 from stopkeeper.store.wire import Wire, connect
@@ -66,7 +66,7 @@ def no_aof(tmp_path: Path) -> Iterator[str]:
 def test_a_server_without_a_file_is_refused_in_words(no_aof: str) -> None:
     store = open_store(no_aof, installation="a1b2c")
     report = store.durability_report()
-    assert not report.ok
+    assert (report.ok, report.unfit) == (False, True)
     assert report.aof_enabled is False
     assert "appendonly yes" in report.sentence
     for write in (
@@ -85,12 +85,32 @@ def test_a_server_that_evicts_is_refused_in_words(own: EmbeddedServer) -> None:
     with Redis.from_url(own.url) as client, closing(open_store(own.url, installation="a1b2c")) as store:
         store.verify()
         client.config_set("maxmemory-policy", "volatile-lru")
-        with pytest.raises(StoreGone, match=r"volatile-lru.*set `maxmemory-policy noeviction`"):
+        with pytest.raises(StoreUnfit, match=r"volatile-lru.*set `maxmemory-policy noeviction`"):
             store.verify()
         assert not store.durability_report().ok
         client.execute_command("ACL", "SETUSER", "plain", "on", "nopass", "~*", "&*", "+@all", "-info")
         with closing(open_store(own.url.replace("redis://", "redis://plain:x@"), installation="a1b2c")) as plain:
             plain.verify()  # which it is cannot be told
+
+
+def test_what_waiting_mends_is_told_from_what_only_a_person_can_make_right(own: EmbeddedServer) -> None:
+    """A process waits for the one at its start, and ends at the other."""
+    for user in ("stranger", "plain"):
+        with Redis.from_url(own.url) as client:
+            client.execute_command("ACL", "SETUSER", "plain", "on", "nopass", "~*", "&*", "+@all", "-set")
+        with closing(open_store(own.url.replace("redis://", f"redis://{user}:x@"), installation="a1b2c")) as other:
+            with pytest.raises(StoreUnfit):
+                other.verify()
+            assert other.durability_report().unfit
+    with closing(open_store(own.url, installation="a1b2c")) as store:
+        with Redis.from_url(own.url) as client:
+            client.config_set("min-replicas-to-write", 1)
+        with pytest.raises(StoreGone, match="NOREPLICAS") as fenced:
+            store.verify()
+        own.stop()
+        with pytest.raises(StoreGone) as away:
+            store.verify()
+        assert not any(isinstance(gone.value, StoreUnfit) for gone in (fenced, away))
 
 
 def test_fewer_replicas_than_configured_are_refused(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +198,7 @@ def test_another_installation_is_refused(own: EmbeddedServer) -> None:
     first, second = (open_store(own.url, installation=name) for name in ("a1b2c", "ffff0"))
     first.verify()
     first.verify()
-    with pytest.raises(StoreGone, match="belongs to installation a1b2c"):
+    with pytest.raises(StoreUnfit, match="belongs to installation a1b2c"):
         second.verify()
     first.close()
     second.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stopkeeper.core.model import Key
+from stopkeeper.store.embedded import EmbeddedServer
 from tests.integration.processes.conftest import House, free_port, house, until
 from workers.alive import signs
 from workers.wiring import System
@@ -104,8 +105,17 @@ def test_a_taken_port_is_a_clear_line(machine: House) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_process_without_its_store_says_what_to_do(machine: House) -> None:
-    for command in ("worker", "feed"):
-        alone = machine.run(command)
-        assert alone.returncode == 1
-        assert "is not running; start it with `stopkeeper up`" in alone.stderr
+def test_a_process_without_its_store_says_what_to_do_and_waits(machine: House) -> None:
+    until(lambda: _strays(machine) == [], seconds=10)
+    waiting = {name: machine.start(name, "--config", str(machine.config)) for name in ("worker", "beat", "feed")}
+    for name in waiting:
+        until(lambda name=name: "is not running; start it with `stopkeeper up`" in machine.log(name))  # type: ignore[misc]
+    waiting["worker"].send_signal(signal.SIGTERM)
+    waiting["feed"].send_signal(signal.SIGINT)
+    assert [waiting[name].wait(3) for name in ("worker", "feed")] == [0, 0]
+    with EmbeddedServer(machine.settings.redis.data_dir):
+        system = System(machine.settings)
+        until(lambda: waiting["beat"].pid in {sign.pid for sign in signs(system.store)}, what=machine.log("beat"))
+        machine.stop(waiting["beat"])
+        system.close()
+    assert waiting["beat"].returncode == 0

@@ -9,6 +9,7 @@ from stopkeeper.core.model import Key, Side
 from stopkeeper.core.record import Origin, Trade
 from stopkeeper.core.rules import Limits
 from stopkeeper.engine.ports import AdmitResult, LeaseLost, StoreGone
+from stopkeeper.store.durability import StoreUnfit
 from stopkeeper.store.memory import MemoryWorld, memory_store
 
 KEY = Key("main", "BTC")
@@ -76,7 +77,7 @@ def test_a_frozen_process_that_thaws_in_time_keeps_its_lease() -> None:
 def test_another_installation_is_refused() -> None:
     world = MemoryWorld(lambda: 0)
     memory_store(world, installation="a1b2c", boot="a").verify()
-    with pytest.raises(StoreGone, match="belongs to installation a1b2c"):
+    with pytest.raises(StoreUnfit, match="belongs to installation a1b2c"):
         memory_store(world, installation="ffff0", boot="b").verify()
 
 

@@ -14,11 +14,13 @@ import pytest
 from stopkeeper.console.backend import StackWish
 from stopkeeper.console.failures import Failure
 from stopkeeper.engine.ports import StoreGone
+from stopkeeper.store.durability import StoreUnfit
 from tests.unit.workers.conftest import Write
 from workers import children, stack
 from workers.alive import Sign
 from workers.children import Child, Command, rotate, stop
 from workers.embedded import Lock
+from workers.settings import Settings
 from workers.settings_load import load
 
 
@@ -150,3 +152,56 @@ def test_a_server_that_does_not_answer_yet_does_not_end_who_waits_for_its_proces
     monkeypatch.setattr(stack, "LOOK_S", 0.001)
     up._wait_ready()
     assert len(asked) == 3
+
+
+def test_a_process_that_does_not_begin_is_named_with_what_it_waits_for(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up = stack.Stack(load(write()), StackWish())
+    up._redis = None
+    log = tmp_path / "beat.log"
+    log.write_text("waiting for the store: connection refused\n")
+    child = SimpleNamespace(command=SimpleNamespace(name="beat", log=log), pid=7, watch=lambda: None)
+    up._children = cast(Any, [child])
+    monkeypatch.setattr(stack, "open_store", lambda _settings: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(stack, "signs", lambda _store: [])
+    monkeypatch.setattr(stack, "READY_S", 0.0)
+    up._wait_ready()
+    said = capsys.readouterr().out
+    assert f"beat has not said yet that it lives. {log}: waiting for the store: connection refused" in said
+
+
+def _over(settings: Settings, monkeypatch: pytest.MonkeyPatch, wrong: StoreGone) -> tuple[stack.Stack, list[str]]:
+    """Return an ``up`` with one child over a store that is not right, and what is done."""
+    up, done = stack.Stack(settings, StackWish()), list[str]()
+    up._redis = None
+    child = SimpleNamespace(command=SimpleNamespace(name="beat"), start=lambda: done.append("started"))
+    up._children = [cast(Any, child)]
+
+    def verify() -> None:
+        raise wrong
+
+    opened = SimpleNamespace(verify=verify, close=lambda: done.append("closed"))
+    monkeypatch.setattr(stack, "open_store", lambda _settings: opened)
+    monkeypatch.setattr(up, "_wait_ready", lambda: None)
+    monkeypatch.setattr(up, "_show", lambda: None)
+    return up, done
+
+
+def test_a_store_that_only_a_person_can_make_right_ends_up_before_anything_is_started(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(write({"flower.enabled": "false"}))
+    up, done = _over(settings, monkeypatch, StoreUnfit("this Redis belongs to installation ffff0"))
+    with pytest.raises(StoreUnfit, match="ffff0"):
+        up._start()
+    assert done == ["closed"]
+
+
+def test_a_store_that_is_away_is_left_to_the_processes_to_wait_for(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(write({"flower.enabled": "false"}))
+    up, done = _over(settings, monkeypatch, StoreGone("connection refused"))
+    up._start()
+    assert done == ["closed", "started"]
