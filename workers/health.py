@@ -1,6 +1,7 @@
 """``python -m workers.health``: exit 0 if a process on this host has said within the last 10 s that it lives.
 
-For a container's HEALTHCHECK. Reads ./stopkeeper.toml and the environment like every command.
+For a container's health check, but not the feed's: while Redis is away it guards, and nobody may replace it. Reads
+./stopkeeper.toml and the environment like every command.
 """
 
 import socket

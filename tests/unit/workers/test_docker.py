@@ -57,6 +57,16 @@ def test_a_service_may_do_nothing_it_need_not(name: str) -> None:
     assert "inside" in service["networks"]
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_every_process_but_the_feed_is_healthy_by_its_sign_of_life_in_redis(name: str) -> None:
+    """While Redis is away the feed guards: whoever replaces what is unhealthy would end the guardian."""
+    check = OURS[name].get("healthcheck", {})
+    if OURS[name]["command"][0] == "feed":
+        assert check == {"disable": True}
+    else:
+        assert check["test"] == ["CMD", "python", "-m", "workers.health"]
+
+
 def test_what_is_named_is_declared() -> None:
     assert {key for key in COMPOSE if not key.startswith("x-")} == TOP
     for service in COMPOSE["services"].values():
@@ -101,7 +111,7 @@ def test_the_image_is_pinned_small_and_nobodys() -> None:
     last = text.rpartition("FROM")[2]
     assert "--require-hashes" in text
     assert "USER 10001:10001" in last
-    assert "HEALTHCHECK" in last
+    assert not [line for line in lines if line.startswith("HEALTHCHECK")]  # it would be the feed's too
     assert "pip install" not in last
     assert "apt-get" not in text
     entry = next(line for line in lines if line.startswith("ENTRYPOINT"))
