@@ -1,21 +1,17 @@
-"""The feed: streams that wake, and the ticker that drains what is due. One leader per account, any number of tickers.
+"""The feed: streams that wake, and the ticker beside them. One leader per account, any number of tickers.
 
 Marks go to the store; events of orders, fills and positions, and marks that reach a stop, a target or a new best price,
 wake their key at once. Every (re)connection starts a sweep: what happened before it was not pushed; so does the return
-of a store that an event could not be told; while no connection stands, sweeps go on at a shorter period. The ticker
-needs no leader, because claims are atomic: a dead beat delays nothing.
+of a store that an event could not be told; while no connection stands, sweeps go on at a shorter period.
 """
 
 import asyncio
 import logging
-import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
-
-from kombu.exceptions import OperationalError
 
 from exchange.clock import mono_ms
 from exchange.frames import News
@@ -25,11 +21,9 @@ from stopkeeper.core.model import Key
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Switches
 from stopkeeper.core.watching import DOUBT, Watch
-from stopkeeper.engine import vigil
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
-from tasks import queues, runtime
 from tasks.supervise import drain
-from workers.alive import heard, noted_ms
+from workers.ticker import Ticker, guarded, start_sweep
 from workers.wiring import System, venue_account
 
 if TYPE_CHECKING:
@@ -43,11 +37,7 @@ MIND_S = 1.0  # how often the records are loaded and the streams are said to liv
 LOAD_AFTER_S = 0.2  # what happened is written down by a worker within so long
 WAKE_PAUSE_MS = 1_000  # a price names a key at most so often
 DEAF_SWEEP_MS = 5_000  # the period of looks of an account while no stream tells anything; all share one budget
-SWEEP_CHECK_S = 2.0
 LOOK = frozenset({Field.HOLDINGS, Field.ORDERS})
-TELL_EVERY_MS = 10_000  # an outage is not told at every price
-_told_at = [-math.inf]
-_UNREACHABLE = (StoreGone, OperationalError, ConnectionError)
 
 
 class Pushes(Protocol):
@@ -136,22 +126,22 @@ class Leader:
         deaf_since: float | None = None
         while True:
             with suppress(LeaseLost):  # that ends the lead where it is renewed
-                await asyncio.to_thread(_guarded, partial(self._load, lease))
+                await asyncio.to_thread(guarded, partial(self._load, lease))
             await self._make_up()
             alive = self._streams.alive
             deaf_since = None if alive else deaf_since or mono_ms()
             if alive:
-                await asyncio.to_thread(_guarded, lambda: self._ports.prices.hear(self._ports.account))
+                await asyncio.to_thread(guarded, lambda: self._ports.prices.hear(self._ports.account))
             elif deaf_since is not None and mono_ms() - deaf_since >= self._deaf_sweep_ms:
                 deaf_since = None
-                await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports))
+                await asyncio.to_thread(guarded, lambda: start_sweep(self._ports))
             await self._news_or(MIND_S)
 
     async def _make_up(self) -> None:
         """Look by request, once the store is back, where a push was lost to it."""
         if self._lost_push:
             self._lost_push = False  # before the look: what is lost during it is looked for again
-            self._lost_push = not await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports)) or self._lost_push
+            self._lost_push = not await asyncio.to_thread(guarded, lambda: start_sweep(self._ports)) or self._lost_push
 
     async def _news_or(self, seconds: float) -> None:
         """Wait so long, or until something happened to an order or fill: a guardian must know the newest record."""
@@ -178,14 +168,14 @@ class Leader:
     # --- what the streams call: a store that is gone loses a push, never the connection --------------------------
 
     async def _on_news(self, news: News) -> None:
-        told = await asyncio.to_thread(_guarded, lambda: self._pass_on(news))
+        told = await asyncio.to_thread(guarded, lambda: self._pass_on(news))
         if news.events:
             self._lost_push = self._lost_push or not told
             self._happened.set()
 
     async def _on_gap(self, why: str) -> None:
         log.info("%s: %s: looking at the account", self._ports.account, why)
-        await asyncio.to_thread(_guarded, lambda: start_sweep(self._ports))
+        await asyncio.to_thread(guarded, lambda: start_sweep(self._ports))
 
     def _pass_on(self, news: News) -> None:
         """Put marks and counts into the store, and wake the keys they and the events are about."""
@@ -209,75 +199,6 @@ class Leader:
     def _can_spare(self) -> bool:
         """Return whether the rate budget has looks left beyond those that are kept for protection."""
         return self._ports.venue.wait_ms(LOOK, Urgency.ORDINARY) == 0
-
-
-class Ticker:
-    """Publishes what is due every tick, and a sweep where none was made for two periods; misses beat and streams."""
-
-    def __init__(self, ports: Sequence[Ports], system: System) -> None:
-        self._ports = ports
-        self._system = system
-        self._down = False
-
-    async def run(self) -> None:
-        """Tick until cancelled."""
-        times = self._ports[0].times
-        loop = asyncio.get_running_loop()
-        sweep_check = loop.time()
-        while True:
-            began = loop.time()
-            await asyncio.to_thread(self._tick)
-            if began >= sweep_check:
-                await asyncio.to_thread(self._sweeps)
-                sweep_check = began + SWEEP_CHECK_S
-            await asyncio.sleep(max(0.0, began + times.tick_ms / 1000 - loop.time()))
-
-    def _tick(self) -> None:
-        try:
-            drain(self._ports[0])
-        except _UNREACHABLE as gone:
-            if not self._down:
-                log.warning("ticker: %s", gone)
-            self._down = True
-            return
-        if self._down:
-            log.info("ticker: the store is back")
-        self._down = False
-
-    def _sweeps(self) -> None:
-        if not self._down:
-            for ports in self._ports:
-                _guarded(partial(self._sweep_if_old, ports))
-                _guarded(partial(self._miss, ports))
-
-    def _sweep_if_old(self, ports: Ports) -> None:
-        store, name, period_ms = self._system.store, runtime.swept(ports.account), ports.times.sweep_ms
-        swept_ms = noted_ms(store, name)
-        if (swept_ms is None or swept_ms >= 2 * period_ms) and ports.gaps.turn(ports.account, "sweep", period_ms):
-            log.info("%s: no sweep for two periods, starting one", ports.account)
-            start_sweep(ports)
-
-    def _miss(self, ports: Ports) -> None:
-        vigil.watch(ports, vigil.OF_FEEDS, heard(self._system.store))
-
-
-def start_sweep(ports: Ports) -> None:
-    """Publish a sweep with a look of its own."""
-    from tasks.sweep import sweep_account
-
-    sweep_account.apply_async((ports.account,), queue=queues.SCANS, expires=ports.times.sweep_ms / 1000)
-
-
-def _guarded(action: Callable[[], object]) -> bool:
-    """Do something with the store or the queue; return whether they could be reached."""
-    try:
-        action()
-    except _UNREACHABLE as gone:
-        if mono_ms() - _told_at[0] > TELL_EVERY_MS:
-            _told_at[0] = mono_ms()
-            log.warning("not passed on: %s", gone)
-        return False
-    return True
 
 
 def _posts(system: System, ports: Ports, local: "Local") -> tuple[Leader, "Guard"]:
