@@ -10,7 +10,6 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from exchange.clock import mono_ms
@@ -51,7 +50,7 @@ class Pushes(Protocol):
 
 
 class Leader:
-    """Leads one account as long as its lease holds: listens, and turns what it hears into marks and wake-ups.
+    """Leads one account until another does: listens, and turns what it hears into marks and wake-ups.
 
     ``beside`` are further posts of the leader, each a coroutine that runs until cancelled: alerts, and who stands in
     while Redis is gone. ``loaded`` is given the records and switches whenever they were loaded.
@@ -74,9 +73,10 @@ class Leader:
         self._watch = Watch(ports.rules, WAKE_PAUSE_MS)
         self._happened = asyncio.Event()
         self._lost_push = False  # an event that the store could not be told: no stream says it again
+        self._lease: Lease  # while it leads
 
     async def run(self) -> None:
-        """Compete for the account's lease, lead while it holds, compete again; until cancelled."""
+        """Compete for the account's lease, lead until another does, compete again; until cancelled."""
         while True:
             lease = await self._acquire()
             if lease is not None:
@@ -93,10 +93,11 @@ class Leader:
             return None
 
     async def _lead(self, lease: Lease) -> None:
+        self._lease = lease
         posts = (
             self._streams.run(self._on_news, self._on_gap),
-            self._renew(lease),
-            self._mind(lease),
+            self._renew(),
+            self._mind(),
             *(post() for post in self._beside),
         )
         running = [asyncio.ensure_future(post) for post in posts]
@@ -108,25 +109,45 @@ class Leader:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            await asyncio.shield(asyncio.to_thread(self._release, lease))
+            await asyncio.shield(asyncio.to_thread(self._release))
 
-    async def _renew(self, lease: Lease) -> None:
-        """Renew until the lease is lost. An unreachable store is waited for: nobody else can lead meanwhile either."""
+    async def _renew(self) -> None:
+        """Renew until another leads. An unreachable store is waited for: nobody else can lead meanwhile either."""
         while True:
             await asyncio.sleep(RENEW_S)
             try:
-                await asyncio.to_thread(self._ports.leases.renew, lease, 0)
-            except LeaseLost:
-                return
+                if not await asyncio.to_thread(self._renewed):
+                    return
             except StoreGone as gone:
                 log.warning("%s: lease not renewed: %s", self._ports.account, gone)
 
-    async def _mind(self, lease: Lease) -> None:
+    def _renewed(self) -> bool:
+        """Renew the lease, or take it anew where it ran out; return False where another leads. Raises StoreGone.
+
+        The lead goes on meanwhile: its guardian is needed where the store is gone again before the lease was taken.
+        """
+        try:
+            self._ports.leases.renew(self._lease, 0)
+        except LeaseLost:
+            anew = self._ports.leases.acquire(self._key)
+            if anew is None:
+                return not self._is_anothers()
+            log.info("%s: the lease ran out and is taken anew", self._ports.account)
+            self._lease = anew
+            self._lost_push = True  # a store that was away so long, or was emptied, has forgotten what was due
+        return True
+
+    def _is_anothers(self) -> bool:
+        """Return whether another process holds the lease. Ours does where its grant was not heard: it lets go of it."""
+        boot = _boot_of(self._lease.owner)
+        return any(key == self._key and _boot_of(owner) != boot for key, owner, *_ in self._ports.leases.holders())
+
+    async def _mind(self) -> None:
         """Keep the records at hand, say that the streams live, and look by request while they do not."""
         deaf_since: float | None = None
         while True:
-            with suppress(LeaseLost):  # that ends the lead where it is renewed
-                await asyncio.to_thread(guarded, partial(self._load, lease))
+            with suppress(LeaseLost):  # it is taken anew, or the lead ends, where it is renewed
+                await asyncio.to_thread(guarded, self._load)
             await self._make_up()
             alive = self._streams.alive
             deaf_since = None if alive else deaf_since or mono_ms()
@@ -151,17 +172,17 @@ class Leader:
                 await asyncio.sleep(LOAD_AFTER_S)
         self._happened.clear()
 
-    def _load(self, lease: Lease) -> None:
+    def _load(self) -> None:
         """Load the records. A store that takes no write counts as one that is gone: nobody can drive by it."""
         records = self._ports.records.all(self._ports.account)
         self._watch.load(records)
         switches = self._ports.flags.read(self._ports.account)
-        self._ports.leases.renew(lease, 0)
+        self._ports.leases.renew(self._lease, 0)
         self._loaded(records, switches)
 
-    def _release(self, lease: Lease) -> None:
+    def _release(self) -> None:
         try:
-            self._ports.leases.release(lease, self._ports.wakes.counter(self._key), None)
+            self._ports.leases.release(self._lease, self._ports.wakes.counter(self._key), None)
         except (StoreGone, LeaseLost) as left:
             log.info("%s: lease left to expire: %s", self._ports.account, left)
 
@@ -199,6 +220,11 @@ class Leader:
     def _can_spare(self) -> bool:
         """Return whether the rate budget has looks left beyond those that are kept for protection."""
         return self._ports.venue.wait_ms(LOOK, Urgency.ORDINARY) == 0
+
+
+def _boot_of(owner: str) -> str:
+    """Return the process that the owner of a lease belongs to."""
+    return owner.partition("|")[0]
 
 
 def _posts(system: System, ports: Ports, local: "Local") -> tuple[Leader, "Guard"]:

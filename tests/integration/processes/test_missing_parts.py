@@ -344,6 +344,26 @@ def test_a_redis_that_answers_and_takes_no_writes_is_as_good_as_gone(scene: Scen
     scene.until_stop(but=stop)
 
 
+def test_a_redis_that_recovers_for_a_moment_only_leaves_the_guardian_where_it_is(scene: Scene) -> None:
+    """The first answer after longer than a lease says that the lead ran out; the guardian is the leader's."""
+    stop = scene.hold("BTC")
+    before, ended = (scene.house.log("feed").count(words) for words in ("ran out", "no longer leading"))
+    with Redis.from_url(scene.server.url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            until(lambda: not any(left_ms for *_, left_ms in scene.system.store.leases.holders()), 30, "a lease stands")
+            client.config_set("min-replicas-to-write", 0)
+            until(lambda: scene.house.log("feed").count("ran out") > before, 10, "nobody heard that the lease ran out")
+            client.config_set("min-replicas-to-write", 1)
+            scene.take_stop()
+            until(scene.covered, 30, "the guardian placed no stop")
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+    scene.until_line("guardian", "Redis answers again after")
+    scene.until_stop(but=stop)
+    assert scene.house.log("feed").count("no longer leading") == ended
+
+
 @contextmanager
 def spent(scene: Scene) -> Iterator[None]:
     """Spend all weight but what is kept for protection, again and again, as others at this address may."""
