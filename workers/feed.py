@@ -173,11 +173,12 @@ class Leader:
         self._happened.clear()
 
     def _load(self) -> None:
-        """Load the records. A store that takes no write counts as one that is gone: nobody can drive by it."""
+        """Load the records. A store that takes no write, or confirms none on disk, is gone: nobody can drive by it."""
         records = self._ports.records.all(self._ports.account)
         self._watch.load(records)
         switches = self._ports.flags.read(self._ports.account)
         self._ports.leases.renew(self._lease, 0)
+        self._ports.records.confirm()
         self._loaded(records, switches)
 
     def _release(self) -> None:

@@ -237,6 +237,9 @@ class Records(Protocol):
         That is when the server was first found to be another than before, or emptied. Whoever asks first notes it.
         """
 
+    def confirm(self) -> None:
+        """Have a write confirmed on disk that changes nothing. Raises StoreGone where no record could be saved now."""
+
     def signal(self, trade_id: str) -> SignalState | None: ...
     def reserved(self, account: str) -> Mapping[str, Decimal]:
         """Return trade id -> notional in USD of what ``admit`` counts as open; 0 for a trade that came by no signal."""

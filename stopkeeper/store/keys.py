@@ -46,7 +46,7 @@ TABLE = (
         Bound.NAMED,
         "id (the server's run_id), born (Redis ms of the first), forgot (Redis ms when it was last another, or gone)",
     ),
-    KeyKind("sk:probe", "string", "1 s", Bound.TIME, "written by doctor to see a write confirmed on disk"),
+    KeyKind("sk:probe", "string", "1 s", Bound.TIME, "written by doctor and feeds to see a write confirmed on disk"),
     KeyKind(
         "sk:hb:<boot>", "string", "heartbeat_lost_ms", Bound.TIME, "a process is alive: without it its leases are free"
     ),

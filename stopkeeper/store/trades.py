@@ -128,6 +128,10 @@ class RedisRecords:
         self._born = str(born)
         return int(age_ms) if int(age_ms) >= 0 else None
 
+    def confirm(self) -> None:
+        """Have a write confirmed on disk as every save is. Raises StoreGone."""
+        self._wire.confirmed("SET", keys.probe(), "1", "PX", 1_000)
+
     def signal(self, trade_id: str) -> SignalState | None:
         """Return what became of the signal behind a trade; None where there was none, or it left 30 days ago."""
         found = self._wire.read("HGETALL", keys.signal(trade_id))

@@ -136,6 +136,11 @@ class MemoryRecords:
             state.server, self._born_ms = row, row.born_ms
             return None if row.forgot_ms is None else now - row.forgot_ms
 
+    def confirm(self) -> None:
+        """Confirm that the store is there: it has no disk. Raises StoreGone."""
+        with self._world.using():
+            return
+
     def signal(self, trade_id: str) -> SignalState | None:
         """Return what became of the signal behind a trade; None where there was none, or it left 30 days ago."""
         with self._world.using() as state:

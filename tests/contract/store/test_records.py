@@ -88,6 +88,13 @@ def test_a_save_moves_the_version_and_is_what_is_loaded(rig: Any, store: Store) 
     assert store.records.save(saved, lease).version == saved.version + 1
 
 
+def test_a_store_that_keeps_what_it_takes_confirms_it_and_changes_nothing(rig: Any, store: Store) -> None:
+    store.records.admit(rig.trade(), "body", USD, FREE)
+    before = store.records.all("main")
+    store.records.confirm()
+    assert store.records.all("main") == before
+
+
 def test_an_old_version_and_an_old_fence_are_refused(rig: Any, store: Store) -> None:
     lease, record = driving(store)
     store.records.save(replace(record, n=1), lease)

@@ -125,6 +125,20 @@ def test_fewer_replicas_than_configured_are_refused(server: EmbeddedServer, monk
         open_store(server.url, installation="a1b2c", durability=Durability(0, 0))
 
 
+def test_a_server_whose_file_is_switched_off_grants_leases_and_confirms_nothing(own: EmbeddedServer) -> None:
+    """Whoever judges by a lease takes it for a server that can be worked with, and no record can be saved there."""
+    store = open_store(own.url, installation="a1b2c")
+    store.records.confirm()
+    with Redis.from_url(own.url) as client:
+        client.config_set("appendonly", "no")
+    lease = store.leases.acquire(BTC)
+    assert lease is not None
+    store.leases.renew(lease, 0)
+    with pytest.raises(StoreGone, match="append-only file"):
+        store.records.confirm()
+    store.close()
+
+
 def test_what_was_accepted_survives_kill_9(own: EmbeddedServer) -> None:
     store = open_store(own.url, installation="a1b2c")
     store.verify()

@@ -344,6 +344,20 @@ def test_a_redis_that_answers_and_takes_no_writes_is_as_good_as_gone(scene: Scen
     scene.until_stop(but=stop)
 
 
+def test_a_redis_that_confirms_nothing_on_disk_is_as_good_as_gone(scene: Scene) -> None:
+    """Leases are renewed there and records are read; every drive ends where it would write down what it does."""
+    stop = scene.hold("ETH")
+    with Redis.from_url(scene.server.url) as client:
+        client.config_set("appendonly", "no")
+        try:
+            scene.take_stop()
+            until(scene.covered, 30, "the guardian placed no stop")
+        finally:
+            client.config_set("appendonly", "yes")
+    scene.until_line("guardian", "guardian acts alone")
+    scene.until_stop(but=stop)
+
+
 def test_a_redis_that_recovers_for_a_moment_only_leaves_the_guardian_where_it_is(scene: Scene) -> None:
     """The first answer after longer than a lease says that the lead ran out; the guardian is the leader's."""
     stop = scene.hold("BTC")

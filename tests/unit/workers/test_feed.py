@@ -142,3 +142,27 @@ def test_a_lease_granted_unheard_to_this_very_process_is_nobody_elses_lead(post:
         assert (post.begun, post.ended) == (1, 0)
 
     post.play(scene)
+
+
+# --- what counts as a store that is there ----------------------------------------------------------------------
+
+
+def raises(error: BaseException) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize("port", ["records.all", "leases.renew", "records.confirm"])
+def test_a_store_that_does_not_read_write_and_confirm_is_told_to_nobody_as_there(post: Post, port: str) -> None:
+    async def scene() -> None:
+        post.stage.always(port, raises(StoreGone("no answer, or not on disk")))
+        await post.until_more(port)  # what was under way has ended
+        loads = post.loads
+        await post.until_more(port, 3)
+        assert (post.loads, post.ended) == (loads, 0)
+        post.stage.always(port, lambda: None)
+        await post.until(lambda: post.loads > loads)
+
+    post.play(scene)
