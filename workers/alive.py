@@ -19,10 +19,11 @@ from stopkeeper.core.missing import Processes
 from stopkeeper.engine.ports import StoreGone
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.wire import age
-from tasks.runtime import BEAT
+from tasks.runtime import BEAT, swept
 
 EVERY_S = 2.0
 LOST_MS = 10_000
+ASKING = frozenset({"beat", "feed"})  # who asks workers for ticks and sweeps
 APART_MS = 1_000  # the shortest life of a message: a tick's
 _KEPT_MS = 24 * 3600 * 1000  # how long a process that ended without taking its leave is shown as lost
 _NOTED_MS = 7 * 24 * 3600 * 1000
@@ -99,10 +100,18 @@ def lost(store: Store) -> Sequence[Sign]:
     return [sign for sign in _all(store) if sign.age_ms >= LOST_MS]
 
 
-def heard(store: Store) -> Processes:
+def heard(store: Store, accounts: Sequence[str]) -> Processes:
     """Return what is heard of the installation's processes. Raises StoreGone."""
     found = signs(store)
-    return Processes(noted_ms(store, BEAT), at_work(sign.process for sign in found), clocks_apart(found))
+    asked = any(sign.process in ASKING for sign in found)
+    idle_ms = worked_ms(store, accounts) if asked else None
+    return Processes(noted_ms(store, BEAT), at_work(sign.process for sign in found), clocks_apart(found), idle_ms)
+
+
+def worked_ms(store: Store, accounts: Sequence[str]) -> int | None:
+    """Return how long ago a worker last carried out a tick or a sweep; None = never in a week. Raises StoreGone."""
+    ages = (noted_ms(store, name) for name in (BEAT, *map(swept, accounts)))
+    return min((age_ms for age_ms in ages if age_ms is not None), default=None)
 
 
 def clocks_apart(found: Iterable[Sign]) -> str:

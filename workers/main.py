@@ -98,7 +98,7 @@ class Installation:
         """Return what is heard of the processes."""
         from workers.alive import heard
 
-        return heard(self.system.store)
+        return heard(self.system.store, self.system.accounts)
 
     def examine(self) -> Sequence[Check]:
         """Return doctor's rows on durability, files and keys."""

@@ -73,7 +73,7 @@ class Ticker:
             start_sweep(ports)
 
     def _miss(self, ports: Ports) -> None:
-        vigil.watch(ports, vigil.OF_FEEDS, heard(self._system.store))
+        vigil.watch(ports, vigil.OF_FEEDS, heard(self._system.store, self._system.accounts))
 
 
 def start_sweep(ports: Ports) -> None:

@@ -11,6 +11,7 @@ from stopkeeper.core.rules import Rules
 
 APART_MS = 60_000  # a clock that is so far off is set wrong; less is drift, and no rule leans on it
 BEAT_LOST_MS = 10_000
+IDLE_SWEEPS = 3  # where beat asks for no sweep, a feed does so once there was none for two periods
 
 
 class Part(StrEnum):
@@ -35,7 +36,8 @@ KINDS: Mapping[Part, str] = {**{part: str(part) for part in Part}, Part.KEY: "ba
 
 
 _STANDS = "stops at the venue stand, entries wait, it is asked again by itself"
-_NO_WORKER = "no worker is heard of: nothing is entered, placed, moved or closed, only stops at the venue stand"
+_STILL = "nothing is entered, placed, moved or closed, only stops at the venue stand"
+_NO_WORKER = f"no worker is heard of: {_STILL}"
 _EXPIRED = "messages have expired where they arrive, drives come late or never; set the clocks, and keep them (NTP)"
 
 
@@ -64,12 +66,14 @@ class Processes:
     """What is heard of an installation's processes: the age of beat's last tick (None = none was ever heard of).
 
     ``workers`` is how many worker processes live, ``apart`` says which hosts' clocks are apart ("" = none); of both
-    None = nobody asked.
+    None = nobody asked. ``idle_ms`` is how long ago one of them last carried out a tick or a sweep; None = cannot be
+    told, or nobody lives who would ask for one.
     """
 
     beat_ms: int | None = None
     workers: int | None = None
     apart: str | None = None
+    idle_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class Facts:
     """What one process sees of an account's parts. None = it has never seen any.
 
     ``read_ms`` is the age of the newest reading of the positions by any process, ``noted_ms`` for how long each part
-    has been noted as missing, ``listed`` whether the venue's list of perpetuals is known.
+    has been noted as missing, ``listed`` whether the venue's list of perpetuals is known, ``sweep_ms`` the period of
+    sweeps.
     """
 
     silence: Silence | None
@@ -89,6 +94,7 @@ class Facts:
     processes: Processes
     noted_ms: Mapping[str, int]
     listed: bool = True
+    sweep_ms: int = 15_000
 
 
 def judge(facts: Facts, rules: Rules) -> Mapping[Part, str]:
@@ -101,12 +107,12 @@ def judge(facts: Facts, rules: Rules) -> Mapping[Part, str]:
         Part.BUDGET: facts.short and f"{facts.short}; entries wait, protection has a share of its own",
         Part.STREAMS: _streams(facts.heard_ms, rules),
     }
-    heard = facts.processes
+    heard, idle = facts.processes, _idle(facts)
     if heard.workers is not None:
-        found[Part.WORKER] = "" if heard.workers else f"{_NO_WORKER}; see stopkeeper worker"
+        found[Part.WORKER] = idle if heard.workers else f"{_NO_WORKER}; see stopkeeper worker"
     if heard.apart is not None:
         found[Part.HOSTS] = heard.apart and f"the hosts' clocks are apart ({heard.apart}): {_EXPIRED}"
-    if heard.workers != 0:  # a tick is carried out by a worker: without one beat cannot be told from its silence
+    if heard.workers != 0 and not idle:  # a worker carries out a tick: without one beat's silence tells nothing of it
         found[Part.BEAT] = _beat(heard.beat_ms)
     venue, clock = _venue(facts), clock_trouble(facts.clock, rules)
     if venue or _since(facts.read_ms, Part.VENUE, facts):
@@ -163,6 +169,15 @@ def _streams(heard_ms: int | None, rules: Rules) -> str:
     since = "were never heard" if heard_ms is None else f"are silent for {heard_ms // 1000} s"
     goes_on = "looks by request go on, resting entries are cancelled"
     return f"the account's streams {since}: {goes_on}; see stopkeeper feed"
+
+
+def _idle(facts: Facts) -> str:
+    """Workers that live may take no messages: refused by the queue, or cut off from it."""
+    heard = facts.processes
+    if not heard.workers or heard.idle_ms is None or heard.idle_ms < IDLE_SWEEPS * facts.sweep_ms:
+        return ""
+    live = f"{heard.workers} worker processes live and none has carried anything out for {heard.idle_ms // 1000} s"
+    return f"{live}: {_STILL}; their log says why they take no messages, else restart them"
 
 
 def _beat(beat_ms: int | None) -> str:

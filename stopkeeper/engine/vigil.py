@@ -43,6 +43,7 @@ def facts(ports: Ports, heard: Processes) -> Facts:
         processes=heard,
         listed=bool(ports.venue.markets()),
         noted_ms=ports.gaps.lacking(ports.account),
+        sweep_ms=ports.times.sweep_ms,
     )
 
 

@@ -41,6 +41,12 @@ def test_of_what_is_there_nothing_is_said() -> None:
             ("no worker is heard of", "nothing is", "stopkeeper worker"),
         ),
         (Part.WORKER, replace(WELL, processes=Processes(60_000, 0)), ("only stops at the venue stand",)),
+        (
+            Part.WORKER,
+            replace(WELL, processes=Processes(60_000, 3, "", 45_000)),
+            ("3 worker processes live", "carried anything out for 45 s", "only stops at the venue stand", "restart"),
+        ),
+        (Part.WORKER, replace(WELL, processes=Processes(60_000, 3, "", 60_000), sweep_ms=20_000), ("for 60 s",)),
         (Part.HOSTS, replace(WELL, processes=Processes(700, 3, "a +0.0 s, b +6.0 s")), ("b +6.0 s", "NTP")),
     ],
 )
@@ -57,6 +63,17 @@ def test_who_did_not_ask_for_workers_says_nothing_of_them() -> None:
 
 def test_without_a_worker_nobody_can_tell_whether_beat_ticks() -> None:
     assert Part.BEAT not in judge(replace(WELL, processes=Processes(60_000, 0)), RULES)
+
+
+@pytest.mark.parametrize("idle_ms", [44_999, None])
+def test_workers_that_carried_something_out_or_of_which_nobody_can_tell_are_there(idle_ms: int | None) -> None:
+    found = judge(replace(WELL, processes=Processes(60_000, 3, "", idle_ms)), RULES)
+    assert found[Part.WORKER] == ""
+    assert "no tick of the clock" in found[Part.BEAT]
+
+
+def test_of_beat_nothing_is_said_while_workers_carry_nothing_out() -> None:
+    assert Part.BEAT not in judge(replace(WELL, processes=Processes(60_000, 3, "", 45_000)), RULES)
 
 
 def test_the_newest_word_about_the_venue_counts() -> None:

@@ -58,6 +58,7 @@ def test_what_this_process_and_the_store_know_is_gathered_and_the_venue_is_not_a
     assert (known.short, known.barred) == ("weight", "agent expired")
     assert (known.heard_ms, known.processes.beat_ms) == (300, 42)
     assert known.noted_ms == {Part.BUDGET: 300}
+    assert known.sweep_ms == TIMES.sweep_ms
     assert stage.reads() == []
 
 
@@ -81,6 +82,13 @@ def test_what_is_missing_is_listed_with_since_when_and_not_noted() -> None:
 
 def test_a_beat_that_was_heard_of_lately_is_not_missing() -> None:
     assert missing(heard().ports, Processes(1_000)) == ()
+
+
+def test_workers_that_live_and_carry_nothing_out_are_missed_by_the_accounts_own_period() -> None:
+    stage = heard()
+    stage.ports = replace(stage.ports, times=replace(TIMES, sweep_ms=20_000))
+    assert missing(stage.ports, Processes(1_000, 3, "", 59_999)) == ()
+    assert [lack.part for lack in missing(stage.ports, Processes(1_000, 3, "", 60_000))] == [Part.WORKER]
 
 
 # --- telling ---------------------------------------------------------------------------------------------------

@@ -7,8 +7,21 @@ import pytest
 from stopkeeper.core.missing import Processes
 from stopkeeper.store.bundle import Store
 from stopkeeper.store.memory import MemoryWorld, memory_store
-from tasks.runtime import BEAT
-from workers.alive import APART_MS, LOST_MS, Alive, Sign, clocks_apart, heard, lost, note, noted_ms, say, signs
+from tasks.runtime import BEAT, swept
+from workers.alive import (
+    APART_MS,
+    LOST_MS,
+    Alive,
+    Sign,
+    clocks_apart,
+    heard,
+    lost,
+    note,
+    noted_ms,
+    say,
+    signs,
+    worked_ms,
+)
 
 
 class Clock:
@@ -54,12 +67,33 @@ def test_a_sign_of_before_the_clock_was_set_back_is_no_sign(store: Store, clock:
 
 
 def test_what_is_heard_of_the_processes(store: Store, clock: Clock) -> None:
-    assert heard(store) == Processes(None, 0, "")
+    assert heard(store, ("main", "other")) == Processes(None, 0, "")
     for name in ("beat", "feed", "flower", "paper", "urgent", "orders-scans"):
         say(store, name)
     note(store, BEAT)
     clock.now_ms += 700
-    assert heard(store) == Processes(700, 2, "")
+    assert heard(store, ("main", "other")) == Processes(700, 2, "", 700)
+
+
+def test_what_a_worker_carried_out_last_is_a_tick_or_a_sweep_of_any_account(store: Store, clock: Clock) -> None:
+    assert worked_ms(store, ("main", "other")) is None
+    for name, ago_ms in ((BEAT, 9_000), (swept("other"), 2_000), (swept("main"), 5_000)):
+        clock.now_ms -= ago_ms
+        note(store, name)
+        clock.now_ms += ago_ms
+    assert worked_ms(store, ("main", "other")) == 2_000
+    assert worked_ms(store, ("main",)) == 5_000
+
+
+@pytest.mark.parametrize(("asking", "idle_ms"), [("beat", 60_000), ("feed", 60_000), ("flower", None)])
+def test_workers_are_idle_only_while_somebody_asks_something_of_them(
+    store: Store, clock: Clock, asking: str, idle_ms: int | None
+) -> None:
+    note(store, BEAT)
+    clock.now_ms += 60_000
+    say(store, "urgent")
+    say(store, asking)
+    assert heard(store, ("main",)).idle_ms == idle_ms
 
 
 def test_a_sign_says_how_far_its_hosts_clock_is_before_the_stores(store: Store, clock: Clock) -> None:
