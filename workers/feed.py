@@ -53,7 +53,8 @@ class Leader:
     """Leads one account until another does: listens, and turns what it hears into marks and wake-ups.
 
     ``beside`` are further posts of the leader, each a coroutine that runs until cancelled: alerts, and who stands in
-    while Redis is gone. ``loaded`` is given the records and switches whenever they were loaded.
+    while Redis is gone. ``loaded`` is given the records and switches whenever they were loaded from a Redis that does
+    all that a drive needs, to which belongs what ``publishes`` says: that the queue takes messages.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Leader:
         beside: Sequence[Callable[[], Awaitable[None]]] = (),
         loaded: Callable[[Sequence[KeyRecord], Switches], None] = lambda _records, _switches: None,
         deaf_sweep_ms: int = DEAF_SWEEP_MS,
+        publishes: Callable[[], bool] = lambda: True,
     ) -> None:
         self._ports = ports
         self._streams = streams
         self._beside = tuple(beside)
         self._loaded = loaded
         self._deaf_sweep_ms = deaf_sweep_ms
+        self._publishes = publishes
         self._key = Key(ports.account, FEED)
         self._watch = Watch(ports.rules, WAKE_PAUSE_MS)
         self._happened = asyncio.Event()
@@ -98,6 +101,7 @@ class Leader:
             self._streams.run(self._on_news, self._on_gap),
             self._renew(),
             self._mind(),
+            self._look(),
             *(post() for post in self._beside),
         )
         running = [asyncio.ensure_future(post) for post in posts]
@@ -143,20 +147,24 @@ class Leader:
         return any(key == self._key and _boot_of(owner) != boot for key, owner, *_ in self._ports.leases.holders())
 
     async def _mind(self) -> None:
-        """Keep the records at hand, say that the streams live, and look by request while they do not."""
-        deaf_since: float | None = None
+        """Keep the records at hand, and say that the streams live."""
         while True:
             with suppress(LeaseLost):  # it is taken anew, or the lead ends, where it is renewed
                 await asyncio.to_thread(guarded, self._load)
-            await self._make_up()
-            alive = self._streams.alive
-            deaf_since = None if alive else deaf_since or mono_ms()
-            if alive:
+            if self._streams.alive:
                 await asyncio.to_thread(guarded, lambda: self._ports.prices.hear(self._ports.account))
-            elif deaf_since is not None and mono_ms() - deaf_since >= self._deaf_sweep_ms:
+            await self._news_or(MIND_S)
+
+    async def _look(self) -> None:
+        """Look by request while no stream tells anything, and where a push was lost. The queue may let it wait long."""
+        deaf_since: float | None = None
+        while True:
+            await self._make_up()
+            deaf_since = None if self._streams.alive else deaf_since or mono_ms()
+            if deaf_since is not None and mono_ms() - deaf_since >= self._deaf_sweep_ms:
                 deaf_since = None
                 await asyncio.to_thread(guarded, lambda: start_sweep(self._ports))
-            await self._news_or(MIND_S)
+            await asyncio.sleep(MIND_S)
 
     async def _make_up(self) -> None:
         """Look by request, once the store is back, where a push was lost to it."""
@@ -179,7 +187,8 @@ class Leader:
         switches = self._ports.flags.read(self._ports.account)
         self._ports.leases.renew(self._lease, 0)
         self._ports.records.confirm()
-        self._loaded(records, switches)
+        if self._publishes():
+            self._loaded(records, switches)
 
     def _release(self) -> None:
         try:
@@ -228,7 +237,7 @@ def _boot_of(owner: str) -> str:
     return owner.partition("|")[0]
 
 
-def _posts(system: System, ports: Ports, local: "Local") -> tuple[Leader, "Guard"]:
+def _posts(system: System, ports: Ports, local: "Local", ticker: Ticker) -> tuple[Leader, "Guard"]:
     """Return who leads an account, with its streams, its alerts and its guard; and the guard."""
     from workers.alerts import Alerter
     from workers.guarding import open_guard
@@ -239,7 +248,8 @@ def _posts(system: System, ports: Ports, local: "Local") -> tuple[Leader, "Guard
     where = system.settings.base_url
     sharing = [name for name in system.accounts if where(name) == where(ports.account)]  # one budget of looks
     deaf_sweep_ms = DEAF_SWEEP_MS * len(sharing)
-    return Leader(ports, streams, (alerter.run, guard.run), guard.note_alive, deaf_sweep_ms), guard
+    leader = Leader(ports, streams, (alerter.run, guard.run), guard.note_alive, deaf_sweep_ms, lambda: ticker.publishes)
+    return leader, guard
 
 
 async def serve(system: System) -> None:
@@ -252,9 +262,10 @@ async def serve(system: System) -> None:
         loop.add_signal_handler(number, ended.set)
     ports = [await asyncio.to_thread(system.ports, name) for name in system.accounts]
     local = Local()
-    posts = [_posts(system, each, local) for each in ports]
+    ticker = Ticker(ports, system)
+    posts = [_posts(system, each, local, ticker) for each in ports]
     running: list[asyncio.Task[object]] = [
-        asyncio.create_task(Ticker(ports, system).run()),
+        asyncio.create_task(ticker.run()),
         *(asyncio.create_task(leader.run()) for leader, _ in posts),
         *(asyncio.create_task(guard.report()) for _, guard in posts),
     ]

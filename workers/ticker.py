@@ -21,6 +21,7 @@ from workers.wiring import System
 
 log = logging.getLogger(__name__)
 SWEEP_CHECK_S = 2.0
+STUCK_MS = 3_000  # a tick that does not end: a connection to the queue is made for so long, or longer
 TELL_EVERY_MS = 10_000  # an outage is not told at every price
 _told_at = [-math.inf]
 _UNREACHABLE = (StoreGone, OperationalError, ConnectionError)
@@ -33,6 +34,12 @@ class Ticker:
         self._ports = ports
         self._system = system
         self._down = False
+        self._through_ms = mono_ms()
+
+    @property
+    def publishes(self) -> bool:
+        """Whether what is due could be published until a moment ago."""
+        return not self._down and mono_ms() - self._through_ms < STUCK_MS
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -50,14 +57,18 @@ class Ticker:
     def _tick(self) -> None:
         try:
             drain(self._ports[0])
+            if self._down:  # nothing may be due: only a message that is taken says that the queue is back
+                for ports in self._ports:
+                    start_sweep(ports)
         except _UNREACHABLE as gone:
             if not self._down:
                 log.warning("ticker: %s", gone)
             self._down = True
             return
         if self._down:
-            log.info("ticker: the store is back")
+            log.info("ticker: the store and the queue are back")
         self._down = False
+        self._through_ms = mono_ms()
 
     def _sweeps(self) -> None:
         if not self._down:

@@ -1,6 +1,7 @@
 """Who leads an account, and until when: the leader over the store in memory, its streams and its guard by hand."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,8 +28,11 @@ class Post:
         monkeypatch.setattr(feed, "start_sweep", self._sweep)
         self.stage = Stage()
         self.begun = self.ended = self.loads = self.sweeps = 0
-        self.gone = False  # the queue
-        self.leader = feed.Leader(self.stage.ports, self, (self._stand,), self._loaded)
+        self.publishes = True
+        self.swept: Callable[[], object] = lambda: None
+        self.leader = feed.Leader(
+            self.stage.ports, self, (self._stand,), self._loaded, publishes=lambda: self.publishes
+        )
 
     async def run(self, on_news: Any, on_gap: Any) -> None:
         self.on_news, self.on_gap = on_news, on_gap
@@ -45,9 +49,8 @@ class Post:
         self.loads += 1
 
     def _sweep(self, _ports: Any) -> None:
-        if self.gone:
-            raise ConnectionError("no queue")
         self.sweeps += 1
+        self.swept()
 
     def play(self, scene: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -166,3 +169,36 @@ def test_a_store_that_does_not_read_write_and_confirm_is_told_to_nobody_as_there
         await post.until(lambda: post.loads > loads)
 
     post.play(scene)
+
+
+def test_a_queue_that_takes_nothing_is_a_part_of_it(post: Post) -> None:
+    async def scene() -> None:
+        post.publishes = False
+        await post.until_more("records.confirm")
+        loads = post.loads
+        await post.until_more("records.confirm", 3)
+        assert (post.loads, post.ended) == (loads, 0)
+        post.publishes = True
+        await post.until(lambda: post.loads > loads)
+
+    post.play(scene)
+
+
+@pytest.mark.parametrize("deaf", [True, False])
+def test_a_sweep_that_hangs_on_the_queue_keeps_no_record_from_being_loaded(post: Post, deaf: bool) -> None:
+    answers = threading.Event()
+
+    async def scene() -> None:
+        post.swept = lambda: answers.wait(5)
+        post.alive = not deaf
+        post.leader._deaf_sweep_ms = 1
+        post.leader._lost_push = not deaf
+        await post.until(lambda: post.sweeps > 0)
+        loads = post.loads
+        await post.until(lambda: post.loads > loads + 3)
+        answers.set()
+
+    try:
+        post.play(scene)
+    finally:
+        answers.set()
