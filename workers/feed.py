@@ -75,7 +75,7 @@ class Leader:
         self._key = Key(ports.account, FEED)
         self._watch = Watch(ports.rules, WAKE_PAUSE_MS)
         self._happened = asyncio.Event()
-        self._lost_push = False  # an event that the store could not be told: no stream says it again
+        self._lost_push = False  # an event, or a gap, that the store could not be told: no stream says it again
         self._lease: Lease  # while it leads
 
     async def run(self) -> None:
@@ -206,7 +206,8 @@ class Leader:
 
     async def _on_gap(self, why: str) -> None:
         log.info("%s: %s: looking at the account", self._ports.account, why)
-        await asyncio.to_thread(guarded, lambda: start_sweep(self._ports))
+        told = await asyncio.to_thread(guarded, lambda: start_sweep(self._ports))
+        self._lost_push = self._lost_push or not told
 
     def _pass_on(self, news: News) -> None:
         """Put marks and counts into the store, and wake the keys they and the events are about."""

@@ -202,3 +202,20 @@ def test_a_sweep_that_hangs_on_the_queue_keeps_no_record_from_being_loaded(post:
         post.play(scene)
     finally:
         answers.set()
+
+
+# --- what is told later ----------------------------------------------------------------------------------------
+
+
+def test_a_gap_that_the_queue_could_not_be_told_of_is_looked_into_once_it_can(post: Post) -> None:
+    async def scene() -> None:
+        post.swept = raises(ConnectionError("no queue"))
+        await post.on_gap("connected")
+        await post.until(lambda: post.sweeps > 2)
+        post.swept = lambda: None
+        sweeps = post.sweeps
+        await post.until(lambda: post.sweeps > sweeps)
+        await post.until_more("records.confirm", 3)
+        assert post.sweeps <= sweeps + 2, "one look is enough"
+
+    post.play(scene)
