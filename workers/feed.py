@@ -37,6 +37,7 @@ LOAD_AFTER_S = 0.2  # what happened is written down by a worker within so long
 WAKE_PAUSE_MS = 1_000  # a price names a key at most so often
 DEAF_SWEEP_MS = 5_000  # the period of looks of an account while no stream tells anything; all share one budget
 LOOK = frozenset({Field.HOLDINGS, Field.ORDERS})
+Taker = Callable[[Sequence[KeyRecord], Switches], None]
 
 
 class Pushes(Protocol):
@@ -53,8 +54,9 @@ class Leader:
     """Leads one account until another does: listens, and turns what it hears into marks and wake-ups.
 
     ``beside`` are further posts of the leader, each a coroutine that runs until cancelled: alerts, and who stands in
-    while Redis is gone. ``loaded`` is given the records and switches whenever they were loaded from a Redis that does
-    all that a drive needs, to which belongs what ``publishes`` says: that the queue takes messages.
+    while Redis is gone. ``read`` is given the records and switches whenever they were read, ``loaded`` where they were
+    read from a Redis that does all that a drive needs, to which belongs what ``publishes`` says: that the queue takes
+    messages.
     """
 
     def __init__(
@@ -62,14 +64,15 @@ class Leader:
         ports: Ports,
         streams: Pushes,
         beside: Sequence[Callable[[], Awaitable[None]]] = (),
-        loaded: Callable[[Sequence[KeyRecord], Switches], None] = lambda _records, _switches: None,
+        loaded: Taker = lambda _records, _switches: None,
+        read: Taker = lambda _records, _switches: None,
         deaf_sweep_ms: int = DEAF_SWEEP_MS,
         publishes: Callable[[], bool] = lambda: True,
     ) -> None:
         self._ports = ports
         self._streams = streams
         self._beside = tuple(beside)
-        self._loaded = loaded
+        self._loaded, self._read = loaded, read
         self._deaf_sweep_ms = deaf_sweep_ms
         self._publishes = publishes
         self._key = Key(ports.account, FEED)
@@ -185,6 +188,7 @@ class Leader:
         records = self._ports.records.all(self._ports.account)
         self._watch.load(records)
         switches = self._ports.flags.read(self._ports.account)
+        self._read(records, switches)
         self._ports.leases.renew(self._lease, 0)
         self._ports.records.confirm()
         if self._publishes():
@@ -248,8 +252,15 @@ def _posts(system: System, ports: Ports, local: "Local", ticker: Ticker) -> tupl
     guard = open_guard(system.settings, ports.account, ports.journal, local)
     where = system.settings.base_url
     sharing = [name for name in system.accounts if where(name) == where(ports.account)]  # one budget of looks
-    deaf_sweep_ms = DEAF_SWEEP_MS * len(sharing)
-    leader = Leader(ports, streams, (alerter.run, guard.run), guard.note_alive, deaf_sweep_ms, lambda: ticker.publishes)
+    leader = Leader(
+        ports,
+        streams,
+        (alerter.run, guard.run),
+        guard.note_alive,
+        guard.note_read,
+        DEAF_SWEEP_MS * len(sharing),
+        lambda: ticker.publishes,
+    )
     return leader, guard
 
 

@@ -68,6 +68,11 @@ class Guard:
         self._alive_ms = now
         self._guardian.take(records, switches, int(now))
 
+    def note_read(self, records: Sequence[KeyRecord], switches: Switches) -> None:
+        """Note what could be read, whatever else Redis does: a guardian that begins goes by it. For any thread."""
+        if self.silent_ms < self._times.guardian_ms:
+            self._guardian.take(records, switches, int(self._alive_ms))
+
     @property
     def silent_ms(self) -> float:
         """Return how long ago Redis last answered."""

@@ -27,11 +27,11 @@ class Post:
             monkeypatch.setattr(feed, pause, 0.002)
         monkeypatch.setattr(feed, "start_sweep", self._sweep)
         self.stage = Stage()
-        self.begun = self.ended = self.loads = self.sweeps = 0
+        self.begun = self.ended = self.reads = self.loads = self.sweeps = 0
         self.publishes = True
         self.swept: Callable[[], object] = lambda: None
         self.leader = feed.Leader(
-            self.stage.ports, self, (self._stand,), self._loaded, publishes=lambda: self.publishes
+            self.stage.ports, self, (self._stand,), self._loaded, self._read, publishes=lambda: self.publishes
         )
 
     async def run(self, on_news: Any, on_gap: Any) -> None:
@@ -44,6 +44,9 @@ class Post:
             await asyncio.Event().wait()
         finally:
             self.ended += 1
+
+    def _read(self, *_: Any) -> None:
+        self.reads += 1
 
     def _loaded(self, *_: Any) -> None:
         self.loads += 1
@@ -167,6 +170,18 @@ def test_a_store_that_does_not_read_write_and_confirm_is_told_to_nobody_as_there
         assert (post.loads, post.ended) == (loads, 0)
         post.stage.always(port, lambda: None)
         await post.until(lambda: post.loads > loads)
+
+    post.play(scene)
+
+
+@pytest.mark.parametrize(("port", "read"), [("records.all", False), ("leases.renew", True), ("records.confirm", True)])
+def test_what_can_be_read_is_handed_on_though_nothing_can_be_written(post: Post, port: str, read: bool) -> None:
+    async def scene() -> None:
+        post.stage.always(port, raises(StoreGone("no writes")))
+        await post.until_more(port)
+        reads = post.reads
+        await post.until_more(port, 4)
+        assert (post.reads > reads) is read
 
     post.play(scene)
 

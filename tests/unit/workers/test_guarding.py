@@ -263,3 +263,22 @@ def test_a_redis_that_hangs_and_blocks_every_shared_thread_does_not_block_the_gu
             await asyncio.gather(*asked)
 
     stage.play(scene)
+
+
+def test_what_is_read_where_nothing_is_written_is_what_it_goes_by_and_does_not_put_it_off(stage: Stage) -> None:
+    read: Any = ("the trade of a moment ago",)
+
+    async def scene() -> None:
+        stage.guard.note_alive((), Switches())
+        noted = int(stage.now)
+        for _ in range(9):
+            await stage.pass_ms(1_000)
+            stage.guard.note_read(read, Switches(paused=True))
+        assert stage.taken[-1] == (read, Switches(paused=True), noted), "it counts from the last answer"
+        await stage.pass_ms(1_500)
+        await stage.until(lambda: len(stage.rounds) > 1)
+        taken = len(stage.taken)
+        stage.guard.note_read((), Switches())
+        assert len(stage.taken) == taken, "a round under way would begin anew"
+
+    stage.play(scene)
