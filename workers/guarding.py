@@ -56,6 +56,7 @@ class Guard:
         self._clock = clock
         self._alive_ms = self._checked_ms = clock()
         self._told: list[tuple[float, str, str]] = []  # what the journal does not know yet
+        self._count = 0  # of all that was told
         self._missed_ms = 0.0  # how long Redis has been silent, or was until a moment ago
         self._slept_at: float | None = None  # what was taken for the last answer when this process itself had slept
         self._guardian = make(self.tell)
@@ -122,22 +123,22 @@ class Guard:
 
     async def _stand_in(self) -> None:
         self._missed_ms = 0.0
-        began, deeds = self._alive_ms, len(self._told)
-        seconds = f"{self.silent_ms / 1000:.0f} s"
+        began, seconds = self._alive_ms, f"{self.silent_ms / 1000:.0f} s"
         self.tell("", f"Redis is gone for {seconds}: the guardian acts alone: stops, closes, cancels of entries")
+        told = self._count
         while self.silent_ms >= self._times.guardian_ms:
             loop = asyncio.get_running_loop()
             pause_ms = await loop.run_in_executor(self._own_thread, self._guardian.patrol, int(self._clock()))
             await asyncio.sleep(pause_ms / 1000)
         self._checked_ms = self._clock()
-        lines = len(self._told) - deeds - 1
-        gone_s = (self._alive_ms - began) / 1000
+        gone_s, lines = (self._alive_ms - began) / 1000, self._count - told
         self.tell("", f"Redis answers again after {gone_s:.0f} s: the guardian stops; it told {lines} things")
 
     def tell(self, symbol: str, text: str) -> None:
         """Say something as loudly as can be without Redis: the log, and every alert service at once."""
         from workers.alerts import send_now
 
+        self._count += 1
         log.error("%s: %s", self._account, text)
         send_now(self._alerts, f"Stopkeeper {self._account}: guardian", text)
         self._keep(symbol, text)

@@ -282,3 +282,16 @@ def test_what_is_read_where_nothing_is_written_is_what_it_goes_by_and_does_not_p
         assert len(stage.taken) == taken, "a round under way would begin anew"
 
     stage.play(scene)
+
+
+def test_it_counts_what_it_told_though_the_journal_was_there_all_the_while(stage: Stage) -> None:
+    """As where the queue alone is gone: what was told has been written down before the end."""
+
+    async def scene() -> None:
+        await stage.pass_ms(11_000)
+        await stage.until(lambda: len(stage.rounds) > 2 and len(stage.lines) > 2)
+        stage.guard.note_alive((), Switches())
+        await stage.until(lambda: "answers again" in stage.lines[-1][3])
+        assert f"it told {len(stage.rounds)} things" in stage.lines[-1][3]
+
+    stage.play(scene)
