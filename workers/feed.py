@@ -10,6 +10,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from exchange.clock import mono_ms
@@ -22,6 +23,7 @@ from stopkeeper.core.rules import Switches
 from stopkeeper.core.watching import DOUBT, Watch
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
 from tasks.supervise import drain
+from workers.alive import worked_ms
 from workers.ticker import Ticker, guarded, start_sweep
 from workers.wiring import System, venue_account
 
@@ -249,7 +251,8 @@ def _posts(system: System, ports: Ports, local: "Local", ticker: Ticker) -> tupl
 
     streams = Streams(venue_account(system.settings, ports.account), ports.symbols, ports.rules.price_jump)
     alerter = Alerter(ports, system.store.texts, system.settings.alerts)
-    guard = open_guard(system.settings, ports.account, ports.journal, local)
+    worked = partial(worked_ms, system.store, system.accounts)
+    guard = open_guard(system.settings, ports.account, ports.journal, local, worked)
     where = system.settings.base_url
     sharing = [name for name in system.accounts if where(name) == where(ports.account)]  # one budget of looks
     leader = Leader(

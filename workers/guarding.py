@@ -5,6 +5,7 @@ What is decided while Redis is gone stands in engine/guardian.py and core/guardi
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,10 +26,12 @@ CHECK_MS = 250
 REPORT_S = 2.0
 MISSED_MS = 3_000  # a silence of Redis that is worth a line
 SLEPT_MS = 2_000  # a loop that comes so much too late slept itself: that nothing was heard says nothing
+RELIEF_MS = 30_000  # workers that take longer to come back once Redis is there are away for another reason
 GRACE_MS = 3_000  # then it listens anew for so long
 KEPT = 200  # lines that wait for the journal
 
 Clock = Callable[[], float]
+Worked = Callable[[], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,10 @@ class Local:
 
 
 class Guard:
-    """Lets the guardian of one account act from ``guardian_ms`` after Redis last answered until it answers again."""
+    """Lets the guardian of one account act from ``guardian_ms`` after Redis last answered until workers take over.
+
+    ``worked_ms`` says how long ago one of them last carried something out (None = never); it may raise StoreGone.
+    """
 
     def __init__(
         self,
@@ -51,10 +57,12 @@ class Guard:
         journal: Journal,
         make: Callable[[Say], Guardian],
         clock: Clock = mono_ms,
+        worked_ms: Worked = lambda: 0,
     ) -> None:
         self._account, self._times, self._alerts, self._journal = account, times, alerts, journal
-        self._clock = clock
+        self._clock, self._worked_ms = clock, worked_ms
         self._alive_ms = self._checked_ms = clock()
+        self._back_ms = self._answered_ms = -math.inf  # of an outage: since when Redis is back, when it last answered
         self._told: list[tuple[float, str, str]] = []  # what the journal does not know yet
         self._count = 0  # of all that was told
         self._missed_ms = 0.0  # how long Redis has been silent, or was until a moment ago
@@ -64,8 +72,13 @@ class Guard:
         self._own_thread = ThreadPoolExecutor(1, f"guardian-{account}")
 
     def note_alive(self, records: Sequence[KeyRecord], switches: Switches) -> None:
-        """Note that Redis answered with these; a guardian that acts stops before its next deed. For any thread."""
+        """Note that Redis does all it is asked, with these; a guardian that is relieved stops before its next deed.
+
+        For any thread. Raises StoreGone.
+        """
         now = self._clock()
+        if self.silent_ms >= self._times.guardian_ms and not self._is_relieved(now):
+            return
         self._alive_ms = now
         self._guardian.take(records, switches, int(now))
 
@@ -106,6 +119,14 @@ class Guard:
             self._slept_at = self._alive_ms
         self._checked_ms = now
         return self.silent_ms >= self._times.guardian_ms
+
+    def _is_relieved(self, now: float) -> bool:
+        """Return whether a worker has carried something out since Redis is back, or had the time to come back."""
+        if now - self._answered_ms > MISSED_MS:
+            self._back_ms = now
+        self._answered_ms = now
+        back_for_ms, worked_ms = now - self._back_ms, self._worked_ms()
+        return back_for_ms >= RELIEF_MS or (worked_ms is not None and worked_ms <= back_for_ms)
 
     def _miss(self) -> None:
         """Tell of a Redis that was silent for less than it takes the guardian to act, once it answers."""
@@ -159,7 +180,7 @@ class Guard:
             self._told = self._told[1:]
 
 
-def open_guard(settings: Settings, account: str, journal: Journal, local: Local) -> Guard:
+def open_guard(settings: Settings, account: str, journal: Journal, local: Local, worked_ms: Worked) -> Guard:
     """Return the guard of an account, its guardian with a venue of its own that needs no Redis; nothing is sent yet."""
     from exchange.venues import open_venue
 
@@ -173,4 +194,4 @@ def open_guard(settings: Settings, account: str, journal: Journal, local: Local)
         symbols, rules = settings.accounts[account].symbols, settings.rules(account)
         return Guardian(account, settings.installation, symbols, rules, times, own, say, spare, int(mono_ms()))
 
-    return Guard(account, times, settings.alerts, journal, make)
+    return Guard(account, times, settings.alerts, journal, make, worked_ms=worked_ms)

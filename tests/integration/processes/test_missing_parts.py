@@ -342,6 +342,8 @@ def test_a_redis_that_answers_and_takes_no_writes_is_as_good_as_gone(scene: Scen
             client.config_set("min-replicas-to-write", 0)
     scene.until_line("guardian", "guardian acts alone")
     scene.until_stop(but=stop)
+    scene.calm()  # such a server ends workers and beat, and one of them relieves the guardian
+    scene.until_line("guardian", "the guardian stops")
 
 
 def test_a_redis_that_confirms_nothing_on_disk_is_as_good_as_gone(scene: Scene) -> None:
@@ -356,6 +358,7 @@ def test_a_redis_that_confirms_nothing_on_disk_is_as_good_as_gone(scene: Scene) 
             client.config_set("appendonly", "yes")
     scene.until_line("guardian", "guardian acts alone")
     scene.until_stop(but=stop)
+    scene.until_line("guardian", "the guardian stops")
 
 
 def test_a_redis_that_recovers_for_a_moment_only_leaves_the_guardian_where_it_is(scene: Scene) -> None:
@@ -373,6 +376,7 @@ def test_a_redis_that_recovers_for_a_moment_only_leaves_the_guardian_where_it_is
             until(scene.covered, 30, "the guardian placed no stop")
         finally:
             client.config_set("min-replicas-to-write", 0)
+    scene.calm()
     scene.until_line("guardian", "Redis answers again after")
     scene.until_stop(but=stop)
     assert scene.house.log("feed").count("no longer leading") == ended

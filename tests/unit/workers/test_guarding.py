@@ -34,7 +34,10 @@ class Stage:
         monkeypatch.setattr(guarding, "REPORT_S", 0.002)
         monkeypatch.setattr(guarding, "CHECK_MS", 0.5)  # less than a step of pass_ms: the guard sees every one
         monkeypatch.setattr(alerts, "send_now", lambda _, title, text: self.alerts.append((title, text)))
-        self.guard = guarding.Guard("main", TIMES, AlertsSection(), self, self._make, lambda: self.now)
+        self.worked_ms: float | None = 0  # how long ago a worker last did something; None = never
+        self.guard = guarding.Guard(
+            "main", TIMES, AlertsSection(), self, self._make, lambda: self.now, worked_ms=lambda: self.worked_ms
+        )
 
     def _make(self, say: Callable[[str, str], None]) -> Any:
         self.say = say
@@ -181,7 +184,7 @@ def test_what_the_journal_could_not_take_waits_for_the_next_time(stage: Stage) -
 def test_a_guardian_signs_with_its_own_key_where_one_is_configured(write: Write, own: bool) -> None:
     other = KEY[::-1]
     settings = load(write({"accounts.main.guardian_private_key": f'"{other}"'} if own else {}))
-    guard = guarding.open_guard(settings, "main", Silent(), guarding.Local())
+    guard = guarding.open_guard(settings, "main", Silent(), guarding.Local(), lambda: 0)
     guardian = guard._guardian
     assert isinstance(guardian, Guardian)
     venue, spare = guardian._venue, guardian._spare
@@ -293,5 +296,62 @@ def test_it_counts_what_it_told_though_the_journal_was_there_all_the_while(stage
         stage.guard.note_alive((), Switches())
         await stage.until(lambda: "answers again" in stage.lines[-1][3])
         assert f"it told {len(stage.rounds)} things" in stage.lines[-1][3]
+
+    stage.play(scene)
+
+
+# --- who takes over --------------------------------------------------------------------------------------------
+
+
+async def back(stage: Stage, seconds: int) -> None:
+    """Let Redis answer once a second for so long."""
+    for _ in range(seconds):
+        stage.guard.note_alive((), Switches())
+        await stage.pass_ms(1_000)
+        if stage.worked_ms is not None:
+            stage.worked_ms += 1_000
+
+
+def test_it_acts_on_until_a_worker_has_done_something_since_redis_is_back(stage: Stage) -> None:
+    async def scene() -> None:
+        stage.worked_ms = 500  # right before it went, and by Redis' own clock
+        await stage.pass_ms(11_000)
+        await stage.until(lambda: bool(stage.rounds))
+        await back(stage, 9)
+        taken, rounds = len(stage.taken), len(stage.rounds)
+        await stage.until(lambda: len(stage.rounds) > rounds + 1)
+        assert taken == 0, "a round under way goes on"
+        stage.worked_ms = 300
+        stage.guard.note_alive((), Switches())
+        await stage.until(lambda: "answers again" in stage.alerts[-1][1])
+
+    stage.play(scene)
+
+
+@pytest.mark.parametrize("worked_ms", [None, 3_600_000])
+def test_where_no_worker_comes_back_it_stops_all_the_same(stage: Stage, worked_ms: int | None) -> None:
+    """Workers may be away on purpose; what holds without them is said by `missing: worker`."""
+
+    async def scene() -> None:
+        stage.worked_ms = worked_ms
+        await stage.pass_ms(11_000)
+        await stage.until(lambda: bool(stage.rounds))
+        await back(stage, guarding.RELIEF_MS // 1_000)
+        assert stage.taken == []
+        stage.guard.note_alive((), Switches())
+        await stage.until(lambda: "answers again" in stage.alerts[-1][1])
+        assert len(stage.taken) == 1
+
+    stage.play(scene)
+
+
+def test_a_redis_that_comes_and_goes_gives_workers_their_time_anew(stage: Stage) -> None:
+    async def scene() -> None:
+        stage.worked_ms = None
+        await stage.pass_ms(11_000)
+        for _ in range(3):
+            await back(stage, 20)
+            await stage.pass_ms(guarding.MISSED_MS + 500)
+        assert stage.taken == []
 
     stage.play(scene)
