@@ -143,7 +143,7 @@ class Leader:
                 return not self._is_anothers()
             log.info("%s: the lease ran out and is taken anew", self._ports.account)
             self._lease = anew
-            self._lost_push = True  # a store that was away so long, or was emptied, has forgotten what was due
+            self._lost_push = True  # a store that was emptied has forgotten what was due
         return True
 
     def _is_anothers(self) -> bool:

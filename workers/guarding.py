@@ -146,14 +146,16 @@ class Guard:
         self._missed_ms = 0.0
         began, seconds = self._alive_ms, f"{self.silent_ms / 1000:.0f} s"
         self.tell("", f"Redis is gone for {seconds}: the guardian acts alone: stops, closes, cancels of entries")
-        told = self._count
-        while self.silent_ms >= self._times.guardian_ms:
-            loop = asyncio.get_running_loop()
-            pause_ms = await loop.run_in_executor(self._own_thread, self._guardian.patrol, int(self._clock()))
-            await asyncio.sleep(pause_ms / 1000)
+        told, end = self._count, "another feed leads, or this one ends"
+        try:
+            while self.silent_ms >= self._times.guardian_ms:
+                loop = asyncio.get_running_loop()
+                pause_ms = await loop.run_in_executor(self._own_thread, self._guardian.patrol, int(self._clock()))
+                await asyncio.sleep(pause_ms / 1000)
+            end = f"Redis answers again after {(self._alive_ms - began) / 1000:.0f} s"
+        finally:
+            self.tell("", f"{end}: the guardian stops; it told {self._count - told} things")
         self._checked_ms = self._clock()
-        gone_s, lines = (self._alive_ms - began) / 1000, self._count - told
-        self.tell("", f"Redis answers again after {gone_s:.0f} s: the guardian stops; it told {lines} things")
 
     def tell(self, symbol: str, text: str) -> None:
         """Say something as loudly as can be without Redis: the log, and every alert service at once."""

@@ -21,7 +21,7 @@ from workers.wiring import System
 
 log = logging.getLogger(__name__)
 SWEEP_CHECK_S = 2.0
-STUCK_MS = 3_000  # a tick that does not end: a connection to the queue is made for so long, or longer
+STUCK_MS = 3_000  # a tick that does not end: it waits for a connection to the queue
 TELL_EVERY_MS = 10_000  # an outage is not told at every price
 _told_at = [-math.inf]
 _UNREACHABLE = (StoreGone, OperationalError, ConnectionError)

@@ -160,6 +160,7 @@ def test_a_guard_that_is_cancelled_ends_a_round_in_its_thread(stage: Stage) -> N
 
     stage.play(scene)
     assert stage.dismissed == 1
+    assert "the guardian stops; it told" in stage.alerts[-1][1], "another feed may lead, and tells nothing of this one"
 
 
 def test_what_the_journal_could_not_take_waits_for_the_next_time(stage: Stage) -> None:
