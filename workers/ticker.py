@@ -34,12 +34,13 @@ class Ticker:
         self._ports = ports
         self._system = system
         self._down = False
-        self._through_ms = mono_ms()
+        self._began_ms: float | None = None  # of the tick that is under way
 
     @property
     def publishes(self) -> bool:
-        """Whether what is due could be published until a moment ago."""
-        return not self._down and mono_ms() - self._through_ms < STUCK_MS
+        """Whether what is due can be published, as far as is known."""
+        began_ms = self._began_ms
+        return not self._down and (began_ms is None or mono_ms() - began_ms < STUCK_MS)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -55,25 +56,24 @@ class Ticker:
             await asyncio.sleep(max(0.0, began + times.tick_ms / 1000 - loop.time()))
 
     def _tick(self) -> None:
+        self._began_ms = mono_ms()
         try:
             drain(self._ports[0])
             if self._down:  # nothing may be due: only a message that is taken says that the queue is back
                 for ports in self._ports:
                     start_sweep(ports)
+                log.info("ticker: the store and the queue are back")
+            self._down = False
         except _UNREACHABLE as gone:
             if not self._down:
                 log.warning("ticker: %s", gone)
             self._down = True
-            return
-        if self._down:
-            log.info("ticker: the store and the queue are back")
-        self._down = False
-        self._through_ms = mono_ms()
+        self._began_ms = None
 
     def _sweeps(self) -> None:
         if not self._down:
             for ports in self._ports:
-                guarded(partial(self._sweep_if_old, ports))
+                self._down = not guarded(partial(self._sweep_if_old, ports)) or self._down
                 guarded(partial(self._miss, ports))
 
     def _sweep_if_old(self, ports: Ports) -> None:

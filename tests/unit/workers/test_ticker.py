@@ -1,6 +1,6 @@
 """Whether what is due can be published: the ticker's own word, which the feed's guardian goes by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,7 @@ class Queue:
         self.sweeps: list[str] = []
         self.store_fails: Exception | None = None
         self.queue_fails: Exception | None = None
+        self.hangs: Callable[[], None] = lambda: None
         monkeypatch.setattr(ticker, "mono_ms", lambda: self.now)
         monkeypatch.setattr(ticker, "drain", self._drain)
         monkeypatch.setattr(ticker, "start_sweep", self._sweep)
@@ -33,6 +34,7 @@ class Queue:
         self.ticker = ticker.Ticker([ports, replace(ports, account="other")], system)
 
     def _drain(self, _ports: Any) -> Sequence[Key]:
+        self.hangs()
         if self.store_fails:
             raise self.store_fails
         if self.due and self.queue_fails:
@@ -80,9 +82,28 @@ def test_a_store_that_is_back_says_nothing_of_the_queue(queue: Queue) -> None:
 
 
 def test_a_tick_that_hangs_publishes_nothing(queue: Queue) -> None:
-    assert queue.tick(BTC)
-    queue.now += ticker.STUCK_MS - 1
-    assert queue.ticker.publishes
-    queue.now += 1
-    assert not queue.ticker.publishes
+    said: list[bool] = []
+
+    def hang() -> None:
+        for ms in (ticker.STUCK_MS - 1, 1):
+            queue.now += ms
+            said.append(queue.ticker.publishes)
+
+    queue.hangs = hang
     assert queue.tick(BTC), "it was slow, and came through"
+    assert said == [True, False]
+    queue.now += 60_000
+    assert queue.ticker.publishes, "what the ticker does beside its ticks may last"
+
+
+def test_a_sweep_that_cannot_be_published_says_that_the_queue_is_gone(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ticker, "noted_ms", lambda _store, _name: None)
+    monkeypatch.setattr(ticker.Ticker, "_miss", lambda _self, _ports: None)
+    queue.queue_fails = OperationalError("max number of clients reached")
+    assert queue.tick()
+    queue.ticker._sweeps()
+    assert not queue.ticker.publishes
+    queue.queue_fails = None
+    assert queue.tick()
