@@ -33,13 +33,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A process, how long ago it last said that it lives, and how far its host's clock was before Redis's then."""
+    """A process, how long ago it last said that it lives, and how far its host's clock was before Redis's then.
+
+    ``life_ms`` is for how long it had lived then.
+    """
 
     process: str
     host: str
     pid: int
     age_ms: int
     ahead_ms: int = 0
+    life_ms: int = 0
 
 
 class Alive:
@@ -62,22 +66,24 @@ class Alive:
             leave(self._store, self._process)
 
     def _run(self) -> None:
+        began = time.monotonic()
         while True:
             try:
-                say(self._store, self._process)
+                say(self._store, self._process, int((time.monotonic() - began) * 1000))
             except StoreGone as gone:
                 log.info("no sign of life: %s", gone)
             if self._stop.wait(EVERY_S):
                 return
 
 
-def say(store: Store, process: str) -> None:
-    """Leave one sign of life. Raises StoreGone."""
+def say(store: Store, process: str, life_ms: int = 0) -> None:
+    """Leave one sign of life, of a process that has lived for so long. Raises StoreGone."""
     host = socket.gethostname()
     name = f"{process}@{host}"
     at_ms = store.now_ms()
     ahead_ms = time.time_ns() // 1_000_000 - at_ms
-    sign = {"process": process, "host": host, "pid": os.getpid(), "at_ms": at_ms, "ahead_ms": ahead_ms}
+    sign = {"process": process, "host": host, "pid": os.getpid(), "at_ms": at_ms}
+    sign |= {"ahead_ms": ahead_ms, "life_ms": life_ms}
     store.texts.save(f"alive:{name}", json.dumps(sign), _KEPT_MS)
     names = _names(store)
     if name not in names:  # two starting at once may drop each other's name; the next sign puts it back
@@ -103,15 +109,22 @@ def lost(store: Store) -> Sequence[Sign]:
 def heard(store: Store, accounts: Sequence[str]) -> Processes:
     """Return what is heard of the installation's processes. Raises StoreGone."""
     found = signs(store)
-    asked = any(sign.process in ASKING for sign in found)
-    idle_ms = worked_ms(store, accounts) if asked else None
-    return Processes(noted_ms(store, BEAT), at_work(sign.process for sign in found), clocks_apart(found), idle_ms)
+    names = [sign.process for sign in found]
+    lives = [sign.life_ms for sign in found if at_work([sign.process])]
+    idle_ms: int | None = None
+    if lives and ASKING & set(names):
+        idle_ms = min([max(lives), *_worked(store, accounts)])  # who has just begun was not asked for anything yet
+    return Processes(noted_ms(store, BEAT), at_work(names), clocks_apart(found), idle_ms)
 
 
 def worked_ms(store: Store, accounts: Sequence[str]) -> int | None:
     """Return how long ago a worker last carried out a tick or a sweep; None = never in a week. Raises StoreGone."""
+    return min(_worked(store, accounts), default=None)
+
+
+def _worked(store: Store, accounts: Sequence[str]) -> list[int]:
     ages = (noted_ms(store, name) for name in (BEAT, *map(swept, accounts)))
-    return min((age_ms for age_ms in ages if age_ms is not None), default=None)
+    return [age_ms for age_ms in ages if age_ms is not None]
 
 
 def clocks_apart(found: Iterable[Sign]) -> str:
@@ -140,8 +153,9 @@ def _all(store: Store) -> list[Sign]:
         if text:
             sign = json.loads(text)
             age_ms = age(store.now_ms(), int(sign["at_ms"]))
-            ahead_ms = int(sign.get("ahead_ms", 0))  # a process of before this was said says nothing of it
-            found.append(Sign(str(sign["process"]), str(sign["host"]), int(sign["pid"]), age_ms, ahead_ms))
+            # a process of before these were said says nothing of them
+            ahead_ms, life_ms = (int(sign.get(name, 0)) for name in ("ahead_ms", "life_ms"))
+            found.append(Sign(str(sign["process"]), str(sign["host"]), int(sign["pid"]), age_ms, ahead_ms, life_ms))
     return found
 
 

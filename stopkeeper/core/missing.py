@@ -66,8 +66,8 @@ class Processes:
     """What is heard of an installation's processes: the age of beat's last tick (None = none was ever heard of).
 
     ``workers`` is how many worker processes live, ``apart`` says which hosts' clocks are apart ("" = none); of both
-    None = nobody asked. ``idle_ms`` is how long ago one of them last carried out a tick or a sweep; None = cannot be
-    told, or nobody lives who would ask for one.
+    None = nobody asked. ``idle_ms`` is for how long they have lived and none has carried out a tick or a sweep; None =
+    nobody lives who would ask for one.
     """
 
     beat_ms: int | None = None

@@ -69,7 +69,7 @@ def test_a_sign_of_before_the_clock_was_set_back_is_no_sign(store: Store, clock:
 def test_what_is_heard_of_the_processes(store: Store, clock: Clock) -> None:
     assert heard(store, ("main", "other")) == Processes(None, 0, "")
     for name in ("beat", "feed", "flower", "paper", "urgent", "orders-scans"):
-        say(store, name)
+        say(store, name, 60_000)
     note(store, BEAT)
     clock.now_ms += 700
     assert heard(store, ("main", "other")) == Processes(700, 2, "", 700)
@@ -91,9 +91,29 @@ def test_workers_are_idle_only_while_somebody_asks_something_of_them(
 ) -> None:
     note(store, BEAT)
     clock.now_ms += 60_000
-    say(store, "urgent")
-    say(store, asking)
+    say(store, "urgent", 70_000)
+    say(store, asking, 70_000)
     assert heard(store, ("main",)).idle_ms == idle_ms
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_workers_that_have_just_begun_are_not_idle_yet(store: Store, clock: Clock, *, noted: bool) -> None:
+    if noted:
+        note(store, BEAT)
+        clock.now_ms += 8 * 3_600_000
+    for name, life_ms in (("beat", 90_000), ("urgent", 3_000), ("orders", 4_000)):
+        say(store, name, life_ms)
+    assert heard(store, ("main",)).idle_ms == 4_000
+
+
+def test_a_sign_says_for_how_long_its_process_has_lived(store: Store) -> None:
+    with Alive(store, "urgent"):
+        until = time.monotonic() + 5
+        while not signs(store) and time.monotonic() < until:
+            time.sleep(0.005)
+        assert 0 <= signs(store)[0].life_ms < 2_000
+    say(store, "orders", 7)
+    assert [sign.life_ms for sign in signs(store) if sign.process == "orders"] == [7]
 
 
 def test_a_sign_says_how_far_its_hosts_clock_is_before_the_stores(store: Store, clock: Clock) -> None:
