@@ -169,8 +169,8 @@ class Markets:
                 return _Held(kept, now, young == _AGREED)
             self._doubted = kept.assets  # another process was told so
         found = self._asked()
-        if found is None:
-            return None
+        if found is None:  # a venue that does not answer takes away nothing that is known
+            return None if kept is None or self._held is not None else _Held(kept, now, agreed=False)
         fresh = _listing(found)
         agreed = known is not None and (not fresh.contradicts(known) or fresh.assets == self._doubted)
         if known is not None and not agreed:

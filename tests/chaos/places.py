@@ -32,7 +32,7 @@ PLACES = {
     "deaf": ("prices.put",),
     "funding": ("venue.funding", "gaps.lack"),
     "correction": ("records.save/correcting",),
-    "leader": ("prices.hear",),
+    "leader": ("prices.hear", "records.confirm"),
 }
 
 

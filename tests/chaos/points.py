@@ -43,7 +43,7 @@ LOCAL = frozenset({"venue.now_ms", "venue.clock_age_ms", "venue.clock", "venue.s
 _COMMANDS = "only commands ask, and write nothing after it"
 #: What is not struck, each with the reason: no worker and no feed passes it, or too seldom.
 ELSEWHERE = {
-    "leases.holders": _COMMANDS,
+    "leases.holders": "commands ask, and a feed whose lease ran out and is not granted anew: neither writes after it",
     "ledger.lines": _COMMANDS,
     "records.reserved": _COMMANDS,
     "wakes.overdue": _COMMANDS,

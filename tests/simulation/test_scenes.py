@@ -29,6 +29,7 @@ CAUGHT = {
     "zero-is-a-price": {"false exit"},
     "waits-beyond": {"naked"},
     "nothing-kept": {"naked"},
+    "flat-by-one-reading": {"stripped"},
 }
 
 

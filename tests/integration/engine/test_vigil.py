@@ -74,6 +74,10 @@ def test_a_clock_that_leaps_forward_lets_no_entry_in_and_keeps_the_stop(held: De
     assert fault
     watch(held, Part.CLOCK)
     assert kinds(held) == ["alarm:clock"]
+    with pytest.raises(Refused, match="contradicts the offset"):
+        held.submit("ETH")
+    for _ in range(2):  # the third answer in a row is believed
+        watch(held, Part.CLOCK)
     with pytest.raises(Refused, match=r"(3599|3600) s behind"):
         held.submit("ETH")
     held.hand(cancel="stops")

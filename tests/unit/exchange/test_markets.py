@@ -161,6 +161,21 @@ def test_a_new_process_holds_the_list_against_what_was_known_before(wire: _Venue
     assert _numbers(markets) == ALL
 
 
+def test_a_new_process_goes_by_what_was_known_while_the_venue_does_not_answer(wire: _Venue, clock: _Clock) -> None:
+    cache = LocalCache()
+    _numbers(_markets(wire, cache))
+    wire.meta = None
+    clock.ms += 10 * CACHED_MS
+    markets = _markets(wire, cache)
+    assert _numbers(markets) == ALL
+    assert _numbers(markets) == ALL
+    assert wire.asked == 2, "and it is not asked again at every call"
+    wire.meta = GOOD
+    clock.ms += FIRST_MS
+    assert _numbers(markets) == ALL
+    assert wire.asked == 3
+
+
 @pytest.mark.parametrize(("then", "numbers"), [(GOOD, ALL), (SHORT, SHIFTED)])
 def test_what_another_process_believed_is_one_reading(
     wire: _Venue, clock: _Clock, then: Any, numbers: dict[str, int]
