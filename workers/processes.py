@@ -168,7 +168,7 @@ def _begun(settings: Settings) -> Iterator[System]:
     """Yield a process's system once its store is there."""
     logs.set_up(settings_load.secrets(settings))
     signals.setup_logging.connect(logs.keep)
-    with opened(settings) as system:
+    with _ended_by_signals(), opened(settings) as system:
         wait_for_store(system)
         yield system
 
@@ -176,7 +176,7 @@ def _begun(settings: Settings) -> Iterator[System]:
 def wait_for_store(system: System) -> None:
     """Open the store, however long it is away; who ended instead would come back later than it, by a backoff.
 
-    Raises StoreUnfit where waiting mends nothing. SIGTERM and SIGINT end the process.
+    Raises StoreUnfit where waiting mends nothing.
     """
     told_s = -TELL_EVERY_S
 
@@ -194,15 +194,17 @@ def wait_for_store(system: System) -> None:
         reraise=True,
     )
     began_s = time.monotonic()
-    with _ended_by_signals():
-        tries(lambda: system.store)
+    tries(lambda: system.store)
     if told_s >= 0:
         log.info("the store is there after %.0f s", time.monotonic() - began_s)
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGINT end a process that has begun nothing: as process 1 of a container it would ignore them."""
+    """Let SIGTERM and SIGINT end a process in good order until it hears them itself, which begins late.
+
+    As process 1 of a container it would ignore them.
+    """
 
     def end(*_: object) -> None:
         raise SystemExit(0)

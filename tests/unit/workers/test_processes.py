@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import pytest
 from stopkeeper.engine.ports import StoreGone
 from stopkeeper.store.durability import StoreUnfit
 from workers import processes
+from workers.settings import Settings
 from workers.wiring import System
 
 
@@ -64,11 +66,35 @@ def test_what_only_a_person_can_make_right_is_not_waited_for() -> None:
         _wait(StoreGone("away"), StoreUnfit("this Redis belongs to another"), SimpleNamespace())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_wait_at_once_and_is_free_afterwards(number: signal.Signals) -> None:
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGINT])
+def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that ends no test."""
+    found: signal.Signals = request.param
+    before = signal.signal(found, lambda *_: None)
+    yield found
+    signal.signal(found, before)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_signal_ends_a_process_that_does_not_hear_it_yet_itself(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, *, waits: bool
+) -> None:
+    """While it waits for the store, and while what it runs is loaded: either takes a second."""
     before = signal.getsignal(number)
-    told: list[Any] = [StoreGone("away"), lambda: os.kill(os.getpid(), number), SimpleNamespace()]
+
+    def end() -> None:
+        os.kill(os.getpid(), number)
+
+    def run() -> None:
+        with processes._begun(cast(Settings, None)):
+            assert not waits
+            end()
+
+    told: list[Any] = [StoreGone("away"), end if waits else SimpleNamespace(), SimpleNamespace()]
+    monkeypatch.setattr(processes, "opened", lambda _settings: nullcontext(Opening(*told)))
+    monkeypatch.setattr(processes.settings_load, "secrets", lambda _settings: ())
+    monkeypatch.setattr(processes.logs, "set_up", lambda _secrets: None)
     with pytest.raises(SystemExit) as ended:
-        _wait(*told)
+        run()
     assert ended.value.code == 0
     assert signal.getsignal(number) is before
