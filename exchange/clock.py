@@ -12,6 +12,7 @@ from stopkeeper.core.missing import Clock
 STALE_MS = 30_000
 DOUBT_MS = 10_000  # an answer that is so much older than it should be is hardly of an older state
 BELIEVED_AHEAD = 3  # so many answers in a row
+BELIEVED_AFTER_MS = 2_000  # over so long: workers that look at once ask in one moment
 DRIFT = 0.0002  # how far two clocks may drift apart, per ms: generous for a virtual machine
 
 
@@ -56,15 +57,15 @@ class VenueClock:
         self._offset: Offset | None = None
         self._doubted = False
         self._ahead: Offset | None = None  # by the answers in a row, so many, that lie above the offset
-        self._aheads = 0
+        self._aheads, self._aheads_from = 0, 0.0
 
     def measure(self, sent: float, received: float, venue_ms: int) -> int:
         """Take an answer's own time; return the time at which what it tells was true at the latest.
 
         ``sent`` and ``received`` are monotonic ms around its request. An offset that agrees with the older ones narrows
         them. A lower one is the time of an older state, not of the answer: left alone unless nothing else came for 30 s
-        (the venue stepped back). A higher one is believed once three in a row agree: until then it may be one server
-        whose clock is ahead, and a reading that seems later than it is proves what it cannot. An offset that is
+        (the venue stepped back). A higher one is believed once three in a row agree over 2 s: until then it may be one
+        server whose clock is ahead, and a reading that seems later than it is proves what it cannot. An offset that is
         contradicted by more than 10 s is doubtful until an answer agrees or another one is believed.
         """
         fresh = Offset(venue_ms - received, venue_ms - sent, received)
@@ -76,8 +77,10 @@ class VenueClock:
             agreed = old.with_(fresh)
             if fresh.low > old.high:
                 again = None if self._ahead is None else self._ahead.widened(received).with_(fresh)
-                self._ahead, self._aheads = again or fresh, self._aheads + 1 if again else 1
-                if self._aheads < BELIEVED_AHEAD:
+                if again is None:
+                    self._aheads, self._aheads_from = 0, received
+                self._ahead, self._aheads = again or fresh, self._aheads + 1
+                if self._aheads < BELIEVED_AHEAD or received - self._aheads_from < BELIEVED_AFTER_MS:
                     self._doubt(fresh.low - old.high)
                     return int(received + old.high)
             self._ahead, self._aheads = None, 0

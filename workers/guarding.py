@@ -26,8 +26,8 @@ CHECK_MS = 250
 REPORT_S = 2.0
 MISSED_MS = 3_000  # a silence of Redis that is worth a line
 SLEPT_MS = 2_000  # a loop that comes so much too late slept itself: that nothing was heard says nothing
-RELIEF_MS = 30_000  # workers that take longer to come back once Redis is there are away for another reason
 GRACE_MS = 3_000  # then it listens anew for so long
+RELIEF_MS = 30_000  # workers that take longer to come back once Redis is there are away for another reason
 KEPT = 200  # lines that wait for the journal
 
 Clock = Callable[[], float]
