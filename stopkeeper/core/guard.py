@@ -58,7 +58,7 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
 
 
 def _is_told_twice(case: Case) -> bool:
-    """Return whether fills tell how the trade's position went, or positions read a lag after the first still show none.
+    """Return whether fills tell how the trade's position went, or positions have shown none for a lag, at every look.
 
     One answer without the position is all that a server which lies, or has just begun, needs to have its stop taken.
     """

@@ -160,9 +160,9 @@ def _fold_belief(case: Case) -> KeyRecord:
             trade = follow_price(trade, belief, case)
             trade = _fold_dangers(trade, belief, case)
     elif isinstance(belief, Flat):
-        trade = _close_naked(replace(trade, covered=False, held=ZERO), now)
-        if trade.flat_since_ms is None:
+        if trade.flat_since_ms is None or trade.held:  # held in between, as positions showed: it begins anew
             trade = replace(trade, flat_since_ms=now)
+        trade = _close_naked(replace(trade, covered=False, held=ZERO), now)
     return record if trade == record.trade else replace(record, trade=trade)
 
 

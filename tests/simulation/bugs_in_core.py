@@ -58,6 +58,19 @@ def flat_by_one_reading() -> list[Swap]:
     return [(guard, "_is_told_twice", lambda _case: True)]
 
 
+def flat_by_any_two() -> list[Swap]:
+    """3.4: two readings that deny a position have its guard cancelled, though it was shown between them."""
+    true = learn._fold_belief
+
+    def naive(case: Case) -> Any:
+        record, before = true(case), case.trade
+        if before is None or before.flat_since_ms is None or record.trade is None or case.chain.whole:
+            return record
+        return replace(record, trade=replace(record.trade, flat_since_ms=before.flat_since_ms))
+
+    return [(learn, "_fold_belief", naive)]
+
+
 def absence_at_once() -> list[Swap]:
     """3.5: an entry that a look-up does not know is absent, whenever it was asked."""
 

@@ -157,14 +157,33 @@ def lying(town: Town) -> None:
 
 
 def denying(town: Town) -> None:
-    """Leave a position out of a single answer, as a server does that lies or has just begun."""
+    """Leave a position out of an answer, as a server does that lies or has just begun; now and then, of two.
+
+    Between the two it is shown, and they are a lag apart; no fills can be read meanwhile, so nothing else tells of it.
+    """
     rng = town.rng
+
+    def look(symbol: str) -> None:
+        town.ports.wakes.wake(Key(ACCOUNT, symbol), "a person looks")
+
+    def deny(symbol: str) -> None:
+        if symbol in town.account.positions and town.trouble.on:
+            town.trouble.denying.add(symbol)
+            look(symbol)
+
     while town.trouble.on:
         town.time.sleep(rng.randint(2_000, 6_000))
         symbol = rng.choice(BUSY)
-        if symbol in town.account.positions and town.trouble.on:
-            town.trouble.denying.add(symbol)
-            town.ports.wakes.wake(Key(ACCOUNT, symbol), "a person looks")
+        twice = rng.random() < 0.4
+        if twice:
+            town.trouble.note("venue", "answers no question about fills for 8000 ms")
+            town.trouble.mute_until_ms["fills"] = town.paper.now_ms() + 8_000
+        deny(symbol)
+        if twice:
+            town.time.sleep(rng.randint(600, 1_500))
+            look(symbol)
+            town.time.sleep(rng.randint(2_500, 4_000))
+            deny(symbol)
 
 
 # --- what people do ---------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ CAUGHT = {
     "waits-beyond": {"naked"},
     "nothing-kept": {"naked"},
     "flat-by-one-reading": {"stripped"},
+    "flat-by-any-two": {"stripped"},
 }
 
 

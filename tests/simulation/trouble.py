@@ -130,6 +130,7 @@ class Trouble:
     on: bool = True
     away_until_ms: int = 0  # the venue does not answer until then
     spent_until_ms: int = 0  # and until then it refuses half of what is asked, for others ask too much of it
+    mute_until_ms: dict[str, int] = field(default_factory=dict)  # and none of a name is answered until then
     losing: set[tuple[str, str]] = field(default_factory=set)  # the next request of a name and symbol is lost
     denying: set[str] = field(default_factory=set)  # the next answer about positions has none on the symbol
     story: list[tuple[int, str, str]] = field(default_factory=list)
@@ -178,7 +179,7 @@ class Trouble:
 
     def answer(self, name: str, symbol: str) -> Answer | None:
         """Return what becomes of a request: that it is lost, or its answer."""
-        if self.clock.now_ms() < self.away_until_ms:
+        if self.clock.now_ms() < max(self.away_until_ms, self.mute_until_ms.get(name, 0)):
             return "lost_before"
         if self.clock.now_ms() < self.spent_until_ms and self.rng.random() < SHARE_REFUSED:
             return "throttled"

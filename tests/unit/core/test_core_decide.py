@@ -575,7 +575,7 @@ TABLE = [
     Situation("flat, fills not complete yet", record(held_trade()), seen(None, (), (ENTRY_FILL,)), "booking: again"),
     Situation(
         "flat for a minute, fills never came",
-        record(held_trade(flat_since_ms=NOW - 60_000)),
+        record(held_trade(flat_since_ms=NOW - 60_000, held=D(0))),
         seen(None, (), (ENTRY_FILL,)),
         "booking: Book",
     ),

@@ -244,6 +244,7 @@ def test_look_ups_of_what_was_answered_or_never_sent_are_passed_over() -> None:
         ("flat", held_trade(naked_since_ms=NOW - 7), seen(),
          {"covered": False, "held": D(0), "flat_since_ms": NOW, "naked_ms": 7, "naked_since_ms": None}),
         ("flat for a while", held_trade(flat_since_ms=5, held=D(0), covered=False), seen(), {"flat_since_ms": 5}),
+        ("flat a second time", held_trade(flat_since_ms=5), seen(fills=DOWN), {"flat_since_ms": NOW, "held": D(0)}),
         ("there again", held_trade(flat_since_ms=5), seen(position(), (stop(),)), {"flat_since_ms": None}),
         ("smaller", held_trade(), seen(position("0.4"), (stop(),)), {"held": D("0.4")}),
         ("a part to keep", held_trade(close=CloseAsk("manual_close", NOW, D("0.5"))), seen(position(), (stop(),)),

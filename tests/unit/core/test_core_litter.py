@@ -205,6 +205,12 @@ SHOWN = (Outstanding(TRADE, Role.STOP, 1, "s1", NOW - 50_000), Outstanding(TRADE
             seen(None, ORDERS, (ENTRY_FILL,)),
             [],
         ),
+        (
+            "the second a lag later, and it was shown in between",
+            record(held_trade(flat_since_ms=FLAT_SINCE)),
+            seen(None, ORDERS, Unknown("down")),
+            [],
+        ),
         ("fills that tell of the close", record(held_trade()), seen(None, ORDERS, STOPPED), ALL),
         ("no trade whose position it was", record(), seen(None, ORDERS), ALL),
     ],
