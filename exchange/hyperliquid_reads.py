@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from exchange import hyperliquid_fills as filled
 from exchange import hyperliquid_parse as parse
 from exchange.account import VenueAccount
 from exchange.budget import IpBudget, surcharge_of, weight_of
@@ -114,7 +115,7 @@ class Reads:
             rows = self._pages(urgency).read(FILLS, since_ms, None)
             if isinstance(rows, Unknown):
                 return rows
-            return FillPage(since_ms, tuple(parse.fills(rows, self.account.address)))
+            return FillPage(since_ms, tuple(filled.fills(rows, self.account.address)))
 
         return self._stamped(read)
 
@@ -205,7 +206,7 @@ class Reads:
             rows = self._pages(Urgency.ORDINARY).read(FUNDING, since_ms, until_ms)
             if isinstance(rows, Unknown):
                 return rows
-            return Known(parse.funding(rows, symbol), self._seen_ms or self.now_ms())
+            return Known(filled.funding(rows, symbol), self._seen_ms or self.now_ms())
         except _UNREADABLE as error:
             return Unknown(scrub(f"funding: {error}"))
 

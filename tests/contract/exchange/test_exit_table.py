@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exchange import hyperliquid_fills as filled
 from exchange import hyperliquid_parse as parse
 from stopkeeper.core.actions import Exit
 from stopkeeper.core.evidence import classify, exit_of, follow
@@ -25,7 +26,7 @@ RULES = Rules()
 
 
 def read(name: str, address: str) -> list[Fill]:
-    return parse.fills(recorded(name), address)
+    return filled.fills(recorded(name), address)
 
 
 def holder(fill: Fill, **more: Any) -> Trade:
@@ -128,7 +129,7 @@ WORDS = {
 @pytest.mark.parametrize("words", WORDS)
 def test_every_word_of_the_venue_has_a_class_and_none_stops_us(words: str) -> None:
     """A recorded close, under each of the words known from public code: the numbers are the venue's, the words vary."""
-    fill = parse.fill(recorded("fills_close_2024")[0] | {"dir": words}, STRANGER)
+    fill = filled.fill(recorded("fills_close_2024")[0] | {"dir": words}, STRANGER)
     done = ended(holder(fill), [fill])
     assert (done.reason, done.complete) == (WORDS[words], True)
     ordinary = words in ("", "Open Long", "Open Short", "Close Long", "Close Short", "Long > Short", "Short > Long")
@@ -137,25 +138,25 @@ def test_every_word_of_the_venue_has_a_class_and_none_stops_us(words: str) -> No
 
 @pytest.mark.parametrize("dir_", [None, 7, ["Close Long"]])
 def test_a_row_whose_words_are_none_is_external(dir_: object) -> None:
-    fill = parse.fill(recorded("fills_close_2024")[0] | {"dir": dir_}, STRANGER)
+    fill = filled.fill(recorded("fills_close_2024")[0] | {"dir": dir_}, STRANGER)
     assert ended(holder(fill), [fill]).reason == "external"
 
 
 def test_a_row_without_words_is_external() -> None:
     row = {name: value for name, value in recorded("fills_close_2024")[0].items() if name != "dir"}
-    fill = parse.fill(row, STRANGER)
+    fill = filled.fill(row, STRANGER)
     assert ended(holder(fill), [fill]).reason == "external"
 
 
 def test_spot_dust_and_outcomes_are_no_fills_of_ours() -> None:
     (row,) = recorded("fills_close_2024")
     others = [row | {"coin": coin, "dir": words} for coin, words in (("#118440", "Settlement"), ("@107", "Buy"))]
-    assert [fill.symbol for fill in parse.fills([row, *others], STRANGER)] == [row["coin"]]
+    assert [fill.symbol for fill in filled.fills([row, *others], STRANGER)] == [row["coin"]]
 
 
 def test_a_makers_rebate_lowers_the_fees() -> None:
     """A recorded close, with its fee as a maker's at a high tier: below zero."""
-    fill = parse.fill(recorded("fills_close_2024")[0] | {"fee": "-0.013017"}, STRANGER)
+    fill = filled.fill(recorded("fills_close_2024")[0] | {"fee": "-0.013017"}, STRANGER)
     done = ended(holder(fill), [fill])
     assert (done.fees, done.complete) == (Decimal("-0.013017"), True)
     assert done.realized_pnl == done.gross_pnl + Decimal("0.013017")
@@ -193,7 +194,7 @@ PAPER = (
 def entered(scene: str, **more: Any) -> tuple[Trade, list[Fill], list[Any]]:
     """A trade that entered as the scene tells, its fills, and their rows oldest first."""
     told = recorded("paper_exits")[scene]
-    fills = parse.fills(told["fills"], told["address"])
+    fills = filled.fills(told["fills"], told["address"])
     side = fills[0].side if fills else Side.LONG
     trade = Trade(TRADE, Origin.SIGNAL, Key("main", "BTC"), side, fills[0].time_ms if fills else 1)
     rows = {str(row["tid"]): row for row in told["fills"]}
@@ -220,8 +221,8 @@ def test_an_exit_whose_fills_are_not_shown_is_unknown() -> None:
 def test_who_takes_a_position_over_from_a_liquidation_was_not_liquidated(scene: str) -> None:
     """The venue tells a backstop's taker of it in the same words, with the field that names who was liquidated."""
     told = recorded("paper_exits")[scene]
-    mine = parse.fills(told["fills"], told["address"].upper().replace("0X", "0x"))
-    theirs = parse.fills(told["fills"], STRANGER)
+    mine = filled.fills(told["fills"], told["address"].upper().replace("0X", "0x"))
+    theirs = filled.fills(told["fills"], STRANGER)
     assert ([f.liquidation for f in mine], [f.liquidation for f in theirs]) == ([False, True], [False, False])
 
 
