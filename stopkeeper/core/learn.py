@@ -153,15 +153,17 @@ def _fold_belief(case: Case) -> KeyRecord:
     trade = _fold_fills(trade, case.chain, case.frame.installation)
     if isinstance(belief, Held):
         if case.chain.whole:  # else nothing tells whether what is held now is still what it was flat of
-            trade = replace(trade, flat_since_ms=None)
+            trade = replace(trade, flat_since_ms=None, held_again=False)
+        elif trade.flat_since_ms is not None:
+            trade = replace(trade, held_again=True)
         trade = _fold_cover(trade, belief, case, now)
         if belief.by == "venue":
             trade = fold_orphan(_fold_position(trade, belief, case), belief, case)
             trade = follow_price(trade, belief, case)
             trade = _fold_dangers(trade, belief, case)
     elif isinstance(belief, Flat):
-        if trade.flat_since_ms is None or trade.held:  # held in between, as positions showed: it begins anew
-            trade = replace(trade, flat_since_ms=now)
+        if trade.flat_since_ms is None or trade.held_again:  # whatever was held in between, on either side
+            trade = replace(trade, flat_since_ms=now, held_again=False)
         trade = _close_naked(replace(trade, covered=False, held=ZERO), now)
     return record if trade == record.trade else replace(record, trade=trade)
 

@@ -175,6 +175,7 @@ class Trade:
     naked_since_ms: int | None = None
     naked_ms: int = 0
     flat_since_ms: int | None = None
+    held_again: bool = False
     covered: bool = False
     stop_seen: StopSeen | None = None
     lost_ms: tuple[int, ...] = ()

@@ -8,6 +8,7 @@ from stopkeeper.core.actions import Cancel
 from stopkeeper.core.case import build
 from stopkeeper.core.guard import never_lower
 from stopkeeper.core.hygiene import hygiene
+from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Role, Seen, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import KeyRecord, Outstanding
@@ -207,7 +208,7 @@ SHOWN = (Outstanding(TRADE, Role.STOP, 1, "s1", NOW - 50_000), Outstanding(TRADE
         ),
         (
             "the second a lag later, and it was shown in between",
-            record(held_trade(flat_since_ms=FLAT_SINCE)),
+            record(held_trade(flat_since_ms=FLAT_SINCE, held_again=True)),
             seen(None, ORDERS, Unknown("down")),
             [],
         ),
@@ -226,3 +227,10 @@ def test_of_a_signal_that_did_not_enter_no_position_is_denied() -> None:
     litter = [Cancel("s1", Role.STOP, "litter")]
     for trade, kept in ((new_trade(), litter), (held_trade(), [])):
         assert never_lower(litter, build(record(trade), seen(None, ORDERS, ()), frame())) == kept
+
+
+def test_a_position_of_the_other_side_between_two_readings_that_deny_one_counts_as_well() -> None:
+    """Somebody turned it over by hand, and no fills can be read: the stop is what covers it."""
+    before = record(held_trade(flat_since_ms=FLAT_SINCE, held=D(0)))
+    between = learn(before, seen(position("2", Side.SHORT), ORDERS, Unknown("down")), frame())
+    assert cleared(replace(between, outstanding=SHOWN), seen(None, ORDERS, Unknown("down"))) == []
