@@ -58,12 +58,12 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
 
 
 def _is_told_twice(case: Case) -> bool:
-    """Return whether fills tell how the trade's position went, or positions have shown none for a lag, at every look.
+    """Return whether fills tell that nothing is left, or positions have shown nothing for a lag, at every look.
 
     One answer without the position is all that a server which lies, or has just begun, needs to have its stop taken.
     """
     trade, read = case.trade, case.seen.position
-    if trade is None or not case.entered or case.chain.closed:
+    if trade is None or not case.entered or (case.chain.closed and not case.chain.left):
         return True
     since = trade.flat_since_ms
     return since is not None and not isinstance(read, Unknown) and read.at_ms > since + case.frame.can.lag_ms

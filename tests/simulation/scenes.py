@@ -159,7 +159,8 @@ def lying(town: Town) -> None:
 def denying(town: Town) -> None:
     """Leave a position out of an answer, as a server does that lies or has just begun; now and then, of two.
 
-    Between the two it is shown, and they are a lag apart; no fills can be read meanwhile, so nothing else tells of it.
+    Between the two it is shown, as it was or turned over by hand, and they are a lag apart; no fills can be read
+    meanwhile, so nothing else tells of it.
     """
     rng = town.rng
 
@@ -173,25 +174,50 @@ def denying(town: Town) -> None:
 
     while town.trouble.on:
         town.time.sleep(rng.randint(2_000, 6_000))
+        if not town.trouble.on:
+            return
         symbol = rng.choice(BUSY)
         twice = rng.random() < 0.4
+        turns = twice and rng.random() < 0.5
         if twice:
-            town.trouble.note("venue", "answers no question about fills for 8000 ms")
-            town.trouble.mute_until_ms["fills"] = town.paper.now_ms() + 8_000
+            for_ms = 12_000 if turns else 8_000
+            town.trouble.note("venue", f"answers no question about fills for {for_ms} ms")
+            town.trouble.mute_until_ms["fills"] = town.paper.now_ms() + for_ms
         deny(symbol)
-        if twice:
-            town.time.sleep(rng.randint(600, 1_500))
-            look(symbol)
-            town.time.sleep(rng.randint(2_500, 4_000))
-            deny(symbol)
+        if not twice:
+            continue
+        town.time.sleep(rng.randint(600, 1_500))
+        if turns and symbol in town.account.positions and town.trouble.on:
+            _turn_over(town, symbol)
+        look(symbol)
+        town.time.sleep(rng.randint(4_000, 8_000) if turns else rng.randint(2_500, 4_000))
+        deny(symbol)
+        if turns:
+            town.time.sleep(6_000)  # until its fills can be read again
+            if symbol in town.account.positions and town.trouble.on:
+                _close(town, symbol)
 
 
 # --- what people do ---------------------------------------------------------------------------------------------
 
 
+def _turn_over(town: Town, symbol: str) -> None:
+    """Turn a position over by hand."""
+    size = town.account.positions[symbol].size
+    town.trouble.note("person", f"turns {symbol} over")
+    side = "short" if size > 0 else "long"
+    Hand(town.paper).move({"account": ADDRESS, "symbol": symbol, "side": side, "size": f"{2 * abs(size):f}"})
+
+
+def _close(town: Town, symbol: str) -> None:
+    """Close a position by hand."""
+    town.trouble.note("person", f"closes {symbol}")
+    Hand(town.paper).move({"account": ADDRESS, "symbol": symbol, "close": True})
+
+
 def turning(town: Town) -> None:
     """Turn positions over by hand while nobody hears of it, and close them by hand some seconds after."""
-    rng, hand = town.rng, Hand(town.paper)
+    rng = town.rng
     turned: dict[str, int] = {}
     seen: dict[str, int] = {}
     while town.trouble.on:
@@ -204,17 +230,14 @@ def turning(town: Town) -> None:
                 turned.pop(symbol, None)
                 continue
             since = now - seen.setdefault(symbol, now)
-            body: dict[str, object] = {"account": ADDRESS, "symbol": symbol}
             if symbol in turned:
                 if now - turned[symbol] > 14_000:
-                    town.trouble.note("person", f"closes {symbol}")
-                    hand.move(body | {"close": True})
+                    _close(town, symbol)
             elif since > 4_000 and rng.random() < 0.2 and not _driven(town, symbol):
                 turned[symbol] = now
-                town.trouble.note("person", f"turns {symbol} over")
                 town.trouble.disturb(town.times.sweep_ms)
                 town.unheard = True
-                hand.move(body | {"side": "short" if held.size > 0 else "long", "size": f"{2 * abs(held.size):f}"})
+                _turn_over(town, symbol)
                 town.unheard = False
 
 
@@ -263,7 +286,7 @@ def forgetting(town: Town) -> None:
 
     The next signal is sent at once, so that the key is driven, and the venue's history read.
     """
-    rng, hand, symbol, number = town.rng, Hand(town.paper), town.rng.choice(BUSY), 0
+    rng, symbol, number = town.rng, town.rng.choice(BUSY), 0
     key = Key(ACCOUNT, symbol)
     while town.trouble.on:
         town.time.sleep(rng.randint(100, 400))
@@ -289,9 +312,8 @@ def forgetting(town: Town) -> None:
             town.paper.push_mark(symbol, on_tick(town.paper.listing[symbol], entry.limit_px * beyond), 0)
         town.time.sleep(rng.randint(1_000, 6_000))
         if symbol in town.account.positions and town.trouble.on:
-            town.trouble.note("person", f"closes {symbol}")
             town.trouble.disturb(town.times.sweep_ms)
-            hand.move({"account": ADDRESS, "symbol": symbol, "close": True})
+            _close(town, symbol)
 
 
 def _resting(town: Town, symbol: str, name: str) -> dict[str, object]:
@@ -436,6 +458,9 @@ SCENES: dict[str, Scene] = {
     "gapping": Scene((actors.market, steady, gapping), naked_ms=5_000),
     "metered": Scene((actors.market, steady, metering), 40_000),
     "denied": Scene(
-        (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), denying), naked_ms=1_000, unasked=True
+        (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), denying),
+        naked_ms=4_000,
+        by_hand=True,
+        unasked=True,
     ),
 }

@@ -81,6 +81,8 @@ def _calm(town: Town) -> None:
     town.trouble.note("world", "calm")
     town.trouble.on, town.world.gone = False, False
     town.trouble.away_until_ms = town.trouble.spent_until_ms = town.ears.deaf_until_ms = 0
+    for each in (town.trouble.mute_until_ms, town.trouble.losing, town.trouble.denying):
+        each.clear()
     town.paper.knobs.address_limit = False
     town.paper.faults.rules.clear()
     town.ports.flags.change(ACCOUNT, paused=False, halted=False)

@@ -34,6 +34,7 @@ from tests.unit.core.scene import (
 )
 
 STOPPED = (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 20_000, "1", "hand"))
+TURNED = (ENTRY_FILL, fill("c", "-2", "94.9", NOW - 20_000, "1", "hand"))
 OLD_ENTRY = replace(
     stop(), id="e9", client_id=cid(Role.ENTRY, 0, "f" * 12), kind=OrderKind.LIMIT, side=Side.LONG, reduce_only=False
 )
@@ -213,6 +214,13 @@ SHOWN = (Outstanding(TRADE, Role.STOP, 1, "s1", NOW - 50_000), Outstanding(TRADE
             [],
         ),
         ("fills that tell of the close", record(held_trade()), seen(None, ORDERS, STOPPED), ALL),
+        ("fills that tell of another after the close", record(held_trade()), seen(None, ORDERS, TURNED), []),
+        (
+            "fills that tell of another, and the second a lag later",
+            record(held_trade(flat_since_ms=FLAT_SINCE, held=D(0))),
+            seen(None, ORDERS, TURNED),
+            ALL,
+        ),
         ("no trade whose position it was", record(), seen(None, ORDERS), ALL),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
