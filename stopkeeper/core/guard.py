@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from stopkeeper.core.actions import Action, Book, Cancel
 from stopkeeper.core.believe import CoverKind, Flat, Held, cover
 from stopkeeper.core.case import Case
+from stopkeeper.core.evidence import reason_of
 from stopkeeper.core.model import Order, Resting, Role
 from stopkeeper.core.outcomes import Unknown
 
@@ -12,10 +13,10 @@ from stopkeeper.core.outcomes import Unknown
 def never_lower(actions: Sequence[Action], case: Case) -> list[Action]:
     """Drop every action that could leave a position without whole cover.
 
-    A Cancel survives only if the position is believed flat (for a lag where no fills tell how it went), or its size has
-    stood for a lag and the orders *seen live in this very observation* cover it without that one and without all
-    cancelled before, or a person lifted the stop until a time that is not up. Nothing is cancelled on Unknown but an
-    entry; nothing is booked on Unknown, nor on Held without a successor.
+    A Cancel survives only if the position is believed flat (for a lag where no fills tell that we or the venue closed
+    it), or its size has stood for a lag and the orders *seen live in this very observation* cover it without that one
+    and without all cancelled before, or a person lifted the stop until a time that is not up. Nothing is cancelled on
+    Unknown but an entry; nothing is booked on Unknown, nor on Held without a successor.
     """
     kept: list[Action] = []
     going = {order for order, _ in case.record.canceled}
@@ -58,15 +59,17 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
 
 
 def _is_told_twice(case: Case) -> bool:
-    """Return whether fills tell that nothing is left, or positions have shown nothing for a lag, at every look.
+    """Return whether we or the venue closed what was held, as fills tell, or no look of a lag has shown a position.
 
-    One answer without the position is all that a server which lies, or has just begun, needs to have its stop taken.
+    One answer without the position is all that a server which lies, or has just begun, needs to have its stop taken;
+    and who closed by hand may have opened again since, which no fills tell yet.
     """
-    trade, read = case.trade, case.seen.position
-    if trade is None or not case.entered or (case.chain.closed and not case.chain.left):
-        return True
-    since = trade.flat_since_ms
-    return since is not None and not isinstance(read, Unknown) and read.at_ms > since + case.frame.can.lag_ms
+    chain, read, since = case.chain, case.seen.position, case.record.denied_ms
+    if case.trade is not None and chain.closed and not chain.left:
+        last = chain.used[-1]
+        if last.liquidation or last.adl or reason_of(last, case.trade, case.frame.installation) is not None:
+            return True
+    return since > 0 and not isinstance(read, Unknown) and read.at_ms > since + case.frame.can.lag_ms
 
 
 def own_of_other_side(case: Case, held: Held) -> list[Order]:

@@ -36,7 +36,7 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     record = folded(record, seen, frame.installation, frame.now_ms)
     record = _fold_sight(record, seen, frame)
     if record.trade is None:
-        return record
+        return _fold_denial(record, build(record, seen, frame))
     known = record.trade
     record = replace(record, trade=fold_attempts(known, seen, frame))
     assert record.trade is not None
@@ -46,7 +46,26 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
         quiet_ms = frame.now_ms + (ADMISSION_MARGIN_MS if forgotten else 0) + frame.can.lag_ms
         n = record.n + (NUMBERS_LOST if forgotten else 0)
         record = replace(record, n=n, quiet_ms=max(record.quiet_ms, quiet_ms))
-    return _fold_belief(build(_fold_lateness(record, frame), seen, frame))
+    case = build(_fold_lateness(record, frame), seen, frame)
+    return _fold_denial(_fold_belief(case), case)
+
+
+def _fold_denial(record: KeyRecord, case: Case) -> KeyRecord:
+    """Note since when looks deny a position that orders of ours may guard; each that shows one begins it anew.
+
+    It counts from where no position can be ours: from Flat, or from the refusal of an entry.
+    """
+    read, trade = case.seen.position, case.trade
+    if isinstance(read, Unknown):
+        return record
+    entering = trade is not None and any(s.unproven or s.rests for s in trade.sent)
+    refused = trade is not None and bool(trade.sent) and not case.entered and not record.lost
+    since = record.denied_ms
+    if read.value is not None or entering or not (case.ours or record.outstanding):
+        since = 0
+    elif not since and (isinstance(case.belief, Flat) or refused):
+        since = case.now
+    return record if since == record.denied_ms else replace(record, denied_ms=since)
 
 
 def _strange(record: KeyRecord, seen: Seen, frame: Frame) -> bool:
@@ -153,17 +172,15 @@ def _fold_belief(case: Case) -> KeyRecord:
     trade = _fold_fills(trade, case.chain, case.frame.installation)
     if isinstance(belief, Held):
         if case.chain.whole:  # else nothing tells whether what is held now is still what it was flat of
-            trade = replace(trade, flat_since_ms=None, held_again=False)
-        elif trade.flat_since_ms is not None:
-            trade = replace(trade, held_again=True)
+            trade = replace(trade, flat_since_ms=None)
         trade = _fold_cover(trade, belief, case, now)
         if belief.by == "venue":
             trade = fold_orphan(_fold_position(trade, belief, case), belief, case)
             trade = follow_price(trade, belief, case)
             trade = _fold_dangers(trade, belief, case)
     elif isinstance(belief, Flat):
-        if trade.flat_since_ms is None or trade.held_again:  # whatever was held in between, on either side
-            trade = replace(trade, flat_since_ms=now, held_again=False)
+        if trade.flat_since_ms is None or trade.held:  # held in between, as positions showed: it begins anew
+            trade = replace(trade, flat_since_ms=now)
         trade = _close_naked(replace(trade, covered=False, held=ZERO), now)
     return record if trade == record.trade else replace(record, trade=trade)
 

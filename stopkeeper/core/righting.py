@@ -26,7 +26,7 @@ _OF_TRADE = (
     "prepare_tried_ms",
     "settle_tried_ms",
 )
-_OF_RECORD = ("blind_since_ms", "since_ms", "history_ms")
+_OF_RECORD = ("blind_since_ms", "denied_ms", "since_ms", "history_ms")
 
 
 def righted(record: KeyRecord, now_ms: int) -> KeyRecord:

@@ -50,7 +50,8 @@ def flat_as_read() -> list[Swap]:
             else true(record, seen, chain, lag_ms)
         )
 
-    return [(case, "believe", naive), (outstanding, "believe", naive), (hygiene, "_outlived", lambda *_: True)]
+    believes = [(case, "believe", naive), (outstanding, "believe", naive), (hygiene, "_outlived", lambda *_: True)]
+    return believes + flat_by_one_reading()
 
 
 def flat_by_one_reading() -> list[Swap]:
@@ -60,15 +61,13 @@ def flat_by_one_reading() -> list[Swap]:
 
 def flat_by_any_two() -> list[Swap]:
     """3.4: two readings that deny a position have its guard cancelled, though it was shown between them."""
-    true = learn._fold_belief
+    true = learn._fold_denial
 
-    def naive(case: Case) -> Any:
-        record, before = true(case), case.trade
-        if before is None or before.flat_since_ms is None or record.trade is None or case.chain.whole:
-            return record
-        return replace(record, trade=replace(record.trade, flat_since_ms=before.flat_since_ms))
+    def naive(record: Any, case: Case) -> Any:
+        read = case.seen.position
+        return record if not isinstance(read, Unknown) and read.value is not None else true(record, case)
 
-    return [(learn, "_fold_belief", naive)]
+    return [(learn, "_fold_denial", naive)]
 
 
 def absence_at_once() -> list[Swap]:

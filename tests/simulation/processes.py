@@ -68,6 +68,8 @@ class LateVenue(SimulatedVenue):
     def holdings(self, urgency: Urgency) -> Known[Holdings] | Unknown:
         """Read positions; now and then an answer has one not that is held."""
         found, denied = super().holdings(urgency), self._process.trouble.denying
+        if not isinstance(found, Unknown):
+            denied |= self._process.trouble.denial(found.value.positions.keys())
         if isinstance(found, Unknown) or not denied & found.value.positions.keys():
             return found
         held = {symbol: each for symbol, each in found.value.positions.items() if symbol not in denied}

@@ -3,6 +3,7 @@
 Each disturbance is noted with how long it lasts, because the bound of naked time is a function of them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from random import Random
@@ -52,6 +53,7 @@ class Profile:
     limits: float = 0.0  # a rate limit is spent, ours or the venue's, a minute
     taken: float = 0.0  # the venue takes a position away: liquidated or deleveraged, a minute
     torn: float = 0.0  # an action whose connection breaks at once, and which lands within its deadline all the same
+    denies: float = 0.0  # an answer about positions that leaves one out
     dies: float = 0.0  # a process that ends of such a connection
 
     @property
@@ -64,18 +66,19 @@ _KINDS: dict[str, dict[str, Any]] = {
     "calm": {},
     "lossy": {
         "lost": 0.05, "late": 0.06, "twice": 0.05, "slow": 0.03, "clock_error_ms": 250, "broker": 0.1, "frames": 0.03,
+        "denies": 0.05,
     },
-    "lagging": {"lag": True, "lost": 0.02, "slow": 0.05, "clock_error_ms": 250},
-    "crashing": {"crash": 0.004, "freeze": 0.002, "broker": 0.1},
-    "venue": {"venue": 6.0, "wild": 2.0, "lag": True, "taken": 0.3},
-    "people": {"people": 4.0, "wild": 1.0, "lag": True, "taken": 0.3},
-    "away": {"outages": 1.0, "store_gone": 0.7, "stream": 1.0, "limits": 0.7, "crash": 0.001},
-    "back": {"store_back": 1.0, "crash": 0.002, "freeze": 0.001, "lost": 0.03, "lag": True},
+    "lagging": {"denies": 0.05, "lag": True, "lost": 0.02, "slow": 0.05, "clock_error_ms": 250},
+    "crashing": {"denies": 0.05, "crash": 0.004, "freeze": 0.002, "broker": 0.1},
+    "venue": {"denies": 0.05, "venue": 6.0, "wild": 2.0, "lag": True, "taken": 0.3},
+    "people": {"denies": 0.05, "people": 4.0, "wild": 1.0, "lag": True, "taken": 0.3},
+    "away": {"denies": 0.05, "outages": 1.0, "store_gone": 0.7, "stream": 1.0, "limits": 0.7, "crash": 0.001},
+    "back": {"denies": 0.05, "store_back": 1.0, "crash": 0.002, "freeze": 0.001, "lost": 0.03, "lag": True},
     "all": {
         "lost": 0.03, "late": 0.02, "twice": 0.03, "slow": 0.02, "crash": 0.002, "freeze": 0.001, "lag": True,
         "broker": 0.05, "clock_error_ms": 250, "people": 2.0, "venue": 3.0, "wild": 1.5, "outages": 0.4,
         "store_gone": 0.3, "stream": 0.5, "store_back": 0.1, "frames": 0.01, "limits": 0.2,
-        "taken": 0.1,
+        "taken": 0.1, "denies": 0.02,
     },
 }  # fmt: skip
 KINDS = tuple(_KINDS)
@@ -132,6 +135,7 @@ class Trouble:
     spent_until_ms: int = 0  # and until then it refuses half of what is asked, for others ask too much of it
     mute_until_ms: dict[str, int] = field(default_factory=dict)  # and none of a name is answered until then
     losing: set[tuple[str, str]] = field(default_factory=set)  # the next request of a name and symbol is lost
+    denied_ms: int = 0  # when an answer last left a position out
     denying: set[str] = field(default_factory=set)  # the next answer about positions has none on the symbol
     story: list[tuple[int, str, str]] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)  # from, to: what may lengthen a naked time
@@ -191,6 +195,15 @@ class Trouble:
         self.note("line", f"{name} {symbol}: {what}")
         self.disturb(4_000)
         return what
+
+    def denial(self, held: Collection[str]) -> set[str]:
+        """Return the symbols whose positions an answer leaves out, though they are held: one at a time."""
+        now = self.clock.now_ms()
+        if not held or now < self.denied_ms + 12_000 or not self.hit(self.profile.denies):
+            return set()
+        self.denied_ms = now
+        self.disturb(4_000)
+        return {self.rng.choice(sorted(held))}
 
     def tears(self) -> int:
         """Return after how many ms an action lands whose connection breaks at once; 0 = it does not."""

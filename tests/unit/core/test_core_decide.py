@@ -42,6 +42,7 @@ from tests.unit.core.scene import (
     LAG,
     NOW,
     TERMS,
+    TOLD,
     TRADE,
     D,
     cid,
@@ -153,7 +154,9 @@ TABLE = [
         "something may still appear", record(new_trade(), quiet_ms=NOW - 1), seen(at_ms=NOW - 2), "entry: rest blind"
     ),
     Situation("its id not looked up", record(new_trade(created_ms=NOW - 4_000)), seen(), "entry: rest blind"),
-    Situation("litter first", record(new_trade(), outstanding=OLD), seen(orders=(stop(),)), "hygiene: Cancel"),
+    Situation(
+        "litter first", record(new_trade(), outstanding=OLD, denied_ms=TOLD), seen(orders=(stop(),)), "hygiene: Cancel"
+    ),
     Situation(
         "litter that is seen for the first time: its position may be as late to show, and the record be what is lost",
         record(new_trade()),
@@ -189,7 +192,7 @@ TABLE = [
     ),
     Situation(
         "refused, and its stop rests",
-        record(new_trade(sent=(sent(refused(Reason.MARGIN)),)), outstanding=OLD),
+        record(new_trade(sent=(sent(refused(Reason.MARGIN)),)), outstanding=OLD, denied_ms=TOLD),
         seen(orders=(stop(placed_ms=NOW - 9_000),)),
         "hygiene: Cancel",
     ),
@@ -588,7 +591,7 @@ TABLE = [
     Situation("nothing at all", record(), seen(), "rest: rest flat"),
     Situation(
         "a fired order of ours that nobody needs goes like any other",
-        record(outstanding=OLD),
+        record(outstanding=OLD, denied_ms=TOLD),
         seen(None, (stop(fired=True),)),
         "hygiene: Cancel",
     ),
@@ -600,7 +603,7 @@ TABLE = [
     ),
     Situation(
         "flat, and the stop has fired and hangs",
-        record(held_trade(), outstanding=(FIRED,)),
+        record(held_trade(), outstanding=(FIRED,), denied_ms=TOLD),
         seen(None, (), (ENTRY_FILL, HAND_FILL), lookups=by_id(OrderState.FIRED)),
         "hygiene: Cancel",
     ),
@@ -906,7 +909,7 @@ def test_only_our_own_litter_is_cancelled() -> None:
         stop(order_id="s2", client_id=None),
         stop(order_id="s3", client_id=cid(Role.STOP, 1, TRADE, "fffff")),
     )
-    made = plan(record(outstanding=OLD), seen(None, litter))
+    made = plan(record(outstanding=OLD, denied_ms=TOLD), seen(None, litter))
     assert [a.order_id for a in made.actions if isinstance(a, Cancel)] == ["s1"]
 
 

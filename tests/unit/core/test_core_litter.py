@@ -1,22 +1,23 @@
 """What is cleared away beside a position, and what hangs unseen once it is gone: by name, and nothing else."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from stopkeeper.core.actions import Cancel
-from stopkeeper.core.case import build
-from stopkeeper.core.guard import never_lower
+from stopkeeper.core.actions import Cancel, Rest, RestKind
+from stopkeeper.core.case import LOOK_AGAIN_MS, build
 from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.learn import learn
-from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Role, Seen, Side
-from stopkeeper.core.outcomes import Unknown
-from stopkeeper.core.record import KeyRecord, Outstanding
+from stopkeeper.core.model import Fill, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
+from stopkeeper.core.outcomes import Reason, Rejected, Unknown
+from stopkeeper.core.record import KeyRecord, Outstanding, Trade
 from tests.unit.core.scene import (
     AIM,
     ENTRY_FILL,
     LAG,
     NOW,
+    TOLD,
     TRADE,
     D,
     cid,
@@ -29,12 +30,14 @@ from tests.unit.core.scene import (
     position,
     record,
     seen,
+    sent,
     stop,
     target,
 )
 
 STOPPED = (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 20_000, "1", "hand"))
 TURNED = (ENTRY_FILL, fill("c", "-2", "94.9", NOW - 20_000, "1", "hand"))
+REOPENED = fill("o", "-1", "94.9", NOW - 19_000, "0", "hand")
 OLD_ENTRY = replace(
     stop(), id="e9", client_id=cid(Role.ENTRY, 0, "f" * 12), kind=OrderKind.LIMIT, side=Side.LONG, reduce_only=False
 )
@@ -174,71 +177,95 @@ YOUNG, AGED = stop(placed_ms=NOW - LAG), stop(placed_ms=NOW - LAG - 1)
 def test_what_hangs_unseen_once_flat_is_cancelled_by_name(
     what: str, hidden: tuple[Outstanding, ...], answers: dict[str, Lookup], gone: list[str]
 ) -> None:
-    rec = record(held_trade(), outstanding=hidden)
+    rec = record(held_trade(), outstanding=hidden, denied_ms=TOLD)
     assert cleared(rec, seen(None, (), STOPPED, lookups=answers)) == [(name, Role.STOP) for name in gone], what
 
 
 def test_what_hangs_is_cancelled_once() -> None:
-    rec = record(held_trade(), outstanding=(hangs(1, "s1"),), canceled=(("s1", NOW),))
+    rec = record(held_trade(), outstanding=(hangs(1, "s1"),), canceled=(("s1", NOW),), denied_ms=TOLD)
     assert cleared(rec, seen(None, (), STOPPED, lookups=answer(1, FIRED, "s1"))) == []
 
 
-FLAT_SINCE = NOW - LAG - 1
 ORDERS = (stop(), target())
 ALL = [("s1", Role.STOP), ("t1", Role.TARGET)]
 SHOWN = (Outstanding(TRADE, Role.STOP, 1, "s1", NOW - 50_000), Outstanding(TRADE, Role.TARGET, 2, "t1", NOW - 50_000))
+DOWN = Unknown("down")
+REFUSED = new_trade(sent=(sent(Rejected(Reason.NO_LIQUIDITY, "nobody")),))
+STOP_FILL = fill("c", "-1", "94.9", NOW - 20_000, "1", "s1", client_id=cid(Role.STOP, 1))
+TAKEN = replace(STOPPED[1], liquidation=True)
+REDUCED = replace(STOPPED[1], adl=True)
 
 
 @pytest.mark.parametrize(
-    ("what", "rec", "look", "gone"),
+    ("what", "trade", "fills"),
     [
-        ("one reading without the position", record(held_trade()), seen(None, ORDERS, (ENTRY_FILL,)), []),
-        ("and no fills that can be read", record(held_trade()), seen(None, ORDERS, Unknown("down")), []),
-        ("a found one", record(found_trade()), seen(None, ORDERS), []),
-        (
-            "the second a lag later",
-            record(held_trade(flat_since_ms=FLAT_SINCE, held=D(0))),
-            seen(None, ORDERS, (ENTRY_FILL,)),
-            ALL,
-        ),
-        (
-            "the second too soon",
-            record(held_trade(flat_since_ms=FLAT_SINCE + 1, held=D(0))),
-            seen(None, ORDERS, (ENTRY_FILL,)),
-            [],
-        ),
-        (
-            "the second a lag later, and it was shown in between",
-            record(held_trade(flat_since_ms=FLAT_SINCE, held_again=True)),
-            seen(None, ORDERS, Unknown("down")),
-            [],
-        ),
-        ("fills that tell of the close", record(held_trade()), seen(None, ORDERS, STOPPED), ALL),
-        ("fills that tell of another after the close", record(held_trade()), seen(None, ORDERS, TURNED), []),
-        (
-            "fills that tell of another, and the second a lag later",
-            record(held_trade(flat_since_ms=FLAT_SINCE, held=D(0))),
-            seen(None, ORDERS, TURNED),
-            ALL,
-        ),
-        ("no trade whose position it was", record(), seen(None, ORDERS), ALL),
+        ("no fill of the close yet", held_trade(), (ENTRY_FILL,)),
+        ("no fills that can be read", held_trade(), DOWN),
+        ("a found one", found_trade(), ()),
+        ("a close by hand, which may have opened again", held_trade(), STOPPED),
+        ("a turn by hand", held_trade(), TURNED),
+        ("a stop that fired, and a turn by hand", held_trade(), (*TURNED[:1], STOP_FILL, REOPENED)),
+        ("a signal that waits", new_trade(), ()),
+        ("a signal whose entry was refused", REFUSED, ()),
+        ("no trade: the record is lost, or only a guardian's stop stands", None, ()),
     ],
-    ids=lambda each: each if isinstance(each, str) else "",
 )
-def test_what_guards_a_position_outlives_one_reading_that_denies_it(
-    what: str, rec: KeyRecord, look: Seen, gone: list[tuple[str, Role]]
+def test_what_may_guard_a_position_outlives_one_answer_that_denies_it(
+    what: str, trade: Trade | None, fills: Any
 ) -> None:
-    assert cleared(replace(rec, outstanding=SHOWN), look) == gone, what
+    look = seen(None, ORDERS, fills)
+    for denied_ms, gone in ((0, []), (TOLD + 1, []), (TOLD, ALL)):
+        assert cleared(record(trade, outstanding=SHOWN, denied_ms=denied_ms), look) == gone, (what, denied_ms)
 
 
-def test_of_a_signal_that_did_not_enter_no_position_is_denied() -> None:
-    litter = [Cancel("s1", Role.STOP, "litter")]
-    for trade, kept in ((new_trade(), litter), (held_trade(), [])):
-        assert never_lower(litter, build(record(trade), seen(None, ORDERS, ()), frame())) == kept
+@pytest.mark.parametrize("close", [STOP_FILL, TAKEN, REDUCED], ids=["our stop", "liquidation", "adl"])
+def test_what_we_or_the_venue_closed_needs_no_second_answer(close: Fill) -> None:
+    assert cleared(record(held_trade(), outstanding=SHOWN), seen(None, ORDERS, (ENTRY_FILL, close))) == ALL
 
 
-def test_a_position_of_the_other_side_between_two_readings_that_deny_one_counts_as_well() -> None:
-    """Somebody turned it over by hand, and no fills can be read: the stop is what covers it."""
-    before = record(held_trade(flat_since_ms=FLAT_SINCE, held=D(0)))
-    between = learn(before, seen(position("2", Side.SHORT), ORDERS, Unknown("down")), frame())
-    assert cleared(replace(between, outstanding=SHOWN), seen(None, ORDERS, Unknown("down"))) == []
+GONE, THERE = seen(None, ORDERS, DOWN), seen(position(), ORDERS, DOWN)
+OTHER = seen(position("2", Side.SHORT), ORDERS, DOWN)
+EARLIER = NOW - 60_000
+
+
+@pytest.mark.parametrize(
+    ("what", "trade", "look", "more", "since"),
+    [
+        ("the first that denies it", held_trade(), GONE, {}, NOW),
+        ("a later one", held_trade(), GONE, {"denied_ms": EARLIER}, EARLIER),
+        ("one that shows it", held_trade(), THERE, {"denied_ms": EARLIER}, 0),
+        ("turned over", held_trade(held=D(0)), OTHER, {"denied_ms": EARLIER}, 0),
+        (
+            "shown, though its fills say closed a moment ago",
+            held_trade(),
+            seen(position(), ORDERS, (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 100, "1", "hand"))),
+            {"denied_ms": EARLIER},
+            0,
+        ),
+        ("without a trade", None, GONE, {}, NOW),
+        ("shown, without a trade", None, THERE, {"denied_ms": EARLIER}, 0),
+        ("nothing of ours is there", held_trade(), seen(None, (), DOWN), {"outstanding": ()}, 0),
+        ("nothing any more", held_trade(), seen(None, (), DOWN), {"outstanding": (), "denied_ms": EARLIER}, 0),
+        ("a target alone", None, seen(None, (target(),)), {"outstanding": ()}, NOW),
+        ("what hangs unseen", held_trade(), seen(None, (), DOWN), {}, NOW),
+        ("positions that cannot be read", held_trade(), seen(DOWN, ORDERS), {"denied_ms": EARLIER}, EARLIER),
+        ("it may still appear", held_trade(), GONE, {"quiet_ms": NOW}, 0),
+        ("it may still appear, without a trade", None, GONE, {"quiet_ms": NOW}, 0),
+        ("a refused entry will not", REFUSED, GONE, {"quiet_ms": NOW}, NOW),
+        ("but that of a lost record may", REFUSED, GONE, {"quiet_ms": NOW, "lost": True}, 0),
+        ("nothing was sent yet", new_trade(), GONE, {"quiet_ms": NOW}, 0),
+        ("an entry is on its way", new_trade(sent=(sent(),)), GONE, {"denied_ms": EARLIER}, 0),
+    ],
+)  # fmt: skip
+def test_since_when_a_position_is_denied(
+    what: str, trade: Trade | None, look: Seen, more: dict[str, Any], since: int
+) -> None:
+    assert learn(record(trade, **{"outstanding": SHOWN, **more}), look, frame()).denied_ms == since, what
+
+
+def test_what_hangs_unseen_is_looked_at_until_it_is_told_twice() -> None:
+    hung = record(None, outstanding=SHOWN[:1])
+    for denied_ms, due_ms in ((0, NOW + LOOK_AGAIN_MS), (NOW - LAG, NOW + LOOK_AGAIN_MS), (TOLD, None)):
+        ends = plan(replace(hung, denied_ms=denied_ms), seen(None, ())).ends
+        assert isinstance(ends, Rest)
+        assert (ends.kind, ends.due_ms) == (RestKind.FLAT, due_ms)

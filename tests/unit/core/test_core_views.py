@@ -24,6 +24,7 @@ from tests.unit.core.scene import (
     KEY,
     LOST,
     NOW,
+    TOLD,
     TRADE,
     D,
     cid,
@@ -218,7 +219,12 @@ def test_an_account_is_cut_to_a_symbol() -> None:
             seen(position()),
             "protection: a position is held that no trade owns, protected by the policy",
         ),
-        ("litter", record(outstanding=SHOWN), seen(None, (stop(),)), "hygiene: nothing is held that needs it"),
+        (
+            "litter",
+            record(outstanding=SHOWN, denied_ms=TOLD),
+            seen(None, (stop(),)),
+            "hygiene: nothing is held that needs it",
+        ),
         ("litter nobody knew", record(), seen(None, (stop(),)), "an order of ours lives and nothing is held"),
         (
             "naked, and a stop was tried a moment ago",
