@@ -7,6 +7,7 @@ import pytest
 
 from stopkeeper.core.actions import Cancel, Rest, RestKind
 from stopkeeper.core.case import LOOK_AGAIN_MS, build
+from stopkeeper.core.guard import never_lower
 from stopkeeper.core.hygiene import hygiene
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Fill, Lookup, Order, OrderKind, OrderState, Role, Seen, Side
@@ -192,6 +193,7 @@ SHOWN = (Outstanding(TRADE, Role.STOP, 1, "s1", NOW - 50_000), Outstanding(TRADE
 DOWN = Unknown("down")
 REFUSED = new_trade(sent=(sent(Rejected(Reason.NO_LIQUIDITY, "nobody")),))
 STOP_FILL = fill("c", "-1", "94.9", NOW - 20_000, "1", "s1", client_id=cid(Role.STOP, 1))
+HALF = fill("h", "-0.5", "95", NOW - 21_000, "1", "hand")
 TAKEN = replace(STOPPED[1], liquidation=True)
 REDUCED = replace(STOPPED[1], adl=True)
 
@@ -218,9 +220,26 @@ def test_what_may_guard_a_position_outlives_one_answer_that_denies_it(
         assert cleared(record(trade, outstanding=SHOWN, denied_ms=denied_ms), look) == gone, (what, denied_ms)
 
 
-@pytest.mark.parametrize("close", [STOP_FILL, TAKEN, REDUCED], ids=["our stop", "liquidation", "adl"])
-def test_what_we_or_the_venue_closed_needs_no_second_answer(close: Fill) -> None:
-    assert cleared(record(held_trade(), outstanding=SHOWN), seen(None, ORDERS, (ENTRY_FILL, close))) == ALL
+@pytest.mark.parametrize(
+    ("fills", "gone"),
+    [
+        ((STOP_FILL,), ALL),
+        ((replace(STOP_FILL, order_id="x9"),), ALL),
+        ((TAKEN,), ALL),
+        ((REDUCED,), ALL),
+        ((HALF, replace(STOP_FILL, size=D("0.5"), start=D("0.5"))), ALL),
+        ((replace(HALF, order_id="s1"), replace(STOPPED[1], size=D("0.5"), start=D("0.5"))), []),
+    ],
+    ids=["our stop", "by its own id", "liquidation", "adl", "the last part by our stop", "the last part by hand"],
+)
+def test_what_we_or_the_venue_closed_needs_no_second_answer(fills: tuple[Fill, ...], gone: Any) -> None:
+    assert cleared(record(held_trade(), outstanding=SHOWN), seen(None, ORDERS, (ENTRY_FILL, *fills))) == gone
+
+
+def test_without_a_first_answer_there_is_no_second() -> None:
+    litter = [Cancel("s1", Role.STOP, "litter")]
+    for denied_ms, kept in ((0, []), (1, litter)):
+        assert never_lower(litter, build(record(denied_ms=denied_ms), seen(None, ORDERS), frame())) == kept
 
 
 GONE, THERE = seen(None, ORDERS, DOWN), seen(position(), ORDERS, DOWN)
