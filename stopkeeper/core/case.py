@@ -17,6 +17,7 @@ from stopkeeper.core.slices import standing
 # A trade's created_ms is set this much before now, so that no fill of its entry is older by a clock's uncertainty.
 ADMISSION_MARGIN_MS = 5_000
 LOOK_AGAIN_MS = 500  # how soon to look again at something that is under way
+DENIALS = 3  # so many looks in a row, over more than a lag, deny a position: one may lie, and one be late
 BARRED_AGAIN_MS = 5_000  # how soon to try again what a venue refuses to everybody with this key
 OLD_VIEW_MS = 3_000  # more than any shared look that serves a drive
 NONE = Cover(CoverKind.NONE, ZERO, ())
@@ -127,6 +128,21 @@ class Case:
     def hidden(self) -> tuple[Outstanding, ...]:
         """Return our stops and targets that are not shown and may live: one may have fired, and hang."""
         return hidden(self.record, self.seen, self.frame.installation)
+
+    @property
+    def denied(self) -> bool:
+        """Return whether looks enough in a row, over more than a lag, showed no position that orders of ours guard."""
+        looks, read = self.record.denied, self.seen.position
+        late = not isinstance(read, Unknown) and bool(looks) and read.at_ms > looks[0] + self.frame.can.lag_ms
+        return late and len(looks) == DENIALS
+
+    @property
+    def denial_due_ms(self) -> int:
+        """Return when to look again at a key that is flat: no more often than a denial takes to be believed."""
+        looks, soon = self.record.denied, self.now + LOOK_AGAIN_MS
+        if not 0 < len(looks) < DENIALS:
+            return soon
+        return max(soon, looks[0] + self.frame.can.lag_ms * len(looks) // (DENIALS - 1) + 1)
 
     @property
     def going(self) -> frozenset[str]:

@@ -125,6 +125,8 @@ def closing(c: Case) -> Verdict:
     flat_ms = trade.flat_since_ms
     if flat_ms is not None and (trade.close is None or trade.close.asked_ms <= flat_ms):
         return Wait(c.now + LOOK_AGAIN_MS, "it was flat, and no fills tell yet whose position is held now")
+    if trade.close is None and not c.chain.whole and c.belief.side is not trade.side:
+        return Wait(c.now + LOOK_AGAIN_MS, "it was turned over, and no fills tell yet whose position is held now")
     if timely:
         return flatten(c, c.belief, "time_limit", "the trade's time is up")
     assert trade.close is not None
@@ -221,7 +223,7 @@ def booking(c: Case) -> Verdict:
     if trade is None or not isinstance(c.belief, Flat):
         return []
     if not isinstance(c.seen.orders, Unknown) and (c.ours or c.hidden or c.seen.orders.at_ms <= c.record.quiet_ms):
-        due = max(c.record.quiet_ms + 1, c.now + LOOK_AGAIN_MS)
+        due = max(c.record.quiet_ms + 1, c.denial_due_ms)
         return Wait(due, "flat: waiting until nothing of ours can still appear")
     if isinstance(c.seen.orders, Unknown) or isinstance(c.seen.fills, Unknown):
         return Wait(c.now + LOOK_AGAIN_MS, "flat: orders or fills could not be read", RestKind.BLIND)

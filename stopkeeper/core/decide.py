@@ -82,9 +82,8 @@ def rest(case: Case) -> Rest | Again:
         why = f"{belief.size:f} {belief.side} covered by {_stops(case)}"
         return Rest(RestKind.PROTECTED, soon if _under_way(case) else _next_look(case, belief), why)
     if isinstance(belief, Flat):
-        told_ms = case.record.denied_ms + case.frame.can.lag_ms + 1  # from then on what hangs unseen may be cancelled
-        litter = case.ours or (case.hidden and case.now < told_ms)
-        return Rest(RestKind.FLAT, soon if litter else None, belief.why)
+        litter = case.ours or (case.hidden and not case.denied)
+        return Rest(RestKind.FLAT, case.denial_due_ms if litter else None, belief.why)
     return Rest(RestKind.BLIND, case.now + 2 * LOOK_AGAIN_MS, belief.why)
 
 

@@ -13,10 +13,10 @@ from stopkeeper.core.outcomes import Unknown
 def never_lower(actions: Sequence[Action], case: Case) -> list[Action]:
     """Drop every action that could leave a position without whole cover.
 
-    A Cancel survives only if the position is believed flat (for a lag where no fills tell that we or the venue closed
-    it), or its size has stood for a lag and the orders *seen live in this very observation* cover it without that one
-    and without all cancelled before, or a person lifted the stop until a time that is not up. Nothing is cancelled on
-    Unknown but an entry; nothing is booked on Unknown, nor on Held without a successor.
+    A Cancel survives only if the position is believed flat (by several looks where no fills tell that we or the venue
+    closed it), or its size has stood for a lag and the orders *seen live in this very observation* cover it without
+    that one and without all cancelled before, or a person lifted the stop until a time that is not up. Nothing is
+    cancelled on Unknown but an entry; nothing is booked on Unknown, nor on Held without a successor.
     """
     kept: list[Action] = []
     going = {order for order, _ in case.record.canceled}
@@ -42,7 +42,7 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
         return True
     match case.belief:
         case Flat():
-            return _is_told_twice(case)
+            return _is_surely_gone(case)
         case Held() as held if held.by == "venue":
             target = next((order for order in case.live if order.id == action.order_id), None)
             if target is not None and target not in case.cover.stops:
@@ -58,18 +58,18 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
             return False
 
 
-def _is_told_twice(case: Case) -> bool:
-    """Return whether we or the venue closed what was held, as fills tell, or no look of a lag has shown a position.
+def _is_surely_gone(case: Case) -> bool:
+    """Return whether we or the venue closed what was held, as fills tell, or enough looks in a row showed no position.
 
     One answer without the position is all that a server which lies, or has just begun, needs to have its stop taken;
     and who closed by hand may have opened again since, which no fills tell yet.
     """
-    chain, read, since = case.chain, case.seen.position, case.record.denied_ms
+    chain = case.chain
     if case.trade is not None and chain.closed and not chain.left:
         last = chain.used[-1]
         if last.liquidation or last.adl or reason_of(last, case.trade, case.frame.installation) is not None:
             return True
-    return since > 0 and not isinstance(read, Unknown) and read.at_ms > since + case.frame.can.lag_ms
+    return case.denied
 
 
 def own_of_other_side(case: Case, held: Held) -> list[Order]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from stopkeeper.core.asking import stop_id
 from stopkeeper.core.attempts import fold_attempts, with_role
 from stopkeeper.core.believe import Flat, Held
-from stopkeeper.core.case import ADMISSION_MARGIN_MS, Case, Frame, build, owned, viewed_ms
+from stopkeeper.core.case import ADMISSION_MARGIN_MS, DENIALS, Case, Frame, build, owned, viewed_ms
 from stopkeeper.core.evidence import Chain, reason_of, reason_of_client
 from stopkeeper.core.ids import ClientId
 from stopkeeper.core.model import OVER, ZERO, Order, Role, Seen
@@ -51,21 +51,20 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
 
 
 def _fold_denial(record: KeyRecord, case: Case) -> KeyRecord:
-    """Note since when looks deny a position that orders of ours may guard; each that shows one begins it anew.
+    """Note the looks that deny a position which orders of ours may guard; each that shows one begins it anew.
 
-    It counts from where no position can be ours: from Flat, or from the refusal of an entry.
+    They count from where no position can be ours: from Flat, or from the refusal of an entry.
     """
-    read, trade = case.seen.position, case.trade
+    read, trade, denied = case.seen.position, case.trade, record.denied
     if isinstance(read, Unknown):
         return record
     entering = trade is not None and any(s.unproven or s.rests for s in trade.sent)
     refused = trade is not None and bool(trade.sent) and not case.entered and not record.lost
-    since = record.denied_ms
     if read.value is not None or entering or not (case.ours or record.outstanding):
-        since = 0
-    elif not since and (isinstance(case.belief, Flat) or refused):
-        since = case.now
-    return record if since == record.denied_ms else replace(record, denied_ms=since)
+        denied = ()
+    elif (isinstance(case.belief, Flat) or refused) and len(denied) < DENIALS and read.at_ms > max(denied, default=0):
+        denied = (*denied, case.now)
+    return record if denied == record.denied else replace(record, denied=denied)
 
 
 def _strange(record: KeyRecord, seen: Seen, frame: Frame) -> bool:

@@ -256,8 +256,8 @@ class KeyRecord:
     ``canceled`` are (order id, ack time, or deadline while unanswered) of cancels not yet seen; ``settling`` trades
     booked as incomplete. ``blind_since_ms`` is since when positions or orders could not be read, 0 while they can.
     ``outstanding`` are our stops and targets whose end nothing has told yet; like ``quiet_ms`` they outlive the trade.
-    ``denied_ms`` is since when no look has shown a position that they, or other orders of ours, may guard; 0 = the last
-    one did, or there is nothing of ours that could.
+    ``denied`` is when the first of the last looks were that all showed no position, while they or other orders of ours
+    may guard one: as many as it takes to believe it.
     ``since_ms`` is when this record's first trade was driven, ``history_ms`` as of when the venue's history of orders
     was folded into it; 0 = not yet. ``lost`` = that history names orders of ours on the symbol: this record follows one
     that is lost, and what that one sent last may still be on its way.
@@ -275,7 +275,7 @@ class KeyRecord:
     prepared: Prepared | None = None
     blind_since_ms: int = 0
     outstanding: tuple[Outstanding, ...] = ()
-    denied_ms: int = 0
+    denied: tuple[int, ...] = ()
     since_ms: int = 0
     history_ms: int = 0
     lost: bool = False

@@ -26,7 +26,7 @@ _OF_TRADE = (
     "prepare_tried_ms",
     "settle_tried_ms",
 )
-_OF_RECORD = ("blind_since_ms", "denied_ms", "since_ms", "history_ms")
+_OF_RECORD = ("blind_since_ms", "since_ms", "history_ms")
 
 
 def righted(record: KeyRecord, now_ms: int) -> KeyRecord:
@@ -43,6 +43,8 @@ def righted(record: KeyRecord, now_ms: int) -> KeyRecord:
     ends = (_deadline(record.quiet_ms, now_ms), _deadline(record.pending_ms, now_ms))
     if ends != (record.quiet_ms, record.pending_ms):
         record = replace(record, quiet_ms=ends[0], pending_ms=ends[1])
+    if record.denied and _is_ahead(record.denied[-1], now_ms):
+        record = replace(record, denied=())  # it is counted again
     if _is_ahead(record.cursor.time_ms, now_ms):
         record = replace(record, cursor=Cursor(now_ms, record.cursor.fill_ids))
     if record.prepared is not None and _is_ahead(record.prepared.at_ms, now_ms):

@@ -56,7 +56,7 @@ def flat_as_read() -> list[Swap]:
 
 def flat_by_one_reading() -> list[Swap]:
     """3.4: what guards a position is cancelled on one reading that denies it."""
-    return [(guard, "_is_told_twice", lambda _case: True)]
+    return [(guard, "_is_surely_gone", lambda _case: True)]
 
 
 def flat_by_any_two() -> list[Swap]:

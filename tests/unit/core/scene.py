@@ -36,7 +36,7 @@ from stopkeeper.core.rules import Ability, Rules, Switches
 D = Decimal
 NOW = 1_700_000_000_000
 LAG = 3_000
-TOLD = NOW - LAG - 1  # since when no position was shown where that is told twice
+TOLD = (NOW - LAG - 1, NOW - 2_000, NOW - 1_000)  # looks that showed no position: enough to believe them
 INST = "a1b2c"
 KEY = Key("main", "BTC")
 TRADE = "0123456789ab"

@@ -338,7 +338,7 @@ def test_what_stands_on_symbols_that_are_not_the_accounts_is_listed_and_not_clai
 def test_hygiene_takes_away_what_was_taken_over_and_nothing_younger() -> None:
     old, alive = stop(client_id=THEIRS, placed_ms=OLD), stop(order_id="s2", client_id=THEIRS, placed_ms=OLD + 1)
     assert told(plan(record(), seen(None, (old,)))) == "rest: rest flat"
-    made = plan(record(denied_ms=TOLD), seen(None, (old, alive)), HEIR)
+    made = plan(record(denied=TOLD), seen(None, (old, alive)), HEIR)
     assert [action.order_id for action in made.actions] == ["s1"]  # type: ignore[union-attr]
 
 

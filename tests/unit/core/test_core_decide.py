@@ -155,7 +155,7 @@ TABLE = [
     ),
     Situation("its id not looked up", record(new_trade(created_ms=NOW - 4_000)), seen(), "entry: rest blind"),
     Situation(
-        "litter first", record(new_trade(), outstanding=OLD, denied_ms=TOLD), seen(orders=(stop(),)), "hygiene: Cancel"
+        "litter first", record(new_trade(), outstanding=OLD, denied=TOLD), seen(orders=(stop(),)), "hygiene: Cancel"
     ),
     Situation(
         "litter that is seen for the first time: its position may be as late to show, and the record be what is lost",
@@ -192,7 +192,7 @@ TABLE = [
     ),
     Situation(
         "refused, and its stop rests",
-        record(new_trade(sent=(sent(refused(Reason.MARGIN)),)), outstanding=OLD, denied_ms=TOLD),
+        record(new_trade(sent=(sent(refused(Reason.MARGIN)),)), outstanding=OLD, denied=TOLD),
         seen(orders=(stop(placed_ms=NOW - 9_000),)),
         "hygiene: Cancel",
     ),
@@ -591,7 +591,7 @@ TABLE = [
     Situation("nothing at all", record(), seen(), "rest: rest flat"),
     Situation(
         "a fired order of ours that nobody needs goes like any other",
-        record(outstanding=OLD, denied_ms=TOLD),
+        record(outstanding=OLD, denied=TOLD),
         seen(None, (stop(fired=True),)),
         "hygiene: Cancel",
     ),
@@ -603,7 +603,7 @@ TABLE = [
     ),
     Situation(
         "flat, and the stop has fired and hangs",
-        record(held_trade(), outstanding=(FIRED,), denied_ms=TOLD),
+        record(held_trade(), outstanding=(FIRED,), denied=TOLD),
         seen(None, (), (ENTRY_FILL, HAND_FILL), lookups=by_id(OrderState.FIRED)),
         "hygiene: Cancel",
     ),
@@ -909,7 +909,7 @@ def test_only_our_own_litter_is_cancelled() -> None:
         stop(order_id="s2", client_id=None),
         stop(order_id="s3", client_id=cid(Role.STOP, 1, TRADE, "fffff")),
     )
-    made = plan(record(outstanding=OLD, denied_ms=TOLD), seen(None, litter))
+    made = plan(record(outstanding=OLD, denied=TOLD), seen(None, litter))
     assert [a.order_id for a in made.actions if isinstance(a, Cancel)] == ["s1"]
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from stopkeeper.core.actions import Again, Flatten, PlaceStop
-from stopkeeper.core.case import LOOK_AGAIN_MS
+from stopkeeper.core.actions import Again, Flatten, PlaceStop, Wait
+from stopkeeper.core.case import LOOK_AGAIN_MS, build
+from stopkeeper.core.concerns import closing
 from stopkeeper.core.learn import learn
+from stopkeeper.core.model import Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk, Trade
 from stopkeeper.core.watching import why_look
@@ -43,6 +45,22 @@ def test_what_was_wished_of_the_trade_closes_nothing_that_may_be_anothers(wish: 
     made = plan(record(again(**wish)), seen(position(), (stop(),), DOWN))
     assert isinstance(made.ends, Again)
     assert made.ends.due_ms == NOW + LOOK_AGAIN_MS
+
+
+@pytest.mark.parametrize(
+    ("fills", "close", "closes"),
+    [(DOWN, None, False), (DOWN, AFTER, True), ((ENTRY_FILL,), None, True)],
+    ids=["no fills", "a person asks", "fills that tell of no close"],
+)
+def test_what_a_trade_of_the_other_side_wishes_closes_nothing_before_fills_tell(
+    fills: Any, close: CloseAsk | None, *, closes: bool
+) -> None:
+    """It was turned over by hand, which no look has shown flat."""
+    turned = held_trade(signal=UP, close=close)
+    wish = closing(build(record(turned), seen(position(side=Side.SHORT), (), fills), frame()))
+    assert isinstance(wish, list) is closes
+    assert isinstance(wish, Wait) or isinstance(wish[0], Flatten)
+    assert closes or (isinstance(wish, Wait) and wish.due_ms == NOW + LOOK_AGAIN_MS and wish.why)
 
 
 def test_it_is_protected_all_the_same() -> None:

@@ -73,6 +73,7 @@ def test_what_is_on_record_and_shown_nowhere_is_asked_after_by_its_id_and_cancel
     assert rec.outstanding == (Outstanding(TRADE, Role.STOP, 1, "h1", NOW),)
     assert rec.history_ms == NOW
     assert not any(isinstance(action, Book) for action in plan(rec, look).actions)
+    rec = replace(rec, denied=(*rec.denied, NOW + 1))
     assert canceled(rec, {}, Lookup(NAME, OrderState.FIRED, "h1"), NOW + LAG) == []  # its position may be late to show
     assert canceled(rec, {}, Lookup(NAME, OrderState.FIRED, "h1"), NOW + LAG + 1) == ["h1"]
 

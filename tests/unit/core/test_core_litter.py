@@ -178,12 +178,12 @@ YOUNG, AGED = stop(placed_ms=NOW - LAG), stop(placed_ms=NOW - LAG - 1)
 def test_what_hangs_unseen_once_flat_is_cancelled_by_name(
     what: str, hidden: tuple[Outstanding, ...], answers: dict[str, Lookup], gone: list[str]
 ) -> None:
-    rec = record(held_trade(), outstanding=hidden, denied_ms=TOLD)
+    rec = record(held_trade(), outstanding=hidden, denied=TOLD)
     assert cleared(rec, seen(None, (), STOPPED, lookups=answers)) == [(name, Role.STOP) for name in gone], what
 
 
 def test_what_hangs_is_cancelled_once() -> None:
-    rec = record(held_trade(), outstanding=(hangs(1, "s1"),), canceled=(("s1", NOW),), denied_ms=TOLD)
+    rec = record(held_trade(), outstanding=(hangs(1, "s1"),), canceled=(("s1", NOW),), denied=TOLD)
     assert cleared(rec, seen(None, (), STOPPED, lookups=answer(1, FIRED, "s1"))) == []
 
 
@@ -216,8 +216,9 @@ def test_what_may_guard_a_position_outlives_one_answer_that_denies_it(
     what: str, trade: Trade | None, fills: Any
 ) -> None:
     look = seen(None, ORDERS, fills)
-    for denied_ms, gone in ((0, []), (TOLD + 1, []), (TOLD, ALL)):
-        assert cleared(record(trade, outstanding=SHOWN, denied_ms=denied_ms), look) == gone, (what, denied_ms)
+    young, few = (TOLD[0] + 1, *TOLD[1:]), (TOLD[0], NOW)
+    for denied, gone in (((), []), (young, []), (few, []), (TOLD, ALL), (TOLD[:2], ALL)):
+        assert cleared(record(trade, outstanding=SHOWN, denied=denied), look) == gone, (what, denied)
 
 
 @pytest.mark.parametrize(
@@ -232,59 +233,71 @@ def test_what_may_guard_a_position_outlives_one_answer_that_denies_it(
     ],
     ids=["our stop", "by its own id", "liquidation", "adl", "the last part by our stop", "the last part by hand"],
 )
-def test_what_we_or_the_venue_closed_needs_no_second_answer(fills: tuple[Fill, ...], gone: Any) -> None:
+def test_what_we_or_the_venue_closed_needs_no_other_answer(fills: tuple[Fill, ...], gone: Any) -> None:
     assert cleared(record(held_trade(), outstanding=SHOWN), seen(None, ORDERS, (ENTRY_FILL, *fills))) == gone
 
 
-def test_without_a_first_answer_there_is_no_second() -> None:
+def test_fewer_answers_are_not_enough() -> None:
     litter = [Cancel("s1", Role.STOP, "litter")]
-    for denied_ms, kept in ((0, []), (1, litter)):
-        assert never_lower(litter, build(record(denied_ms=denied_ms), seen(None, ORDERS), frame())) == kept
+    for denied, kept in (((), []), (TOLD[:2], []), (TOLD, litter)):
+        assert never_lower(litter, build(record(denied=denied), seen(None, ORDERS), frame())) == kept
+    unread = build(record(denied=TOLD), seen(DOWN, ORDERS), frame())
+    assert not unread.denied
 
 
 GONE, THERE = seen(None, ORDERS, DOWN), seen(position(), ORDERS, DOWN)
 OTHER = seen(position("2", Side.SHORT), ORDERS, DOWN)
-EARLIER = NOW - 60_000
+EARLIER = (NOW - 60_000,)
 
 
 @pytest.mark.parametrize(
-    ("what", "trade", "look", "more", "since"),
+    ("what", "trade", "look", "more", "looks"),
     [
-        ("the first that denies it", held_trade(), GONE, {}, NOW),
-        ("a later one", held_trade(), GONE, {"denied_ms": EARLIER}, EARLIER),
-        ("one that shows it", held_trade(), THERE, {"denied_ms": EARLIER}, 0),
-        ("turned over", held_trade(held=D(0)), OTHER, {"denied_ms": EARLIER}, 0),
+        ("the first that denies it", held_trade(), GONE, {}, (NOW,)),
+        ("a later one", held_trade(), GONE, {"denied": EARLIER}, (*EARLIER,NOW)),
+        ("the same once more", held_trade(), GONE, {"denied": (NOW,)}, (NOW,) ),
+        ("one more than enough", held_trade(), GONE, {"denied": TOLD}, TOLD),
+        ("one that shows it", held_trade(), THERE, {"denied": EARLIER}, ()),
+        ("turned over", held_trade(held=D(0)), OTHER, {"denied": EARLIER}, ()),
         (
             "shown, though its fills say closed a moment ago",
             held_trade(),
             seen(position(), ORDERS, (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 100, "1", "hand"))),
-            {"denied_ms": EARLIER},
-            0,
+            {"denied": EARLIER},
+            (),
         ),
-        ("without a trade", None, GONE, {}, NOW),
-        ("shown, without a trade", None, THERE, {"denied_ms": EARLIER}, 0),
-        ("nothing of ours is there", held_trade(), seen(None, (), DOWN), {"outstanding": ()}, 0),
-        ("nothing any more", held_trade(), seen(None, (), DOWN), {"outstanding": (), "denied_ms": EARLIER}, 0),
-        ("a target alone", None, seen(None, (target(),)), {"outstanding": ()}, NOW),
-        ("what hangs unseen", held_trade(), seen(None, (), DOWN), {}, NOW),
-        ("positions that cannot be read", held_trade(), seen(DOWN, ORDERS), {"denied_ms": EARLIER}, EARLIER),
-        ("it may still appear", held_trade(), GONE, {"quiet_ms": NOW}, 0),
-        ("it may still appear, without a trade", None, GONE, {"quiet_ms": NOW}, 0),
-        ("a refused entry will not", REFUSED, GONE, {"quiet_ms": NOW}, NOW),
-        ("but that of a lost record may", REFUSED, GONE, {"quiet_ms": NOW, "lost": True}, 0),
-        ("nothing was sent yet", new_trade(), GONE, {"quiet_ms": NOW}, 0),
-        ("an entry is on its way", new_trade(sent=(sent(),)), GONE, {"denied_ms": EARLIER}, 0),
+        ("without a trade", None, GONE, {}, (NOW,)),
+        ("shown, without a trade", None, THERE, {"denied": EARLIER}, ()),
+        ("nothing of ours is there", held_trade(), seen(None, (), DOWN), {"outstanding": ()}, ()),
+        ("nothing any more", held_trade(), seen(None, (), DOWN), {"outstanding": (), "denied": EARLIER}, ()),
+        ("a target alone", None, seen(None, (target(),)), {"outstanding": ()}, (NOW,)),
+        ("what hangs unseen", held_trade(), seen(None, (), DOWN), {}, (NOW,)),
+        ("positions that cannot be read", held_trade(), seen(DOWN, ORDERS), {"denied": EARLIER}, EARLIER),
+        ("it may still appear", held_trade(), GONE, {"quiet_ms": NOW}, ()),
+        ("it may still appear, without a trade", None, GONE, {"quiet_ms": NOW}, ()),
+        ("a refused entry will not", REFUSED, GONE, {"quiet_ms": NOW}, (NOW,)),
+        ("but that of a lost record may", REFUSED, GONE, {"quiet_ms": NOW, "lost": True}, ()),
+        ("nothing was sent yet", new_trade(), GONE, {"quiet_ms": NOW}, ()),
+        ("an entry is on its way", new_trade(sent=(sent(),)), GONE, {"denied": EARLIER}, ()),
     ],
 )  # fmt: skip
-def test_since_when_a_position_is_denied(
-    what: str, trade: Trade | None, look: Seen, more: dict[str, Any], since: int
+def test_which_looks_deny_a_position(
+    what: str, trade: Trade | None, look: Seen, more: dict[str, Any], looks: tuple[int, ...]
 ) -> None:
-    assert learn(record(trade, **{"outstanding": SHOWN, **more}), look, frame()).denied_ms == since, what
+    assert learn(record(trade, **{"outstanding": SHOWN, **more}), look, frame()).denied == looks, what
 
 
-def test_what_hangs_unseen_is_looked_at_until_it_is_told_twice() -> None:
+def test_what_hangs_unseen_is_looked_at_until_that_is_believed() -> None:
     hung = record(None, outstanding=SHOWN[:1])
-    for denied_ms, due_ms in ((0, NOW + LOOK_AGAIN_MS), (NOW - LAG, NOW + LOOK_AGAIN_MS), (TOLD, None)):
-        ends = plan(replace(hung, denied_ms=denied_ms), seen(None, ())).ends
+    third = (TOLD[0] + 1, *TOLD[1:])
+    again = {
+        (): NOW + LAG // 2 + 1,
+        (NOW - 100,): NOW - 100 + LAG + 1,
+        (NOW - LAG + 200,): NOW + LOOK_AGAIN_MS,
+        third: NOW + LOOK_AGAIN_MS,
+        TOLD: None,
+    }
+    for denied, due_ms in again.items():
+        ends = plan(replace(hung, denied=denied), seen(None, ())).ends
         assert isinstance(ends, Rest)
-        assert (ends.kind, ends.due_ms) == (RestKind.FLAT, due_ms)
+        assert (ends.kind, ends.due_ms, type(ends.due_ms)) == (RestKind.FLAT, due_ms, type(due_ms))

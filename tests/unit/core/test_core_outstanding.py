@@ -129,7 +129,7 @@ def flat(rec: KeyRecord, *answers: Lookup, now_ms: int = NOW) -> KeyRecord:
 
 def test_a_stop_that_lives_on_under_another_venue_id_is_cancelled_under_that() -> None:
     gone = replace(SHOWN, gone=("s1",), seen_ms=NOW - 60_000)
-    rec = flat(record(held_trade(), outstanding=(gone,), denied_ms=TOLD), FIRED_ANEW)
+    rec = flat(record(held_trade(), outstanding=(gone,), denied=TOLD), FIRED_ANEW)
     assert rec.outstanding == (replace(gone, order_id="s9"),)
     made = plan(rec, seen(None, (), CLOSED, lookups={NAME: FIRED_ANEW}))
     assert [a.order_id for a in made.actions if isinstance(a, Cancel)] == ["s9"]

@@ -253,7 +253,7 @@ TABLE = [
     Situation("over a while ago", record(resting(over=True)), seen(), "booking: Refuse"),
     Situation(
         "over, and its children stand",
-        record(resting(over=True), outstanding=(Outstanding(TRADE, Role.STOP, 1, "s1", ROUND_MS),), denied_ms=TOLD),
+        record(resting(over=True), outstanding=(Outstanding(TRADE, Role.STOP, 1, "s1", ROUND_MS),), denied=TOLD),
         seen(orders=(stop(placed_ms=ROUND_MS),)),
         "hygiene: Cancel",
     ),

@@ -88,6 +88,12 @@ def test_nor_does_a_key_wait_for_them(name: str) -> None:
     assert getattr(righted(replace(record(), **{name: YEARS_MS}), NOW), name) == NOW
 
 
+def test_looks_of_then_are_counted_again() -> None:
+    far = NOW + AHEAD_MS
+    assert righted(record(denied=(NOW, far)), NOW).denied == (NOW, far)
+    assert righted(record(denied=(NOW, far + 1)), NOW).denied == ()
+
+
 def test_an_order_acked_then_is_not_waited_for_longer_than_one_acked_now() -> None:
     acked = held(placed=(Placed(Role.STOP, "s1", 1, YEARS_MS), Placed(Role.TARGET, "t1", 2, NOW)))
     assert righted(acked, NOW) == held(placed=(Placed(Role.STOP, "s1", 1, NOW), Placed(Role.TARGET, "t1", 2, NOW)))

@@ -221,7 +221,7 @@ def test_an_account_is_cut_to_a_symbol() -> None:
         ),
         (
             "litter",
-            record(outstanding=SHOWN, denied_ms=TOLD),
+            record(outstanding=SHOWN, denied=TOLD),
             seen(None, (stop(),)),
             "hygiene: nothing is held that needs it",
         ),
