@@ -89,7 +89,8 @@ def _fold_lateness(record: KeyRecord, frame: Frame) -> KeyRecord:
         return record
     wait = ADMISSION_MARGIN_MS + lag
     first = trade.created_ms + ADMISSION_MARGIN_MS if last is None else last.deadline_ms + lag
-    if frame.now_ms <= max(first, record.quiet_ms) + LATE_MS + lag:
+    cleared = record.denied[0] + lag if record.denied else 0  # it waits for what was left to be cleared away
+    if frame.now_ms <= max(first, record.quiet_ms, cleared) + LATE_MS + lag:
         return record
     return replace(record, quiet_ms=max(record.quiet_ms, frame.now_ms + wait))
 

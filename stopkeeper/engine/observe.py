@@ -191,10 +191,13 @@ def _unfit(record: KeyRecord, seen: AccountSeen) -> frozenset[Field]:
 
 
 def _may_have_changed(record: KeyRecord, seen: AccountSeen) -> frozenset[Field]:
-    """Beside an order that may open a position, positions are read anew: its fill may be what the drive is for."""
+    """Beside an order that may open a position, positions are read anew: its fill may be what the drive is for.
+
+    So they are where looks that deny one are counted: an old one counts once.
+    """
     orders = () if isinstance(seen.orders, Unknown) else seen.orders.value
     opens = any(order.symbol == record.key.symbol and not order.reduce_only for order in orders)
-    return frozenset({Field.HOLDINGS}) if opens else frozenset()
+    return frozenset({Field.HOLDINGS}) if opens or record.denied else frozenset()
 
 
 def awaits_fills(record: KeyRecord) -> bool:

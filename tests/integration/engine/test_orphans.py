@@ -540,7 +540,7 @@ def test_a_stop_that_hangs_and_is_shown_nowhere_is_found_by_the_venues_history_b
     assert orders(market) == []
     new = reborn(market)
     new.submit()
-    new.until_phase("protected")
+    new.until_phase("protected", seconds=20)
     told = new.story()
     cancelled = next(n for n, line in enumerate(told) if line.startswith("Cancel: ") and stop in line)
     entered = next(n for n, line in enumerate(told) if line.startswith("Enter: "))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from stopkeeper.core.learn import LATE_MS, learn
 from stopkeeper.core.model import Role
 from stopkeeper.core.outcomes import Reason, Rejected, Throttled
-from stopkeeper.core.record import KeyRecord, Trade
+from stopkeeper.core.record import KeyRecord, Outstanding, Trade
 from tests.unit.core.scene import (
     LAG,
     NOW,
@@ -48,6 +48,12 @@ def test_a_late_one_waits_until_what_left_before_must_show() -> None:
     assert told(plan(rec, seen(at_ms=now), frame(now))) == "entry: rest blind"
     later = now + WAIT_MS + 1
     assert told(plan(rec, seen(at_ms=later), frame(later))) == "entry: Enter"
+
+
+def test_it_counts_from_when_what_was_left_could_be_cleared_away() -> None:
+    left = replace(admitted(), denied=(NOW - 2 * LAG, NOW - LAG), outstanding=(Outstanding("f" * 12, Role.STOP, 1),))
+    for now, waits in ((NOW - LAG + LATE_MS + LAG, False), (NOW - LAG + LATE_MS + LAG + 1, True)):
+        assert (learn(left, seen(at_ms=now), frame(now)).quiet_ms > now) is waits
 
 
 def test_what_left_before_shows_itself_and_nothing_leaves_again() -> None:

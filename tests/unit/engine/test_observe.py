@@ -294,6 +294,16 @@ def test_beside_an_order_that_may_open_a_position_none_is_believed_without_a_loo
     assert stage.reads() == reads
 
 
+@pytest.mark.parametrize(("denied", "reads"), [((), []), ((NOW - 700,), ["holdings"])])
+def test_where_looks_that_deny_a_position_are_counted_an_old_one_is_none(
+    denied: tuple[int, ...], reads: list[str]
+) -> None:
+    stage = Stage()
+    shared(stage, NOW, NOW - 600_000)
+    observe.first_look(record(new_trade(), denied=denied), stage.ports)
+    assert stage.reads() == reads
+
+
 @pytest.mark.parametrize(("after_ms", "reads"), [(0, []), (1, ["fills"])])
 def test_a_page_of_fills_that_begins_after_a_signal_came_tells_nothing_of_it(after_ms: int, reads: list[str]) -> None:
     stage = Stage()
