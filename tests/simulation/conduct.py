@@ -13,13 +13,7 @@ from tests.simulation.town import INSTALLATION, Town
 
 MAGIC, ENTRY, STOP, TARGET, CLOSE = "57b", "1", "2", "3", "4"
 OURS = MAGIC + INSTALLATION
-ASKED, EMERGENCY, STOP_MET, TARGET_MET, STOP_MOVED_MET = (
-    "8",
-    "9",
-    "b",
-    "c",
-    "d",
-)  # the digit by which a close says what it is for
+ASKED, EMERGENCY, STOP_MET, TARGET_MET, STOP_MOVED_MET = "8", "9", "b", "c", "d"  # what a close says it is for
 UNSEEN_MS = 6_000  # how late a cancel may land after what its look showed: a view's lag, slow requests both ways
 LATE_MS = 9_000  # an order sent at the last moment lands within its deadline; clocks differ, one is set back
 READ_MS = 20_000  # how old what a close goes by may be: one lease, one request, one deadline, one lag
@@ -141,7 +135,8 @@ class Conduct:
             self._broke("into the next", f"order {order.oid} of trade {trade} meets the position of trade {opened}")
         over_ms, late_ms = self._over_ms.get(trade), self._owed.outlived_ms or LATE_MS
         # while no fills can be read, a naked position is covered, or closed in an emergency, all the same
-        told = not (role == STOP or reason_of(order.cloid) == EMERGENCY) or self._owed.outlived_ms
+        needed = role == STOP or (role == CLOSE and reason_of(order.cloid) == EMERGENCY and self._is_naked(order.coin))
+        told = not needed or self._owed.outlived_ms
         if told and opened == "" and over_ms is not None and order.placed_ms > over_ms + late_ms:
             late_ms = order.placed_ms - over_ms
             self._broke("outlived", f"order {order.oid} is of trade {trade}, which ended {late_ms} ms before")
@@ -154,6 +149,10 @@ class Conduct:
         The close is noted for the signal that waits.
         """
         return role_of(order.cloid) == CLOSE and reason_of(order.cloid) == ASKED and self._waits(trade_of(order.cloid))
+
+    def _is_naked(self, coin: str) -> bool:
+        held, orders = self._town.account.positions.get(coin), self._town.account.orders.values()
+        return held is not None and not any(o.coin == coin and covers(o, is_buy=held.size < 0) for o in orders)
 
     def _waits(self, trade: str) -> bool:
         """Return whether a signal has not entered, beside what a store that went back forgot."""
