@@ -237,6 +237,13 @@ def test_what_we_or_the_venue_closed_needs_no_other_answer(fills: tuple[Fill, ..
     assert cleared(record(held_trade(), outstanding=SHOWN), seen(None, ORDERS, (ENTRY_FILL, *fills))) == gone
 
 
+@pytest.mark.parametrize(("since_ms", "gone"), [(NOW - LAG, ALL[1:]), (NOW - LAG - 1, ALL)], ids=["a lag", "more"])
+def test_a_stop_that_was_placed_long_ago_is_as_young_as_it_lives(since_ms: int, gone: Any) -> None:
+    awoken = replace(SHOWN[0], seen_ms=since_ms)  # it was placed with an entry that rested, and lives since that filled
+    rec = record(held_trade(), outstanding=(awoken, SHOWN[1]))
+    assert cleared(rec, seen(None, ORDERS, (ENTRY_FILL, TAKEN))) == gone
+
+
 def test_fewer_answers_are_not_enough() -> None:
     litter = [Cancel("s1", Role.STOP, "litter")]
     for denied, kept in (((), []), (TOLD[:2], []), (TOLD, litter)):
