@@ -114,26 +114,31 @@ def time_up_ms(trade: Trade | None) -> int | None:
 
 
 def closing(c: Case) -> Verdict:
-    """Somebody asked to close, or the trade's time is up."""
+    """Somebody asked to close, or the trade's time is up; who asks means what is held now, whosever it is."""
     trade = c.trade
     if trade is None or not isinstance(c.belief, Held):
         return []
-    up = time_up_ms(trade)
+    ask, up, doubt = trade.close, time_up_ms(trade), _whose_now(c, c.belief, trade)
     timely = up is not None and c.now >= up
-    if not timely and trade.close is None:
-        return []
-    flat_ms = trade.flat_since_ms
-    if flat_ms is not None and (trade.close is None or trade.close.asked_ms <= flat_ms):
-        return Wait(c.now + LOOK_AGAIN_MS, "it was flat, and no fills tell yet whose position is held now")
-    if trade.close is None and not c.chain.whole and c.belief.side is not trade.side:
-        return Wait(c.now + LOOK_AGAIN_MS, "it was turned over, and no fills tell yet whose position is held now")
-    if timely:
+    if timely and not doubt:
         return flatten(c, c.belief, "time_limit", "the trade's time is up")
-    assert trade.close is not None
-    if trade.close.keep_fraction > 0:
-        return _close_part(c, c.belief, trade.close)
+    if ask is None and not timely:
+        return []
+    if ask is None or (trade.flat_since_ms is not None and ask.asked_ms <= trade.flat_since_ms):
+        return Wait(c.now + LOOK_AGAIN_MS, doubt)
+    if ask.keep_fraction > 0:
+        return _close_part(c, c.belief, ask)
     why = "the policy closes a position that is nobody's" if closed_by_policy(trade) else "somebody asked to close"
-    return flatten(c, c.belief, trade.close.reason, why)
+    return flatten(c, c.belief, ask.reason, why)
+
+
+def _whose_now(c: Case, held: Held, trade: Trade) -> str:
+    """Say why what is held may be another's than the trade's, whose time and earlier wishes then close nothing."""
+    if trade.flat_since_ms is not None:
+        return "it was flat, and no fills tell yet whose position is held now"
+    if not c.chain.whole and held.side is not trade.side:
+        return "it was turned over, and no fills tell yet whose position is held now"
+    return ""
 
 
 def _close_part(c: Case, held: Held, ask: CloseAsk) -> Verdict:

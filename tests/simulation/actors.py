@@ -150,9 +150,11 @@ def _at_the_desk(town: Town, deed: str, key: Key) -> None:
         town.trouble.note("person", f"says {deed} {key.symbol}")
         match deed:
             case "ask":
+                town.said_ms[key.symbol] = town.time.now_ms()
                 desk.ask_close(key, ports)
             case "part":
                 town.parted.add(key.symbol)
+                town.said_ms[key.symbol] = town.time.now_ms()
                 desk.ask_close(key, ports, keep_fraction=Decimal("0.5"))
             case "move":
                 row = next((row for row in showing.positions(ports) if row.symbol == key.symbol), None)
@@ -164,6 +166,7 @@ def _at_the_desk(town: Town, deed: str, key: Key) -> None:
                 town.resume_after(5_000)
             case "halt":
                 if town.rng.random() < 0.3:
+                    town.said_ms |= dict.fromkeys(SYMBOLS, town.time.now_ms())
                     desk.halt(ports)
                     town.resume_after(8_000)
             case _:

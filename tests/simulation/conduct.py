@@ -134,9 +134,7 @@ class Conduct:
         if opened in sent and trade in sent and opened != trade and not covered and not self._asked(order):
             self._broke("into the next", f"order {order.oid} of trade {trade} meets the position of trade {opened}")
         over_ms, late_ms = self._over_ms.get(trade), self._owed.outlived_ms or LATE_MS
-        # while no fills can be read, a naked position is covered, or closed in an emergency, all the same
-        needed = role == STOP or (role == CLOSE and reason_of(order.cloid) == EMERGENCY and self._is_naked(order.coin))
-        told = not needed or self._owed.outlived_ms
+        told = not self._is_needed(order) or self._owed.outlived_ms
         if told and opened == "" and over_ms is not None and order.placed_ms > over_ms + late_ms:
             late_ms = order.placed_ms - over_ms
             self._broke("outlived", f"order {order.oid} is of trade {trade}, which ended {late_ms} ms before")
@@ -149,6 +147,18 @@ class Conduct:
         The close is noted for the signal that waits.
         """
         return role_of(order.cloid) == CLOSE and reason_of(order.cloid) == ASKED and self._waits(trade_of(order.cloid))
+
+    def _is_needed(self, order: Order) -> bool:
+        """Return whether an order serves what is held, whosever it is, while no fills can be read.
+
+        A naked position is covered, or closed in an emergency, and who asks for a key to be closed means what it holds.
+        """
+        if role_of(order.cloid) != CLOSE:
+            return role_of(order.cloid) == STOP
+        said_ms = self._town.said_ms.get(order.coin)
+        lately = said_ms is not None and self._now_ms() <= said_ms + READ_MS
+        reason = reason_of(order.cloid)
+        return (reason == EMERGENCY and self._is_naked(order.coin)) or (reason == ASKED and lately)
 
     def _is_naked(self, coin: str) -> bool:
         held, orders = self._town.account.positions.get(coin), self._town.account.orders.values()

@@ -78,6 +78,7 @@ class Town:
         self.taken: set[str] = set()  # symbols of which the venue is taking the position away
         self.parted: set[str] = set()  # symbols of which somebody asked for a part to be closed
         self.asked: list[tuple[str, int]] = []  # symbol, and when somebody asked for its close
+        self.said_ms: dict[str, int] = {}  # symbol -> when a person last said that what is held is to be closed
         self.unheard = False  # the private streams say nothing, while marks come
         self.went_back_ms: int | None = None  # when the store last did
         self.drives = self._lives = 0

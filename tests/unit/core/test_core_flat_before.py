@@ -40,6 +40,11 @@ def again(**more: Any) -> Trade:
     return replace(held_trade(held=D(0), flat_since_ms=FLAT_MS), **more)
 
 
+def reason_of_wish(close: CloseAsk | None) -> str:
+    """Return what a close is for: the person's wish, else the time limit."""
+    return close.reason if close else "time_limit"
+
+
 @pytest.mark.parametrize("wish", [{"signal": UP}, {"close": BEFORE}, {"close": BEFORE, "signal": UP}], ids=str)
 def test_what_was_wished_of_the_trade_closes_nothing_that_may_be_anothers(wish: dict[str, Any]) -> None:
     made = plan(record(again(**wish)), seen(position(), (stop(),), DOWN))
@@ -59,7 +64,7 @@ def test_what_a_trade_of_the_other_side_wishes_closes_nothing_before_fills_tell(
     turned = held_trade(signal=UP, close=close)
     wish = closing(build(record(turned), seen(position(side=Side.SHORT), (), fills), frame()))
     assert isinstance(wish, list) is closes
-    assert isinstance(wish, Wait) or isinstance(wish[0], Flatten)
+    assert isinstance(wish, Wait) or (isinstance(wish[0], Flatten) and wish[0].reason == reason_of_wish(close))
     assert closes or (isinstance(wish, Wait) and wish.due_ms == NOW + LOOK_AGAIN_MS and wish.why)
 
 
@@ -72,6 +77,14 @@ def test_it_is_protected_all_the_same() -> None:
 def test_who_asks_now_means_what_is_held_now(wish: dict[str, Any]) -> None:
     (closing,) = plan(record(again(**wish)), seen(position(), (stop(),), DOWN)).actions
     assert isinstance(closing, Flatten)
+    assert closing.reason == AFTER.reason  # the time that is up is another trade's
+
+
+def test_who_asks_for_a_part_now_gets_no_more_closed_because_anothers_time_is_up() -> None:
+    half = replace(AFTER, keep_fraction=D("0.5"), keep_size=D("0.5"))
+    (closing,) = plan(record(again(close=half, signal=UP)), seen(position(), (stop(),), DOWN)).actions
+    assert isinstance(closing, Flatten)
+    assert (closing.reason, closing.keep) == ("manual_close", D("0.5"))
 
 
 @pytest.mark.parametrize("wish", [{"signal": UP}, {"close": BEFORE}], ids=str)
