@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pytest
 from eth_account import Account
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from exchange.account import VenueAccount
 from exchange.paper.inprocess import start_in_thread
@@ -74,6 +75,13 @@ class Desk:
         return dict(self.get("/witness").get(self.address.lower(), {}).get(symbol, {}))
 
     def submit(self, symbol: str = "BTC", side: str = "long", **more: Any) -> desk.Submitted:
+        """Submit a signal, again where the door could not read the venue: a busy machine may keep an answer waiting."""
+        door = Retrying(
+            retry=retry_if_exception_type(desk.VenueAway), wait=wait_fixed(0.5), stop=stop_after_delay(8), reraise=True
+        )
+        return door(lambda: self.submit_once(symbol, side, **more))
+
+    def submit_once(self, symbol: str = "BTC", side: str = "long", **more: Any) -> desk.Submitted:
         wish: dict[str, Any] = {"size": "0.01", "stop": "2%", **more}
         signal = desk.parse_signal(
             account=self.ports.account, symbol=symbol, side=side, now_ms=self.ports.venue.now_ms(), **wish

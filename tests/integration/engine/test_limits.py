@@ -165,7 +165,7 @@ def test_a_limit_is_told_though_the_venue_is_silent(market: Desk) -> None:
     bound(market, max_drawdown=Decimal(100))
     market.ports = replace(market.ports, venue=cast(Venue, Silent(market.ports.venue)))
     with pytest.raises(desk.VenueAway):
-        market.submit()
+        market.submit_once()
     book(market.ports, "-100", number=1)
     assert refused(market).reason.endswith("what is open could not be read and counts as 0")
 
