@@ -81,6 +81,8 @@ def merge(record: KeyRecord, asks: Iterable[Ask], version: int) -> KeyRecord:
             trade = ask.trade if trade is None else trade
         elif trade is not None and trade.id == ask.trade_id:
             trade = replace(trade, **{name: getattr(ask, name) for name in ask.changed})
+    if trade is record.trade and version == record.version:
+        return record
     return replace(record, trade=trade, version=version)
 
 

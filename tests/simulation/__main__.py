@@ -5,6 +5,7 @@ the file of ``--results``. Exit 1 where anything was broken. With ``--plant`` th
 a time, and each must be caught.
 """
 
+import gc
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ from tests.simulation.world import live
 CHUNK = 50
 FEW = 10  # seeds a process takes at a time where the first that shows something ends the search
 SHOWN = 20
+COLLECTED = 50_000  # objects until the collector looks: a world makes many that live as long as itself
 SCENE_SHARE = 50  # of so many seeds that take turns one more is lived through in each scene
 
 
@@ -100,12 +102,17 @@ def _verdicts(span: range, kind: str | None, jobs: int, *, told: bool) -> Iterat
     scenes = range(span.start, span.start + len(span) // SCENE_SHARE) if kind is None else range(0)
     chunks += [(chunk, scene) for scene in SCENES for chunk in _chunks(scenes)]
     if jobs == 1 or len(chunks) == 1:
+        _collect_seldom()
         for chunk, each in chunks:
             yield from _chunk((chunk, each, told))
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_collect_seldom) as pool:
         for found in pool.map(_chunk, [(chunk, each, told) for chunk, each in chunks]):
             yield from found
+
+
+def _collect_seldom() -> None:
+    gc.set_threshold(COLLECTED)
 
 
 def _chunks(span: range, size: int = CHUNK) -> list[range]:
@@ -152,7 +159,7 @@ def _plant(name: str, span: range, kind: str | None, jobs: int, *, stories: bool
 
 
 def _caught(name: str, span: range, kind: str | None, jobs: int) -> Verdict | None:
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_collect_seldom) as pool:
         waiting = [pool.submit(_shown, (chunk, kind, name)) for chunk in _chunks(span, FEW)]
         for each in waiting:
             shown = each.result()

@@ -16,7 +16,6 @@ from exchange.paper.symbols import on_tick
 from stopkeeper.core.ids import ClientId, encode
 from stopkeeper.core.model import Key, Role
 from stopkeeper.engine import desk
-from stopkeeper.store.memory.world import State
 from tests.simulation import actors
 from tests.simulation.town import ACCOUNT, ADDRESS, Town
 
@@ -276,7 +275,7 @@ def wiping(town: Town) -> None:
             _hang(town, symbol, stop, rng.choice((9_000, 20_000)))
         town.trouble.note("person", f"closes {symbol}, and the store is empty")
         town.trouble.disturb(2 * town.times.sweep_ms)
-        town.world.go_back(State())
+        town.world.go_back(None)
         town.went_back_ms = town.time.now_ms()
         hand.move({"account": ADDRESS, "symbol": symbol, "close": True})
 
@@ -345,7 +344,7 @@ def failover(town: Town) -> None:
         if rng.random() < 0.3:
             town.world.empty()
         else:
-            town.world.go_back(rng.choice((point, point, State())))
+            town.world.go_back(rng.choice((point, point, None)))
         town.went_back_ms = town.time.now_ms()
         town.command(f"signal g{number}", actors.submitting(town, wish | {"signal_id": f"g{number}"}))
         town.time.sleep(rng.randint(3_000, 9_000))

@@ -99,8 +99,8 @@ class MemoryRecords:
                 state.open.setdefault(key.account, {}).setdefault(row.trade, 0)
             if booked is not None:
                 state.ledger.setdefault(key.account, {}).setdefault((booked.trade.id, booked.revision), booked)
-            row.doc, row.version = record, row.version + 1
-            row.base = row.version
+            row.base = row.version = row.version + 1
+            row.doc = replace(record, version=row.version)
             return _record(row, key)
 
     def request(self, key: Key, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
