@@ -130,7 +130,7 @@ class Case:
         return hidden(self.record, self.seen, self.frame.installation)
 
     @property
-    def denied(self) -> bool:
+    def disproved(self) -> bool:
         """Return whether looks enough in a row, over more than a lag, showed no position that orders of ours guard."""
         looks, read = self.record.denied, self.seen.position
         late = not isinstance(read, Unknown) and bool(looks) and read.at_ms > looks[0] + self.frame.can.lag_ms

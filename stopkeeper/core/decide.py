@@ -82,7 +82,7 @@ def rest(case: Case) -> Rest | Again:
         why = f"{belief.size:f} {belief.side} covered by {_stops(case)}"
         return Rest(RestKind.PROTECTED, soon if _under_way(case) else _next_look(case, belief), why)
     if isinstance(belief, Flat):
-        litter = case.ours or (case.hidden and not case.denied)
+        litter = case.ours or (case.hidden and not case.disproved)
         return Rest(RestKind.FLAT, case.denial_due_ms if litter else None, belief.why)
     return Rest(RestKind.BLIND, case.now + 2 * LOOK_AGAIN_MS, belief.why)
 

@@ -69,7 +69,7 @@ def _is_surely_gone(case: Case) -> bool:
         last = chain.used[-1]
         if last.liquidation or last.adl or reason_of(last, case.trade, case.frame.installation) is not None:
             return True
-    return case.denied
+    return case.disproved
 
 
 def own_of_other_side(case: Case, held: Held) -> list[Order]:

@@ -36,6 +36,7 @@ from tests.simulation.trouble import Trouble, knobs, profile
 ACCOUNT, INSTALLATION = "main", "51317"
 ADDRESS = "0x" + "51317" * 8
 SYMBOLS = ("BTC", "ETH", "SOL")
+BUSY = ("BTC", "ETH")  # those on which something is always going on in scripted worlds
 START_MS = 1_767_225_570_000  # half a minute before a full hour, at which funding is paid
 FUNDED_MS = 30_000
 WORKERS = 3

@@ -249,7 +249,7 @@ def test_fewer_answers_are_not_enough() -> None:
     for denied, kept in (((), []), (TOLD[:2], []), (TOLD, litter)):
         assert never_lower(litter, build(record(denied=denied), seen(None, ORDERS), frame())) == kept
     unread = build(record(denied=TOLD), seen(DOWN, ORDERS), frame())
-    assert not unread.denied
+    assert not unread.disproved
 
 
 GONE, THERE = seen(None, ORDERS, DOWN), seen(position(), ORDERS, DOWN)
