@@ -35,6 +35,9 @@ class News:
         return bool(self.marks or self.events or self.doubts or self.flaws)
 
 
+NOTHING = News()
+
+
 class Frames:
     """The messages of one connection. Not safe to share between threads."""
 
@@ -69,6 +72,8 @@ class Frames:
 
     def drain(self) -> News:
         """Return what came since the last call."""
+        if not (self._marks or self._events or self._doubts or self._flaws):
+            return NOTHING
         news = News(self._marks, tuple(self._events), frozenset(self._doubts), dict(self._flaws))
         self._marks, self._events, self._doubts, self._flaws = {}, {}, set(), Counter()
         return news
@@ -85,9 +90,10 @@ class Frames:
         """
         began = self._began_ms if self._began_ms is not None else now_ms
         quiet = {symbol: now_ms - self._heard.get(symbol, began) for symbol in self._symbols}
-        if quiet and min(quiet.values()) > self._patience_ms:
+        least_ms = min(quiet.values(), default=0)
+        if least_ms > self._patience_ms:
             self._was_silent = True
-            return f"no mark of any symbol for {min(quiet.values())} ms"
+            return f"no mark of any symbol for {least_ms} ms"
         late = sorted(symbol for symbol, ms in quiet.items() if ms > SYMBOL_SILENT_MS)
         if late:
             return f"no mark of {', '.join(late)} for {SYMBOL_SILENT_MS} ms"

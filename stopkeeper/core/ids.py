@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from stopkeeper.core.model import Key, Role
@@ -40,6 +41,7 @@ def encode(client: ClientId) -> str:
     return body + _checksum(body)
 
 
+@lru_cache(maxsize=4096)  # each look names the same orders and fills
 def decode(raw: str | None) -> ClientId | None:
     """Return what a client id says, or None where it is not one of Stopkeeper's."""
     if raw is None:

@@ -187,8 +187,8 @@ def _fold_belief(case: Case) -> KeyRecord:
 
 def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
     if case.whole:
-        trade = replace(_close_naked(trade, now), covered=True, lifted=False)
-        trade = replace(trade, crossed=False, oversize=False, stop_answers=0)
+        trade = _close_naked(trade, now)
+        trade = replace(trade, covered=True, lifted=False, crossed=False, oversize=False, stop_answers=0)
         if trade.off_until_ms and not case.lifted:
             trade = replace(trade, off_until_ms=0)  # its time is up, and the stop stands again
         if trade.stop is None and trade.side is held.side:

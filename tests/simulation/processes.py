@@ -40,7 +40,10 @@ class Edge:
 
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._inner, method)
-        if not callable(found) or method in LOCAL:
+        if not callable(found):
+            return found
+        if method in LOCAL:
+            self.__dict__[method] = found
             return found
         point, process = f"{self._name}.{method}", self._process
 

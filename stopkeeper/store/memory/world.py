@@ -1,8 +1,7 @@
 """What all processes of an in-memory deployment share: the state, its clock, who lives. No rule stands here."""
 
 import pickle
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from threading import RLock
@@ -98,6 +97,23 @@ class State:
     turns: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
+class InTurn:
+    """The state of a world within ``with``. One serves all its users, a hundred times in each drive."""
+
+    def __init__(self, world: "MemoryWorld") -> None:
+        self._world = world
+
+    def __enter__(self) -> State:
+        self._world.lock.acquire()
+        if self._world.gone:
+            self._world.lock.release()
+            raise StoreGone(f"the memory store is gone at {self._world.clock()}")
+        return self._world.state
+
+    def __exit__(self, *_: object) -> None:
+        self._world.lock.release()
+
+
 class MemoryWorld:
     """One shared store in memory. ``clock`` returns UTC ms; nothing here reads any other clock.
 
@@ -109,31 +125,28 @@ class MemoryWorld:
         self.gone = False
         self.state = State()
         self.server = 1  # which one it is: another after each failover or restart
-        self._lock = RLock()
+        self.lock = RLock()
+        self._in_turn = InTurn(self)
         self._died_ms: dict[str, int] = {}
 
-    @contextmanager
-    def using(self) -> Iterator[State]:
-        """Give the state to one user at a time, as a server runs one script at a time. Raises StoreGone."""
-        with self._lock:
-            if self.gone:
-                raise StoreGone(f"the memory store is gone at {self.clock()}")
-            yield self.state
+    def using(self) -> "InTurn":
+        """Give the state to one user at a time, as a server runs one script at a time. Raises StoreGone on entering."""
+        return self._in_turn
 
     def save_point(self) -> bytes:
         """Return everything stored, as a server's file does."""
-        with self._lock:
+        with self.lock:
             return pickle.dumps(self.state)
 
     def go_back(self, point: bytes | None) -> None:
         """Let another server take over: one that knows what a save point does, or nothing."""
-        with self._lock:
+        with self.lock:
             self.server += 1
             self.state = State() if point is None else pickle.loads(point)  # noqa: S301  what this process wrote
 
     def empty(self) -> None:
         """Take everything from the store, which goes on."""
-        with self._lock:
+        with self.lock:
             self.state = State()
 
     def kill(self, boot: str) -> None:
