@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from benchmarks.evidence import Evidence
 from benchmarks.stories import Scene, journal
-from exchange.frames import Frames
+from exchange.frames import Frames, News
 from exchange.paper import channels
 from exchange.paper.knobs import Knobs
 from exchange.paper.model import Event
@@ -24,9 +24,9 @@ from exchange.paper.venue import Venue
 from exchange.simulated import SimulatedVenue
 from stopkeeper.core.model import Key
 from stopkeeper.core.rules import Rules
-from stopkeeper.core.watching import Watch
+from stopkeeper.core.watching import AGAIN, LOOK, Watch
 from stopkeeper.engine.drive import drive
-from stopkeeper.engine.ports import Ports, Times
+from stopkeeper.engine.ports import Ports, Times, Urgency
 from stopkeeper.engine.sweep import sweep
 from stopkeeper.store.memory.open import memory_store
 from stopkeeper.store.memory.world import MemoryWorld
@@ -249,7 +249,7 @@ class Feed:
         self._world, self._line = world, line
         rules = world.ports.rules
         self.frames = Frames(world.symbols, rules.price_jump)
-        self.watch = Watch(rules, PAUSE_MS)
+        self.watch = Watch(rules, PAUSE_MS, world.ports.venue.can.lag_ms, world.ports.times.look_fresh_ms)
         self._coming: list[tuple[int, int, Message]] = []
         self._pushed = 0
         self.delivered: Counter[str] = Counter()  # spoiled messages that were taken in, by what was done to them
@@ -306,8 +306,16 @@ class Feed:
         if news.marks:
             ports.prices.put(ports.account, news.marks)
             self._compare(news.marks)
+        self._wake(news, now)
+
+    def _wake(self, news: News, now: int) -> None:
+        """Wake the keys that marks, events and doubts are about."""
+        ports = self._world.ports
         for symbol, what in news.events:
+            self.watch.happened(symbol, now)
             ports.wakes.wake(Key(ports.account, symbol), what)
+        for symbol in self.watch.again(now, lambda: ports.venue.wait_ms(LOOK, Urgency.ORDINARY) == 0):
+            ports.wakes.wake(Key(ports.account, symbol), AGAIN)
         for key, why in self.watch.look_at(news.marks, now):
             ports.wakes.wake(key, why)
         for symbol in news.doubts:

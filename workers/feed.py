@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Protocol
 from exchange.clock import mono_ms
 from exchange.frames import News
 from exchange.streams import OnGap, OnNews, Streams
-from stopkeeper.core.actions import Field
 from stopkeeper.core.model import Key
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Switches
-from stopkeeper.core.watching import DOUBT, Watch
+from stopkeeper.core.watching import AGAIN, DOUBT, LOOK, Watch
 from stopkeeper.engine.ports import Lease, LeaseLost, Ports, StoreGone, Urgency
 from tasks.supervise import drain
 from workers.alive import worked_ms
@@ -38,7 +37,6 @@ MIND_S = 1.0  # how often the records are loaded and the streams are said to liv
 LOAD_AFTER_S = 0.2  # what happened is written down by a worker within so long
 WAKE_PAUSE_MS = 1_000  # a price names a key at most so often
 DEAF_SWEEP_MS = 5_000  # the period of looks of an account while no stream tells anything; all share one budget
-LOOK = frozenset({Field.HOLDINGS, Field.ORDERS})
 Taker = Callable[[Sequence[KeyRecord], Switches], None]
 
 
@@ -78,7 +76,7 @@ class Leader:
         self._deaf_sweep_ms = deaf_sweep_ms
         self._publishes = publishes
         self._key = Key(ports.account, FEED)
-        self._watch = Watch(ports.rules, WAKE_PAUSE_MS)
+        self._watch = Watch(ports.rules, WAKE_PAUSE_MS, ports.venue.can.lag_ms, ports.times.look_fresh_ms)
         self._happened = asyncio.Event()
         self._lost_push = False  # an event, or a gap, that the store could not be told: no stream says it again
         self._lease: Lease  # while it leads
@@ -220,10 +218,14 @@ class Leader:
         ports, now = self._ports, int(mono_ms())
         urgent = {Key(ports.account, symbol): what for symbol, what in news.events if symbol in ports.symbols}
         # a symbol that is not ours is not touched; `audit` names what is held there
+        for symbol in {key.symbol for key in urgent}:
+            self._watch.happened(symbol, now)
+        for symbol in self._watch.again(now, self._can_spare):
+            urgent[Key(ports.account, symbol)] = AGAIN
         for symbol in news.doubts:
-            key = self._watch.doubt(symbol, now)
-            if key is not None:
-                urgent.setdefault(key, DOUBT)
+            doubted = self._watch.doubt(symbol, now)
+            if doubted is not None:
+                urgent.setdefault(doubted, DOUBT)
         if news.marks:
             ports.prices.put(ports.account, news.marks)
         reached = dict(self._watch.look_at(news.marks, now, self._can_spare))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from stopkeeper.core.case import ADMISSION_MARGIN_MS
-from stopkeeper.core.ids import FOUND, ClientId, decode, encode
+from stopkeeper.core.ids import ClientId, decode, encode
 from stopkeeper.core.model import Order, Role, Seen
 from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.outstanding import asked_after
@@ -52,6 +52,7 @@ def questions(record: KeyRecord, seen: Seen, installation: str, lag_ms: int) -> 
     if trade is None:
         return flat
     missing = _missing_stops(trade, seen, installation)
+    missing += tuple(name for name in left_out(record, seen, installation) if name not in missing)
     return missing + _attempts(trade, seen, installation) + tuple(name for name in flat if name not in missing)
 
 
@@ -77,14 +78,15 @@ def unheard_until_ms(record: KeyRecord, lag_ms: int) -> int | None:
     return told_ms if record.history_ms <= told_ms else None
 
 
-def another_found(trade: Trade, orders: Iterable[Order]) -> bool:
-    """Return whether an order on a trade's key is of a found trade that is not on record.
+def another_trades(trade: Trade, orders: Iterable[Order], installation: str) -> bool:
+    """Return whether an order of ours on a trade's key is of a trade that is not on record.
 
-    Its position was found while no record could be written: what is held may look like what is on record, and not be.
+    That position was found while no record could be written, or the record went back to before its signal: what is held
+    may look like what is on record, and not be.
     """
     names = (decode(order.client_id) for order in orders if order.symbol == trade.key.symbol)
-    found = (name.trade for name in names if name is not None and name.trade.startswith(FOUND))
-    return any(other not in (trade.id, trade.before) for other in found)
+    ours = (name.trade for name in names if name is not None and name.installation == installation)
+    return any(other not in (trade.id, trade.before) for other in ours)
 
 
 def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:
@@ -95,6 +97,22 @@ def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ..
     return tuple(
         stop_id(trade, p, installation) for p in trade.placed if p.role is Role.STOP and p.order_id not in shown
     )
+
+
+def left_out(record: KeyRecord, seen: Seen, installation: str) -> tuple[str, ...]:
+    """Return the id of the newest stop that a list showed once and now, while a position is held, shows not.
+
+    A list may leave it out. Of a stop that no list ever showed its id tells too little: the child of an entry that
+    rests, or filled in part, is open by its id and guards nothing (venue docs).
+    """
+    read = seen.position
+    if isinstance(read, Unknown) or read.value is None or isinstance(seen.orders, Unknown):
+        return ()
+    stood = (o for o in record.outstanding if o.role is Role.STOP and o.listed)
+    newest = max(stood, key=lambda o: o.n, default=None)
+    if newest is None or any(order.id == newest.order_id for order in seen.orders.value):
+        return ()
+    return (encode(ClientId(installation, newest.role, newest.n, newest.trade)),)
 
 
 def _attempts(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:

@@ -45,7 +45,8 @@ def _naked(c: Case, held: Held, trade: Trade) -> Verdict:
         return Wait(c.now + LOOK_AGAIN_MS, "a stop has fired and the venue is at work")
     if trade.crossed or (wanted is not None and c.surely_beyond(wanted, held)):
         return flatten(c, held, "emergency_exit", "naked, and the price is beyond the stop")
-    if c.now - since >= c.rules.naked_limit_ms and trade.stop_answers > 0:
+    tried = trade.stop_answers > 0 and c.now - trade.stop_tried_ms <= c.rules.naked_limit_ms
+    if tried and c.now - since >= c.rules.naked_limit_ms:  # where nobody acted for as long, a stop is tried first
         return flatten(c, held, "emergency_exit", f"naked for {c.now - since} ms and no stop holds")
     if len(trade.lost_ms) >= c.rules.lost_cover_times:
         return flatten(c, held, "emergency_exit", f"cover was lost {len(trade.lost_ms)} times within a minute")

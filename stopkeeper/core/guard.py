@@ -48,7 +48,9 @@ def _may_cancel(action: Cancel, case: Case, without: list[Order]) -> bool:
             if target is not None and target not in case.cover.stops:
                 if action.role is Role.STOP and target in own_of_other_side(case, held) and may_have_grown(case):
                     return False  # it covers what the entry may have turned the position to since it was read
-                return action.role is not Role.STOP or _shows_by_now(target, case)  # it is no cover of what is held
+                if action.role is Role.STOP:  # no cover of what is held, if the side that is shown has stood for a lag
+                    return _shows_by_now(target, case) and _stands(case)
+                return True
             if target is not None and target.size > held.size and may_have_grown(case):
                 return False  # it covers what the entry may have filled since the position was read
             if not _stands(case):

@@ -4,6 +4,7 @@ What is noted of an effect and its outcome stands in effects.py.
 """
 
 from dataclasses import replace
+from decimal import Decimal
 
 from stopkeeper.core.asking import stop_id
 from stopkeeper.core.attempts import fold_attempts, with_role
@@ -202,7 +203,7 @@ def _fold_cover(trade: Trade, held: Held, case: Case, now: int) -> Trade:
     bare = case.lifted or case.left_alone
     if bare or trade.lifted:
         # a person's wish: it is counted as naked time, but who wants the stop again has the whole limit to get it
-        trade = replace(_close_naked(trade, now), covered=False, lifted=bare)
+        trade = replace(_close_naked(trade, now), covered=False, lifted=bare, crossed=False)
         return replace(trade, naked_since_ms=now)
     lost = trade.lost_ms
     # a position enlarged by hand has not lost the cover it had
@@ -237,11 +238,20 @@ def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
         trade = replace(trade, held=believed, sized_ms=case.now)
     close = trade.close
     if close and close.keep_fraction > 0 and close.keep_size is None and fresh:
-        keep = to_step(held.size * close.keep_fraction, case.frame.market.size_step, Toward.UP)
+        asked_of = held.size + _closed_since(close.asked_ms, close.reason, case)
+        keep = to_step(asked_of * close.keep_fraction, case.frame.market.size_step, Toward.UP)
         trade = replace(trade, close=replace(close, keep_size=keep))
     elif close and close.keep_size is not None and held.size <= close.keep_size:
         trade = replace(trade, close=None, widen=0)
     return trade
+
+
+def _closed_since(asked_ms: int, reason: str, case: Case) -> Decimal:
+    """Return what our own closes took since one was asked for: a record that went back may have forgotten them."""
+    installation, trade = case.frame.installation, case.trade
+    assert trade is not None
+    later = (fill for fill in case.chain.used if fill.time_ms >= asked_ms)
+    return sum((fill.size for fill in later if reason_of(fill, trade, installation) == reason), ZERO)
 
 
 def _fold_fills(trade: Trade, chain: Chain, installation: str) -> Trade:

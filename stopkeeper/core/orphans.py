@@ -213,6 +213,7 @@ def found_trade(
         entry_filled=held.size if goals else ZERO,
         orphan=orphan,
         before=c.trade.id if c.trade else "",
+        sized_ms=c.now if c.trade else 0,  # one answer may name the wrong side: what covers the other waits for more
     )
 
 

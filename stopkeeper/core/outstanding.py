@@ -116,7 +116,7 @@ def _entering(orders: Iterable[Order], installation: str) -> frozenset[str]:
 
 
 def _shown(order: Outstanding, order_id: str, now_ms: int) -> Outstanding:
-    return replace(order, order_id=order_id, seen_ms=order.seen_ms or now_ms)
+    return replace(order, order_id=order_id, seen_ms=order.seen_ms or now_ms, listed=True)
 
 
 def _told(order: Outstanding, seen: Seen, installation: str) -> Outstanding:

@@ -228,7 +228,7 @@ class Outstanding:
     ``seen_ms`` is since when this record has seen it live: what is placed with an entry lives only once that filled, so
     it begins anew with each look that shows the entry. 0 = no look has shown it, and the record's ``quiet_ms`` knows.
     ``gone`` are venue ids under which it lives no more, as the venue said to a cancel: one that fired may live on under
-    another.
+    another. ``listed`` says that a list of open orders has shown it itself.
     """
 
     trade: str
@@ -237,6 +237,7 @@ class Outstanding:
     order_id: str | None = None
     seen_ms: int = 0
     gone: tuple[str, ...] = ()
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from stopkeeper.core.case import ADMISSION_MARGIN_MS
 from stopkeeper.core.record import Cursor, KeyRecord, Outstanding, Placed, Sent, Sighting, Trade
 
 AHEAD_MS = 10_000  # farther than the clocks of our processes run apart, and than one can fall behind by an old answer
+LIFTED_AT_MOST_MS = 24 * 3_600_000  # a person may lift a stop for so long
 LANDS_MS = 60_000  # what was sent lands within so long, or never
 T = TypeVar("T", Trade, KeyRecord, Placed, Sent, Outstanding)
 _OF_TRADE = (
@@ -60,6 +61,8 @@ def believed_deadline_ms(deadline_ms: int, now_ms: int) -> int:
 
 def _trade(trade: Trade, now_ms: int) -> Trade:
     trade = _past(trade, _OF_TRADE, now_ms)
+    if _is_ahead(trade.off_until_ms - LIFTED_AT_MOST_MS, now_ms):
+        trade = replace(trade, off_until_ms=0)  # for how long is not known: the stop is wanted again
     if _is_ahead(trade.created_ms, now_ms):
         trade = replace(trade, created_ms=now_ms - ADMISSION_MARGIN_MS)
     placed = tuple(_past(each, ("acked_ms",), now_ms) for each in trade.placed)

@@ -1,4 +1,4 @@
-"""Which price is worth a look: what a stream's mark means for a key whose record is known. It concludes nothing.
+"""What a stream tells that is worth a look: marks of keys whose records are known, and events. It concludes nothing.
 
 A look costs requests; a price that changes nothing costs none. Who is woken reads the venue before anything is done.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from stopkeeper.core.actions import Field
 from stopkeeper.core.case import passed
 from stopkeeper.core.model import Key
 from stopkeeper.core.moving import may_follow
@@ -16,6 +17,8 @@ from stopkeeper.core.slices import standing
 
 FOLLOW = "a new best price: the stop may follow"
 DOUBT = "its price came far off: the venue is asked"
+LOOK = frozenset({Field.HOLDINGS, Field.ORDERS})  # what is read to see what became of an event
+AGAIN = "what happened a moment ago is shown by every view by now"
 
 
 def why_look(record: KeyRecord, mark: Decimal, rules: Rules) -> tuple[str, Decimal] | None:
@@ -55,11 +58,14 @@ class Watch:
     """The records of an account as last loaded, held against marks.
 
     A key is named at most once in ``pause_ms``, and for one and the same reached level ever more rarely: whoever was
-    woken for it either did something about it, or could not.
+    woken for it either did something about it, or could not. What an event told is worth a second look once every view
+    shows it, ``lag_ms`` later: the first may have seen what was before, and found all as it was.
     """
 
-    def __init__(self, rules: Rules, pause_ms: int, most_ms: int = 60_000) -> None:
+    def __init__(self, rules: Rules, pause_ms: int, lag_ms: int, fresh_ms: int, most_ms: int = 60_000) -> None:
         self._rules, self._pause_ms, self._most_ms = rules, pause_ms, most_ms
+        self._lag_ms, self._fresh_ms = lag_ms, fresh_ms
+        self._again: dict[str, tuple[int, bool]] = {}  # symbol -> when to look again, for the last time?
         self._records: dict[str, KeyRecord] = {}
         self._named: dict[str, _Named] = {}
 
@@ -88,6 +94,24 @@ class Watch:
             if self._name(symbol, why, now_ms):
                 found.append((record.key, why[0]))
         return found
+
+    def happened(self, symbol: str, now_ms: int) -> None:
+        """Note that a stream told an event of a symbol."""
+        self._again[symbol] = now_ms + self._lag_ms + 1, False
+
+    def again(self, now_ms: int, spare: Callable[[], bool] = lambda: True) -> list[str]:
+        """Return the symbols of which an event is to be looked at once more now.
+
+        Each is named once; where the budget has no look to ``spare``, twice: whoever is woken may lean on a look that
+        is up to ``fresh_ms`` older. It is no more often, for that would keep the budget as it is.
+        """
+        due = {symbol: last for symbol, (due_ms, last) in self._again.items() if due_ms <= now_ms}
+        leans = bool(due) and not spare()
+        for symbol, last in due.items():
+            self._again.pop(symbol, None)
+            if leans and not last:
+                self._again[symbol] = now_ms + self._fresh_ms, True
+        return list(due)
 
     def doubt(self, symbol: str, now_ms: int) -> Key | None:
         """Return the key of a symbol whose price came far off, if a trade is on it: the venue is asked what is true."""

@@ -17,7 +17,7 @@ from stopkeeper.core.record import Trade
 from stopkeeper.core.report import PositionRow
 from stopkeeper.core.rules import OrphanPolicy
 from stopkeeper.core.sizing import nearer, on_grid
-from stopkeeper.engine.desk import check_side, taken_in
+from stopkeeper.engine.desk import check_side, taken_in, wish
 from stopkeeper.engine.door import mark_at_door, market_of
 from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.observe import cached, look
@@ -60,7 +60,7 @@ def adopt(key: Key, stop: Distance | None, ports: Ports) -> PositionRow:
     change = partial(
         effects.adopt, trigger=trigger, policy=policy, now_ms=ports.venue.now_ms(), by_person=stop is not None
     )
-    ports.records.request(key, change)
+    wish(trade.id, key, ports, change)
     said = f"adopted, stop at {trigger:f}, trail {policy.trail}, break-even {policy.breakeven}"
     ports.journal.write(ports.account, key.symbol, "asked", said)
     row = replace(row, trail=str(policy.trail), breakeven=str(policy.breakeven))

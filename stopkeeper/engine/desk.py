@@ -3,7 +3,7 @@
 Nothing here acts at the venue: a wish is written down and the key woken; ``drive`` does the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -18,8 +18,9 @@ from stopkeeper.core.ids import trade_id
 from stopkeeper.core.model import Key, Side, Signal
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.policy import BreakEven, Policy, Trail
-from stopkeeper.core.record import CloseAsk, Origin, Trade
+from stopkeeper.core.record import CloseAsk, KeyRecord, Origin, Trade
 from stopkeeper.core.report import Phase, PositionRow
+from stopkeeper.core.righting import LIFTED_AT_MOST_MS
 from stopkeeper.core.sizing import nearer, on_grid
 from stopkeeper.engine.door import mark_at_door, market_of, pass_door, room_for_nonces
 from stopkeeper.engine.drive import drive
@@ -34,7 +35,6 @@ from stopkeeper.engine.words import parse_signal
 __all__ = ["Refused", "Submitted", "VenueAway", "parse_signal"]
 
 ATTEMPTS = 4
-LIFTED_AT_MOST_MS = 24 * 3_600_000
 # no position yet, and one may come of it
 ENTRY_PHASES = (Phase.ADMITTED, Phase.ENTERING, Phase.UNPROVEN, Phase.ENTRY_RESTING)
 
@@ -140,7 +140,7 @@ def move_stop(key: Key, price: Decimal, ports: Ports, *, loosen: bool = False) -
         reason = f"that would loosen the stop, which stands at {row.stop_price:f}"
         raise Refused("to", f"{price:f}", reason, "a stop only moves towards the price, unless you add --loosen")
     change = partial(effects.move_stop, trigger=trigger, now_ms=ports.venue.now_ms(), loosened=loosen)
-    ports.records.request(key, change)
+    wish(row.trade_id, key, ports, change)
     ports.journal.write(ports.account, key.symbol, "asked", f"stop to {trigger:f}{', loosened' if loosen else ''}")
     return replace(row, stop_price=trigger)
 
@@ -160,7 +160,7 @@ def lift_stop(key: Key, for_ms: int, ports: Ports) -> PositionRow:
         raise Refused("until", f"{for_ms} ms", "a stop is lifted for a day at most", "give a duration up to 24h")
     row, _ = _driven(key, ports)
     until = ports.venue.now_ms() + for_ms if for_ms else 0
-    ports.records.request(key, partial(effects.lift_stop, until_ms=until))
+    wish(row.trade_id, key, ports, partial(effects.lift_stop, until_ms=until))
     if for_ms:
         text = f"{key}: a person lifted the stop for {for_ms} ms"
         ports.journal.write(ports.account, key.symbol, "alarm:off", text)
@@ -175,10 +175,21 @@ def set_policy(key: Key, ports: Ports, *, trail: Trail | None, breakeven: BreakE
     trade = ports.records.load(key).trade
     before = trade.policy if trade else Policy()
     policy = Policy(before.trail if trail is None else trail, before.breakeven if breakeven is None else breakeven)
-    ports.records.request(key, partial(effects.set_policy, policy=policy))
+    wish(row.trade_id, key, ports, partial(effects.set_policy, policy=policy))
     said = f"trail {policy.trail}, break-even {policy.breakeven}"
     ports.journal.write(ports.account, key.symbol, "asked", said)
     return replace(row, trail=str(policy.trail), breakeven=str(policy.breakeven))
+
+
+def wish(trade: str | None, key: Key, ports: Ports, change: Callable[[KeyRecord], KeyRecord]) -> None:
+    """Write a wish down for the trade that it was checked against. Raises Refused where that has left meanwhile."""
+
+    def of_that_trade(record: KeyRecord) -> KeyRecord:
+        if record.trade is None or record.trade.id != trade:
+            raise Refused("symbol", key.symbol, "the trade on it has just ended", "see stopkeeper positions")
+        return change(record)
+
+    ports.records.request(key, of_that_trade)
 
 
 def _driven(key: Key, ports: Ports) -> tuple[PositionRow, Side]:

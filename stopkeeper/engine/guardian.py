@@ -144,7 +144,8 @@ class Guardian:
         if isinstance(fills, Unknown) or isinstance(holdings, Unknown):
             return isinstance(fills, Unknown)
         held = {symbol: (position.side, position.size) for symbol, position in holdings.value.positions.items()}
-        asked = any(awaits_fills(each) or asks_fills(each, outage.seen) for each in outage.records.values())
+        of = self._installation
+        asked = any(awaits_fills(each) or asks_fills(each, outage.seen, of) for each in outage.records.values())
         due = asked and (held != outage.held or holdings.at_ms - fills.at_ms >= FILLS_MS)
         if due:
             outage.held = held

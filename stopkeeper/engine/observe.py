@@ -8,9 +8,19 @@ from dataclasses import replace
 from decimal import Decimal
 
 from stopkeeper.core.actions import ALL_FIELDS, Field
-from stopkeeper.core.asking import another_found, history_after_ms, questions, stop_id
+from stopkeeper.core.asking import another_trades, history_after_ms, left_out, questions, stop_id
 from stopkeeper.core.case import Frame, doubtful
-from stopkeeper.core.model import AccountSeen, FillPage, History, Known, Lookup, Order, Position, Resting, Seen
+from stopkeeper.core.model import (
+    AccountSeen,
+    FillPage,
+    History,
+    Known,
+    Lookup,
+    Order,
+    Position,
+    Resting,
+    Seen,
+)
 from stopkeeper.core.moving import needs_candles
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.pages import fills_since, still_asked_for
@@ -161,7 +171,7 @@ def first_look(record: KeyRecord, ports: Ports, between: Callable[[], None] = at
     if awaits_fills(record):
         return look(ports, ALL_FIELDS, seen, Urgency.PROTECTIVE, between)
     seen = look(ports, frozenset({Field.HOLDINGS, Field.ORDERS}), seen, Urgency.PROTECTIVE, between)
-    if not asks_fills(record, seen):
+    if not asks_fills(record, seen, ports.installation):
         return seen
     return look(ports, frozenset({Field.FILLS}), seen, Urgency.PROTECTIVE, between)
 
@@ -207,11 +217,11 @@ def awaits_fills(record: KeyRecord) -> bool:
     return unbooked or bool(record.settling)
 
 
-def asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
+def asks_fills(record: KeyRecord, seen: AccountSeen, installation: str) -> bool:
     """Fills are read where something changed, or where they tell whose a position is.
 
-    That is to be told where it is to be closed by the policy, and where an order of ours is of another trade: one that
-    the guardian made, while no record could be written, of a position that looks like this one's.
+    That is to be told where it is to be closed by the policy, and where an order of ours is of another trade: what is
+    held looks like this one's, and the record may have gone back, or the guardian acted while none could be written.
     """
     trade = record.trade
     if trade is None or isinstance(seen.holdings, Unknown):
@@ -221,7 +231,7 @@ def asks_fills(record: KeyRecord, seen: AccountSeen) -> bool:
     position: Position | None = seen.holdings.value.positions.get(record.key.symbol)
     if position is None or position.side is not trade.side or position.size != trade.explained:
         return True
-    return not isinstance(seen.orders, Unknown) and another_found(trade, seen.orders.value)
+    return not isinstance(seen.orders, Unknown) and another_trades(trade, seen.orders.value, installation)
 
 
 def stop_by_id(symbol: str, trade: Trade, placed: Placed, ports: Ports) -> Order | None:
@@ -245,10 +255,21 @@ def narrow(record: KeyRecord, account: AccountSeen, ports: Ports, asked: dict[st
     symbol = record.key.symbol
     seen = project(account, symbol, lookups=dict(asked))
     answers = look_ups(record, seen, ports.venue, ports.installation, asked)
+    seen = _with_left_out(record, seen, answers, ports.installation)
     seen = replace(seen, lookups=answers, atr=atr_of(record, ports), history=_history(record, seen, ports))
     if seen.mark:
         return with_second(record, seen, ports)
     return replace(seen, mark=mark_of(symbol, ports, ask=needs_mark(record)))
+
+
+def _with_left_out(
+    record: KeyRecord, seen: Seen, answers: Mapping[str, Known[Lookup] | Unknown], installation: str
+) -> Seen:
+    """Put the stop that lives by its own id beside a list that leaves it out: the id's is the later word."""
+    answer = next((answers[name] for name in left_out(record, seen, installation) if name in answers), Unknown(""))
+    if isinstance(answer, Unknown) or isinstance(seen.orders, Unknown) or answer.value.order is None:
+        return seen
+    return replace(seen, orders=Known((*seen.orders.value, answer.value.order), seen.orders.at_ms))
 
 
 def look_ups(

@@ -15,7 +15,8 @@ from stopkeeper.core.believe import Held
 from stopkeeper.core.case import Case
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Rejected, Unknown
 from stopkeeper.core.prices import Price
-from stopkeeper.engine import drive, perform
+from stopkeeper.core.watching import Watch
+from stopkeeper.engine import drive, observe, perform
 from stopkeeper.engine.ports import AdmitResult, Permit, Urgency
 from stopkeeper.store.memory.leases import MemoryLeases
 from stopkeeper.store.memory.records import MemoryRecords
@@ -257,3 +258,13 @@ def zero_is_a_price() -> list[Swap]:
 
     spoiled: list[Swap] = [(simulated_reads, "parse_price", naive), (Price, "__post_init__", lambda _: None)]
     return [*spoiled, (Case, "mark", property(mark)), *one_reading_closes()]
+
+
+def believes_the_list() -> list[Swap]:
+    """3.8: what a list of open orders leaves out is gone, whatever its id tells."""
+    return [(observe, "_with_left_out", lambda _record, seen, *_: seen)]
+
+
+def looks_once() -> list[Swap]:
+    """3.8: what an event tells is looked at once, though a view may show later what it told."""
+    return [(Watch, "again", lambda *_: [])]

@@ -21,7 +21,7 @@ KINDS: dict[str, str] = {
     "no-successor": "turned", "either-side-covers": "turned", "refusal-is-done": "refusing", "loses-wakes": "asked",
     "cancels-foreign": "strangers", "one-reading-closes": "prices", "zero-is-a-price": "prices",
     "waits-beyond": "gapping", "nothing-kept": "metered", "flat-by-one-reading": "denied",
-    "flat-by-any-two": "denied",
+    "flat-by-any-two": "denied", "believes-the-list": "unlisted", "looks-once": "cancelled",
 }  # fmt: skip
 """Worlds in which a broken rule can matter, where they are rare among all."""
 
@@ -39,7 +39,8 @@ PLANTED: dict[str, Callable[[], list[Swap]]] = {
         core.one_reading_closes, engine.zero_is_a_price, engine.sends_again, core.cancels_foreign, core.covers_its_own,
         core.exits_by_price, engine.drives_for_ever, engine.signals_vanish, engine.accepts_the_refused,
         engine.twice_the_size, engine.nothing_kept, core.waits_beyond,
-        core.forgets_unnoticed, core.flat_by_one_reading, core.flat_by_any_two,
+        core.forgets_unnoticed, core.flat_by_one_reading, core.flat_by_any_two, engine.believes_the_list,
+        engine.looks_once,
     )
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from exchange.paper.venue import Venue as PaperVenue
 from exchange.simulated import SimulatedVenue
-from stopkeeper.core.model import Holdings, Known
+from stopkeeper.core.model import Holdings, Known, Order
 from stopkeeper.core.outcomes import Outcome, Unknown
 from stopkeeper.engine.lookout import Lookout
 from stopkeeper.engine.ports import Permit, Ports, Times, Urgency
@@ -79,6 +79,14 @@ class LateVenue(SimulatedVenue):
         self._process.trouble.note("venue", f"denies {self._process.boot} the positions on {', '.join(sorted(denied))}")
         denied.clear()
         return replace(found, value=replace(found.value, positions=held))
+
+    def orders(self, urgency: Urgency) -> Known[tuple[Order, ...]] | Unknown:
+        """Read open orders; a list may leave those of a symbol out for a while, of which look-ups tell all the same."""
+        found, until_ms = super().orders(urgency), self._process.trouble.unlisted_until_ms
+        if isinstance(found, Unknown) or not until_ms:
+            return found
+        now = self.paper.now_ms()
+        return replace(found, value=tuple(o for o in found.value if now >= until_ms.get(o.symbol, 0)))
 
     def _at_the_venue(
         self, kind: str, permit: Permit, count: int, what: Callable[[], tuple[Outcome, ...]]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from stopkeeper.core.model import Key
 from tests.simulation import actors
-from tests.simulation.scenes_by_people import asking, leveraged, neighbour, stranger, turning
+from tests.simulation.scenes_by_people import asking, cancelling, leveraged, neighbour, stranger, turning
 from tests.simulation.scenes_by_store import failover, forgetting, wiping
-from tests.simulation.scenes_by_venue import denying, gapping, hanging, lying, metering, refusing
+from tests.simulation.scenes_by_venue import denying, gapping, hanging, lying, metering, refusing, unlisting
 from tests.simulation.town import ACCOUNT, BUSY, Town
 
 Act = Callable[[Town], None]
@@ -97,5 +97,11 @@ SCENES: dict[str, Scene] = {
         naked_ms=4_000,
         by_hand=True,
         unasked=True,
+    ),
+    "unlisted": Scene(
+        (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), unlisting), 60_000, unasked=True
+    ),
+    "cancelled": Scene(
+        (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), cancelling), 40_000, naked_ms=6_500
     ),
 }

@@ -59,6 +59,17 @@ def _driven(town: Town, symbol: str) -> bool:
     return any(key.symbol == symbol and left for key, _, _, left in town.ports.leases.holders())
 
 
+def cancelling(town: Town) -> None:
+    """Cancel a stop by hand, while views are late by as much as a venue's may be."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(3_000, 9_000))
+        symbol = rng.choice(BUSY)
+        if symbol in town.account.positions and town.trouble.on:
+            town.trouble.note("person", f"cancels the stops of {symbol}")
+            Hand(town.paper).move({"account": ADDRESS, "symbol": symbol, "cancel": "stops"})
+
+
 def asking(town: Town) -> None:
     """Ask for a position to be closed at the very moment in which somebody drives its key."""
     rng = town.rng

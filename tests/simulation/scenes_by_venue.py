@@ -122,6 +122,18 @@ def denying(town: Town) -> None:
                 close(town, symbol)
 
 
+def unlisting(town: Town) -> None:
+    """Leave the orders of a symbol out of every list for a while, as an index does that has fallen behind."""
+    rng = town.rng
+    while town.trouble.on:
+        town.time.sleep(rng.randint(4_000, 12_000))
+        if not town.trouble.on:
+            return
+        symbol, for_ms = rng.choice(BUSY), rng.choice((500, 4_000, 8_000))
+        town.trouble.note("venue", f"leaves the orders of {symbol} out of its lists for {for_ms} ms")
+        town.trouble.unlisted_until_ms[symbol] = town.paper.now_ms() + for_ms
+
+
 def gapping(town: Town) -> None:
     """Let the price leap past the worst price of a stop, so that it finds nobody to trade with."""
     for symbol, stop in _stops(town):

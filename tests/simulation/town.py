@@ -21,11 +21,11 @@ from exchange.simulated import SimulatedVenue
 from stopkeeper.core.model import Key, Signal
 from stopkeeper.core.policy import Policy
 from stopkeeper.core.rules import Rules
-from stopkeeper.core.watching import Watch
+from stopkeeper.core.watching import AGAIN, LOOK, Watch
 from stopkeeper.engine.desk import Refused, VenueAway
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.guardian import Guardian
-from stopkeeper.engine.ports import LeaseLost, Ports, StoreGone, Times, Venue
+from stopkeeper.engine.ports import LeaseLost, Ports, StoreGone, Times, Urgency, Venue
 from stopkeeper.engine.sweep import sweep
 from stopkeeper.store.memory.open import memory_store
 from stopkeeper.store.memory.world import MemoryWorld
@@ -289,7 +289,7 @@ class Ears:
     def __init__(self, town: Town) -> None:
         self._town = town
         self.frames = Frames(SYMBOLS, town.ports.rules.price_jump)
-        self.watch = Watch(town.ports.rules, 1_000)
+        self.watch = Watch(town.ports.rules, 1_000, town.ports.venue.can.lag_ms, town.times.look_fresh_ms)
         self.deaf_until_ms = 0
         self._came: list[Any] = []
         self._minded_ms = 0
@@ -339,7 +339,10 @@ class Ears:
         if news.marks:
             ports.prices.put(ACCOUNT, news.marks)
         for symbol, what in news.events:
+            self.watch.happened(symbol, now)
             ports.wakes.wake(Key(ACCOUNT, symbol), what)
+        for symbol in self.watch.again(now, lambda: ports.venue.wait_ms(LOOK, Urgency.ORDINARY) == 0):
+            ports.wakes.wake(Key(ACCOUNT, symbol), AGAIN)
         for key, why in self.watch.look_at(news.marks, now):
             ports.wakes.wake(key, why)
         for symbol in news.doubts:

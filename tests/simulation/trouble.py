@@ -98,6 +98,8 @@ _SCENES: dict[str, dict[str, Any]] = {
     "gapping": {"slow": 0.02},
     "metered": {"slow": 0.02},
     "denied": {"slow": 0.02},
+    "unlisted": {"slow": 0.02},
+    "cancelled": {"lag": True},
 }
 SCENES = tuple(_SCENES)
 """Kinds in which little goes wrong by dice and one thing by a script (scenes.py): dice alone do not show it."""
@@ -137,6 +139,7 @@ class Trouble:
     losing: set[tuple[str, str]] = field(default_factory=set)  # the next request of a name and symbol is lost
     denied_ms: int = 0  # when an answer last left a position out
     denying: set[str] = field(default_factory=set)  # the next answer about positions has none on the symbol
+    unlisted_until_ms: dict[str, int] = field(default_factory=dict)  # until then lists leave a symbol's orders out
     story: list[tuple[int, str, str]] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)  # from, to: what may lengthen a naked time
 

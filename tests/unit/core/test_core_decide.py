@@ -238,7 +238,18 @@ TABLE = [
         seen(),
         "danger: again",
     ),
-    Situation("naked for 5 s, tried", naked(5_000, stop_answers=1), seen(position()), "danger: Flatten"),
+    Situation(
+        "naked for 5 s, tried",
+        naked(5_000, stop_answers=1, stop_tried_ms=NOW - 5_000),
+        seen(position()),
+        "danger: Flatten",
+    ),
+    Situation(
+        "naked for long, nobody was there",
+        naked(60_000, stop_answers=1, stop_tried_ms=NOW - 5_001),
+        seen(position()),
+        "protection: PlaceStop",
+    ),
     Situation("naked for 5 s, never answered", naked(5_000), seen(position()), "protection: PlaceStop"),
     Situation("naked for less", naked(4_999, stop_answers=1), seen(position()), "protection: PlaceStop"),
     Situation(

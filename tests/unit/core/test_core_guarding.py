@@ -141,7 +141,7 @@ def test_paused_changes_nothing_and_halted_closes() -> None:
 
 def test_a_copy_counts_no_time_in_which_nobody_could_act() -> None:
     """A stop was refused, then Redis went: ten seconds later the stop is tried again before anything is closed."""
-    rec = record(held_trade(covered=False, naked_since_ms=NOW - 12_000, stop_answers=1))
+    rec = record(held_trade(covered=False, naked_since_ms=NOW - 12_000, stop_answers=1, stop_tried_ms=NOW - 900))
     assert left(rec, seen(position())) == "protection: PlaceStop"
     assert told(decide(rec, seen(position()), frame())) == "danger: Flatten"
 

@@ -8,7 +8,9 @@ from stopkeeper.core.actions import Action, Cancel, Flatten, PlaceStop, Wait
 from stopkeeper.core.case import Frame, build
 from stopkeeper.core.concerns import closing, protection
 from stopkeeper.core.danger import WHOSE_AGAIN_MS, danger, flatten
-from stopkeeper.core.model import OrderKind, Role, Seen, Side
+from stopkeeper.core.ids import close_number
+from stopkeeper.core.learn import learn
+from stopkeeper.core.model import Fill, OrderKind, Role, Seen, Side
 from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sighting
 from stopkeeper.core.rules import Switches
@@ -22,12 +24,14 @@ from tests.unit.core.scene import (
     fill,
     frame,
     held_trade,
+    plan,
     position,
     record,
     seen,
     sent,
     signal,
     stop,
+    told,
 )
 
 REFUSED = sent(Rejected(Reason.NO_LIQUIDITY, "no bid"))
@@ -44,6 +48,8 @@ BEYOND = seen(position(mark="94"), UNDER, mark="94")
 NEAR = seen(position(liquidation_price=D("94.5")), UNDER)
 ENTRY = replace(stop(), id="e1", client_id=cid(Role.ENTRY, 0), kind=OrderKind.LIMIT, side=Side.LONG, reduce_only=False)
 ASKED = CloseAsk("manual_close", NOW - 100)
+CLOSES = cid(Role.FLATTEN, close_number(2, "manual_close"))
+PART = fill("p1", "-0.5", "100", ASKED.asked_ms, "1", "c1", client_id=CLOSES)
 
 
 def out(verdict: list[Action] | Wait) -> tuple[str, str] | int | None:
@@ -60,14 +66,21 @@ def out(verdict: list[Action] | Wait) -> tuple[str, str] | int | None:
         ("halted", record(held_trade()), seen(LONG, UNDER), HALTED, ("manual_close", "the account is halted")),
         (
             "naked for too long, and a stop was answered",
-            record(held_trade(naked_since_ms=NOW - LIMIT_MS, stop_answers=1)),
+            record(held_trade(naked_since_ms=NOW - LIMIT_MS, stop_answers=1, stop_tried_ms=NOW - LIMIT_MS)),
             seen(LONG),
             frame(),
             ("emergency_exit", f"naked for {LIMIT_MS} ms and no stop holds"),
         ),
         (
             "naked for nearly too long",
-            record(held_trade(naked_since_ms=NOW - LIMIT_MS + 1, stop_answers=1)),
+            record(held_trade(naked_since_ms=NOW - LIMIT_MS + 1, stop_answers=1, stop_tried_ms=NOW - LIMIT_MS)),
+            seen(LONG),
+            frame(),
+            None,
+        ),
+        (
+            "naked for too long, and nobody was there to try",
+            record(held_trade(naked_since_ms=NOW - 60_000, stop_answers=1, stop_tried_ms=NOW - LIMIT_MS - 1)),
             seen(LONG),
             frame(),
             None,
@@ -368,3 +381,26 @@ def test_the_stop_that_a_naked_position_gets(
     verdict = protection(build(rec, look, frame()))
     placed = [action for action in verdict if isinstance(action, PlaceStop)] if isinstance(verdict, list) else []
     assert [(p.size, p.moved_by) for p in placed] == ([] if size is None else [(D(size), mover)]), what
+
+
+@pytest.mark.parametrize(
+    ("fills", "kept"),
+    [
+        ((), "0.25"),
+        ((PART,), "0.5"),
+        ((replace(PART, time_ms=ASKED.asked_ms - 1),), "0.25"),
+        ((replace(PART, client_id=cid(Role.FLATTEN, close_number(2, "time_limit"))),), "0.25"),
+    ],
+    ids=["nothing was closed", "half was", "half was, before it was asked for", "half was, for another reason"],
+)
+def test_a_part_is_of_what_was_held_when_it_was_asked_for(fills: tuple[Fill, ...], kept: str) -> None:
+    """A record that went back knows of the ask, and not of the close that followed it."""
+    asked = record(held_trade(close=replace(ASKED, keep_fraction=D("0.5"))), quiet_ms=NOW - 1)
+    trade = learn(asked, seen(position("0.5"), (stop(),), (ENTRY_FILL, *fills)), frame()).trade
+    assert trade is not None
+    assert trade.close == replace(ASKED, keep_fraction=D("0.5"), keep_size=D(kept))
+
+
+def test_a_stop_that_was_crossed_before_it_was_lifted_closes_nothing_after_that() -> None:
+    trade = held_trade(covered=False, lifted=True, crossed=True, off_until_ms=NOW - 1, naked_since_ms=NOW - 500)
+    assert told(plan(record(trade), seen(position(), ()))) == "protection: PlaceStop"

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.actions import Cancel, Enter, Flatten, PlaceStop, PlaceTarget
-from stopkeeper.core.asking import another_found, questions
+from stopkeeper.core.asking import another_trades, questions
 from stopkeeper.core.effects import announce, conclude
+from stopkeeper.core.ids import decode
 from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Lookup, Order, OrderState, Role
 from stopkeeper.core.outcomes import (
@@ -51,9 +52,16 @@ ENTER = Enter(0, replace(TERMS, targets=(TargetTerms(D(1), D(110), D(99)),)), "g
 STOP = PlaceStop(D(1), D(95), D("85.5"), "entry", "naked")
 TARGET = PlaceTarget(D(1), D(110), D(99), "none")
 FIRST, SECOND = Outstanding(TRADE, Role.STOP, 1, "s1"), Outstanding(TRADE, Role.STOP, 2)
-SHOWN = replace(FIRST, seen_ms=NOW)
+SHOWN = replace(FIRST, seen_ms=NOW, listed=True)
 CLOSED = (ENTRY_FILL, fill("c", "-1", "94.9", NOW - 5_000, "1", "hand"))
 NAME = cid(Role.STOP, 1)
+NEW, NEWEST, AIM = (
+    replace(SECOND, order_id="s2", listed=True),
+    cid(Role.STOP, 2),
+    Outstanding(TRADE, Role.TARGET, 3, "t3"),
+)
+OLD, LONG = (stop(),), seen(position(), ())
+NEWER = stop(client_id=NEWEST, order_id="s2")
 MADE = "f0d000000001"
 
 
@@ -116,8 +124,15 @@ def test_what_is_shown_is_noted_also_where_the_record_had_forgotten_it() -> None
     theirs = stop(order_id="x", client_id=cid(Role.STOP, 99, installation="fffff"))
     entry = stop(order_id="e", client_id=cid(Role.ENTRY, 0))
     rec = learn(record(held_trade()), seen(position(), (stop(), target(), theirs, entry)), frame())
-    assert rec.outstanding == (SHOWN, Outstanding(TRADE, Role.TARGET, 2, "t1", NOW))
+    assert rec.outstanding == (SHOWN, Outstanding(TRADE, Role.TARGET, 2, "t1", NOW, listed=True))
     assert learn(rec, seen(position(), DOWN), frame()).outstanding == rec.outstanding
+
+
+def test_what_was_placed_with_an_entry_that_is_shown_is_not_listed_by_that() -> None:
+    """The child of an entry that filled in part is open by its id, and guards nothing."""
+    entry = stop(order_id="e", client_id=cid(Role.ENTRY, 0))
+    rec = learn(record(held_trade(), outstanding=(FIRST,)), seen(position(), (entry,)), frame())
+    assert rec.outstanding == (replace(FIRST, seen_ms=NOW),)
 
 
 FIRED_ANEW = Lookup(NAME, OrderState.FIRED, "s9", D(0))
@@ -221,7 +236,12 @@ def test_where_the_orders_cannot_be_read_each_may_live() -> None:
     [
         ("flat", record(held_trade(), outstanding=(FIRST,)), seen(None, (), CLOSED), (NAME,)),
         ("no trade", record(outstanding=(FIRST,)), seen(), (NAME,)),
-        ("held", record(held_trade(), outstanding=(FIRST,)), seen(position(), ()), ()),
+        ("held", record(held_trade(), outstanding=(SHOWN,)), seen(position(), ()), (NAME,)),
+        ("held, never listed", record(held_trade(), outstanding=(replace(SHOWN, listed=False),)), LONG, ()),
+        ("held, a newer one stands", record(held_trade(), outstanding=(NEW, SHOWN)), seen(position(), (NEWER,)), ()),
+        ("held, newer left out", record(held_trade(), outstanding=(NEW, SHOWN)), seen(position(), OLD), (NEWEST,)),
+        ("held, orders unknown", record(held_trade(), outstanding=(SHOWN,)), seen(position(), DOWN), ()),
+        ("held, only a target is out", record(held_trade(), outstanding=(AIM,)), seen(position(), ()), ()),
         ("shown", record(held_trade(), outstanding=(FIRST,)), seen(None, (stop(),), CLOSED), ()),
         ("orders unknown", record(held_trade(), outstanding=(FIRST,)), seen(None, DOWN, CLOSED), ()),
         ("told by a fill", record(outstanding=(FIRST,)), seen(None, (), (fill("z", "-1", "95", NOW, order="s1"),)), ()),
@@ -243,14 +263,24 @@ def test_what_is_shown_bears_the_id_it_is_shown_by_whatever_an_older_answer_name
     ("order", "another"),
     [
         (stop(), False),
-        (stop(client_id=cid(Role.STOP, 1, "abcdef000001")), False),
+        (stop(client_id=cid(Role.STOP, 1, "abcdef000001")), True),
+        (stop(client_id=cid(Role.STOP, 1, MADE, "fffff")), False),
         (stop(client_id=None), False),
         (stop(client_id=cid(Role.STOP, 1, MADE)), True),
         (stop(client_id=cid(Role.STOP, 1, MADE), symbol="ETH"), False),
     ],
-    ids=["its own", "a signal's", "a stranger's", "one the guardian made", "on another symbol"],
+    ids=[
+        "its own",
+        "a signal's",
+        "another installation's",
+        "a stranger's",
+        "one the guardian made",
+        "on another symbol",
+    ],
 )
-def test_which_order_is_of_a_found_trade_that_is_not_on_record(order: Order, *, another: bool) -> None:
-    assert another_found(held_trade(), (order,)) is another
-    assert not another_found(replace(held_trade(), id=MADE), (order,))
-    assert not another_found(replace(held_trade(), before=MADE), (order,))
+def test_which_order_is_of_a_trade_that_is_not_on_record(order: Order, *, another: bool) -> None:
+    assert another_trades(held_trade(), (order,), INST) is another
+    client = decode(order.client_id)
+    if client is not None:
+        assert not another_trades(replace(held_trade(), id=client.trade), (order,), INST)
+        assert not another_trades(replace(held_trade(), before=client.trade), (order,), INST)

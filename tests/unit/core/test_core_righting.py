@@ -7,7 +7,7 @@ import pytest
 from stopkeeper.core.case import ADMISSION_MARGIN_MS
 from stopkeeper.core.model import Role
 from stopkeeper.core.record import Cursor, KeyRecord, Outstanding, Placed, Sighting
-from stopkeeper.core.righting import AHEAD_MS, LANDS_MS, believed_deadline_ms, righted
+from stopkeeper.core.righting import AHEAD_MS, LANDS_MS, LIFTED_AT_MOST_MS, believed_deadline_ms, righted
 from tests.unit.core.scene import (
     ENTRY_FILL,
     NOW,
@@ -153,9 +153,20 @@ def test_a_stop_and_a_close_that_were_tried_then_are_tried_within_a_moment() -> 
     waits = plan(tried, look)
     assert waits.ends is not None
     assert NOW < (waits.ends.due_ms or 0) <= NOW + 1_000
-    close = held(flatten_tried_ms=YEARS_MS, naked_since_ms=NOW - 60_000, covered=False, stop_answers=1)
+    naked = held(naked_since_ms=NOW - 60_000, covered=False, stop_answers=1, stop_tried_ms=NOW - 900)
+    assert naked.trade is not None
+    close = replace(naked, trade=replace(naked.trade, flatten_tried_ms=YEARS_MS))
     closes = plan(close, look)
     assert closes.ends is not None
     assert NOW < (closes.ends.due_ms or 0) <= NOW + 1_000
     assert told(plan(held(stop_tried_ms=NOW - 60_000, covered=False), look)) == "protection: PlaceStop"
     assert told(plan(held(stop_tried_ms=YEARS_MS), seen(position(), (stop(),), (ENTRY_FILL,)))).endswith("protected")
+
+
+@pytest.mark.parametrize(("ahead_ms", "kept"), [(0, True), (AHEAD_MS, True), (AHEAD_MS + 1, False)])
+def test_a_stop_is_lifted_for_no_longer_than_a_person_may_lift_it(ahead_ms: int, *, kept: bool) -> None:
+    """The clock of a command whose first answer came from a server a year ahead."""
+    until_ms = NOW + LIFTED_AT_MOST_MS + ahead_ms
+    trade = righted(held(off_until_ms=until_ms), NOW).trade
+    assert trade is not None
+    assert trade.off_until_ms == (until_ms if kept else 0)

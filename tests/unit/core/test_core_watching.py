@@ -10,9 +10,9 @@ from stopkeeper.core.outcomes import Accepted, Throttled
 from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.record import Goal, KeyRecord, StopSeen
 from stopkeeper.core.watching import Watch, why_look
-from tests.unit.core.scene import KEY, NOW, RULES, D, found_trade, held_trade, new_trade, record, sent
+from tests.unit.core.scene import KEY, LAG, NOW, RULES, D, found_trade, held_trade, new_trade, record, sent
 
-PAUSE = 1_000
+PAUSE, FRESH = 1_000, 2_000
 STOP, TARGET, BEST = "the price is at the stop", "the price is at a target", "a new best price: the stop may follow"
 BEYOND = "the price is beyond the stop"
 TRAILS = Policy(Trail(TrailKind.PERCENT, D("0.02")))
@@ -68,7 +68,7 @@ def test_which_price_is_worth_a_look(what: str, rec: KeyRecord, mark: str, why: 
 
 
 def watch(*records: KeyRecord) -> Watch:
-    made = Watch(RULES, PAUSE)
+    made = Watch(RULES, PAUSE, LAG, FRESH)
     made.load(records)
     return made
 
@@ -112,7 +112,7 @@ def test_beyond_a_target_the_stop_is_still_a_reason() -> None:
 
 
 def test_before_records_are_loaded_nothing_is_worth_a_look() -> None:
-    bare = Watch(RULES, PAUSE)
+    bare = Watch(RULES, PAUSE, LAG, FRESH)
     assert (bare.records, bare.look_at(at("94"), 0), bare.doubt("BTC", 0)) == ((), [], None)
 
 
@@ -159,3 +159,31 @@ def test_what_protects_nothing_waits_while_looks_are_short() -> None:
     assert seen.look_at(at("110"), 0, short) == []
     assert seen.look_at(at("94"), 0, short) == [(KEY, BEYOND)]
     assert seen.look_at(at("110"), PAUSE, lambda: True) == [(KEY, BEST)]
+
+
+def test_what_happened_is_looked_at_once_more_when_every_view_shows_it() -> None:
+    seen = watch()
+    seen.happened("BTC", 0)
+    seen.happened("ETH", 100)
+    assert seen.again(LAG) == []
+    assert seen.again(LAG + 1) == ["BTC"]
+    assert seen.again(LAG + 100) == [], "each once"
+    seen.happened("ETH", 200)
+    assert seen.again(LAG + 101) == [], "the last event counts: the look it woke was the last"
+    assert seen.again(LAG + 201) == ["ETH"]
+
+
+def test_where_no_look_can_be_spared_it_is_woken_twice_and_no_more() -> None:
+    seen = watch()
+    seen.happened("BTC", 0)
+    assert seen.again(LAG + 1, lambda: False) == ["BTC"]
+    assert seen.again(LAG + FRESH, lambda: False) == []
+    assert seen.again(LAG + 1 + FRESH, lambda: False) == ["BTC"]
+    assert seen.again(LAG + 1 + 9 * FRESH, lambda: False) == []
+
+
+def test_whether_a_look_can_be_spared_is_asked_only_where_one_is_due() -> None:
+    def spare() -> bool:
+        raise AssertionError
+
+    assert watch().again(0, spare) == []

@@ -375,15 +375,17 @@ def test_fills_are_asked_for_where_something_changed_or_they_tell_whose_it_is(
 ) -> None:
     positions = {} if held is None else {"BTC": held}
     look = AccountSeen(Known(Holdings(positions, Stage().venue.funds), NOW))
-    assert observe.asks_fills(record(trade), look) is asks
-    assert not observe.asks_fills(record(trade), NOTHING), "of what cannot be read nothing is known to have changed"
+    assert observe.asks_fills(record(trade), look, INST) is asks
+    assert not observe.asks_fills(record(trade), NOTHING, INST), (
+        "of what cannot be read nothing is known to have changed"
+    )
 
 
 def test_fills_are_asked_for_where_an_order_is_of_a_trade_that_the_guardian_made() -> None:
     look = AccountSeen(Known(Holdings({"BTC": position()}, Stage().venue.funds), NOW))
     others = stop(client_id=cid(Role.STOP, 1, "f0d000000001"))
-    assert observe.asks_fills(record(held_trade()), replace(look, orders=Known((others,), NOW)))
-    assert not observe.asks_fills(record(held_trade()), replace(look, orders=Known((stop(),), NOW)))
+    assert observe.asks_fills(record(held_trade()), replace(look, orders=Known((others,), NOW)), INST)
+    assert not observe.asks_fills(record(held_trade()), replace(look, orders=Known((stop(),), NOW)), INST)
 
 
 @pytest.mark.parametrize(("trade", "awaits"), [
