@@ -158,7 +158,7 @@ def redis_url(settings: Settings) -> str:
         if full:
             raise StoreGone(f"the embedded server has ended: {full}, it then starts by itself; {GUARDED}")
         raise StoreGone(
-            f"the embedded server of {settings.redis.data_dir} is not running; start it with `stopkeeper up`, "
+            f"the embedded server of {settings.redis.data_dir} does not answer; start it with `stopkeeper up`, "
             f"or set [redis] url to a server of your own; {GUARDED}"
         )
     return found

@@ -43,7 +43,11 @@ def standing(ports: Ports, switches: Switches, lines: Sequence[LedgerLine], open
     limits, reserved = ports.rules.limits, tuple(ports.records.reserved(ports.account).values())
     found = stance([result_of(line) for line in lines], open_pnl, ports.venue.now_ms(), limits)
     reached = (*switched(switches), *found.reached, *filled(reserved, limits))
-    trouble = clock_trouble(ports.venue.clock(), ports.rules)
+    known = ports.venue.clock()
+    if known.age_ms is None and not known.doubted:  # of this process, which could not read: others may well know it
+        trouble = "the venue could not be read just now, and an entry waits until it can"
+    else:
+        trouble = clock_trouble(known, ports.rules)
     reasons = (*(each.reason for each in reached), *((trouble,) if trouble else ()))
     return Standing(limits, found, reserved, reasons)
 

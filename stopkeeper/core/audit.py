@@ -139,7 +139,8 @@ def _of_trade(case: Case, held: Held) -> Found:
         yield "other_side", f"{what} is held, and its trade is {trade.side}"
     if trade.origin is Origin.SIGNAL and held.position is not None and case.entered:
         yield from _of_settings(case, trade, held.position)
-    yield from (("no_target", f"{what}: {missing}") for missing in _missing(case, held))
+    if case.orders_known:
+        yield from (("no_target", f"{what}: {missing}") for missing in _missing(case, held))
 
 
 def _of_settings(case: Case, trade: Trade, position: Position) -> Found:

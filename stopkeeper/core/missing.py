@@ -113,12 +113,11 @@ def judge(facts: Facts, rules: Rules) -> Mapping[Part, str]:
     if heard.apart is not None:
         found[Part.HOSTS] = heard.apart and f"the hosts' clocks are apart ({heard.apart}): {_EXPIRED}"
     if heard.workers != 0 and not idle:  # a worker carries out a tick: without one beat's silence tells nothing of it
-        found[Part.BEAT] = _beat(heard.beat_ms)
+        found[Part.BEAT] = _beat(heard.beat_ms, fed=not found[Part.STREAMS])
     venue, clock = _venue(facts), clock_trouble(facts.clock, rules)
     if venue or _since(facts.read_ms, Part.VENUE, facts):
         found[Part.VENUE] = venue
-    measured = facts.clock.age_ms is not None or facts.clock.doubted
-    if (measured and clock) or _since(facts.clock.age_ms, Part.CLOCK, facts):
+    if _has_asked(facts) if clock else _since(facts.clock.age_ms, Part.CLOCK, facts):
         found[Part.CLOCK] = clock
     return found
 
@@ -126,6 +125,17 @@ def judge(facts: Facts, rules: Rules) -> Mapping[Part, str]:
 def _since(age_ms: int | None, part: Part, facts: Facts) -> bool:
     """Return whether something so old was seen after the part was noted as missing."""
     return age_ms is not None and (part not in facts.noted_ms or age_ms < facts.noted_ms[part])
+
+
+def _has_asked(facts: Facts) -> bool:
+    """Return whether a process whose clock may be in trouble asked the venue since it was right.
+
+    One that had nothing to ask for a minute does not know the time, and measures it with its first question.
+    """
+    clock, silence = facts.clock, facts.silence
+    if clock.doubted or clock.age_ms is None:
+        return clock.doubted
+    return clock.age_ms <= facts.sweep_ms or (silence is not None and silence.age_ms < clock.age_ms)
 
 
 def _venue(facts: Facts) -> str:
@@ -180,9 +190,9 @@ def _idle(facts: Facts) -> str:
     return f"{live}: {_STILL}; their log says why they take no messages, else restart them"
 
 
-def _beat(beat_ms: int | None) -> str:
+def _beat(beat_ms: int | None, *, fed: bool) -> str:
     if beat_ms is not None and beat_ms < BEAT_LOST_MS:
         return ""
     since = "none was ever heard of" if beat_ms is None else f"the last one was {beat_ms // 1000} s ago"
-    goes_on = "the feed's ticker drains and sweeps instead"
+    goes_on = "the feed's ticker drains and sweeps instead" if fed else "and no feed is heard that would drain instead"
     return f"no tick of the clock is carried out ({since}): {goes_on}; see stopkeeper beat"

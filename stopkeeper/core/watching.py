@@ -4,7 +4,7 @@ A look costs requests; a price that changes nothing costs none. Who is woken rea
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from stopkeeper.core.actions import Field
@@ -18,6 +18,7 @@ from stopkeeper.core.slices import standing
 FOLLOW = "a new best price: the stop may follow"
 DOUBT = "its price came far off: the venue is asked"
 LOOK = frozenset({Field.HOLDINGS, Field.ORDERS})  # what is read to see what became of an event
+ENDED_MS = 1_000  # so long after every view shows that a trade has ended the records tell it
 AGAIN = "what happened a moment ago is shown by every view by now"
 
 
@@ -54,6 +55,15 @@ class _Named:
     pause_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """When what happened is looked at again, whether a trade was on record then, and whether it is the last time."""
+
+    due_ms: int
+    owned: bool
+    last: bool = False
+
+
 class Watch:
     """The records of an account as last loaded, held against marks.
 
@@ -65,7 +75,7 @@ class Watch:
     def __init__(self, rules: Rules, pause_ms: int, lag_ms: int, fresh_ms: int, most_ms: int = 60_000) -> None:
         self._rules, self._pause_ms, self._most_ms = rules, pause_ms, most_ms
         self._lag_ms, self._fresh_ms = lag_ms, fresh_ms
-        self._again: dict[str, tuple[int, bool]] = {}  # symbol -> when to look again, for the last time?
+        self._again: dict[str, _Event] = {}
         self._records: dict[str, KeyRecord] = {}
         self._named: dict[str, _Named] = {}
 
@@ -97,21 +107,36 @@ class Watch:
 
     def happened(self, symbol: str, now_ms: int) -> None:
         """Note that a stream told an event of a symbol."""
-        self._again[symbol] = now_ms + self._lag_ms + 1, False
+        self._again[symbol] = _Event(now_ms + self._lag_ms + ENDED_MS, owned=self._trade(symbol) is not None)
 
     def again(self, now_ms: int, spare: Callable[[], bool] = lambda: True) -> list[str]:
         """Return the symbols of which an event is to be looked at once more now.
 
         Each is named once; where the budget has no look to ``spare``, twice: whoever is woken may lean on a look that
-        is up to ``fresh_ms`` older. It is no more often, for that would keep the budget as it is.
+        is up to ``fresh_ms`` older. It is no more often, for that would keep the budget as it is. Where a trade has
+        ended since, or is naked or flat, looks later than this are made in any case.
         """
-        due = {symbol: last for symbol, (due_ms, last) in self._again.items() if due_ms <= now_ms}
-        leans = bool(due) and not spare()
-        for symbol, last in due.items():
+        due = {symbol: event for symbol, event in self._again.items() if event.due_ms <= now_ms}
+        for symbol in due:
             self._again.pop(symbol, None)
-            if leans and not last:
-                self._again[symbol] = now_ms + self._fresh_ms, True
+        due = {symbol: event for symbol, event in due.items() if self._rests(symbol, event)}
+        if due and not spare():
+            self._again |= {
+                symbol: replace(event, due_ms=now_ms + self._fresh_ms, last=True)
+                for symbol, event in due.items()
+                if not event.last
+            }
         return list(due)
+
+    def _rests(self, symbol: str, event: "_Event") -> bool:
+        trade = self._trade(symbol)
+        if trade is None:
+            return not event.owned
+        return trade.flat_since_ms is None and trade.naked_since_ms is None
+
+    def _trade(self, symbol: str) -> Trade | None:
+        record = self._records.get(symbol)
+        return None if record is None else record.trade
 
     def doubt(self, symbol: str, now_ms: int) -> Key | None:
         """Return the key of a symbol whose price came far off, if a trade is on it: the venue is asked what is true."""

@@ -84,7 +84,7 @@ SCENES: dict[str, Scene] = {
     "wiped": Scene((actors.market, steady, wiping)),
     "forgotten": Scene((actors.market, forgetting), 60_000, naked_ms=1_000),
     "failover": Scene((actors.market, failover), 40_000),
-    "turned": Scene((actors.market, patient, turning), 60_000, naked_ms=8_000, exact=True, outlived_ms=1_000),
+    "turned": Scene((actors.market, patient, turning), 60_000, naked_ms=8_000, exact=True, outlived_ms=4_000),
     "refusing": Scene((actors.market, steady, refusing), naked_ms=3_000),
     "asked": Scene((actors.market, steady, asking)),
     "leveraged": Scene((actors.market, leveraged), by_hand=True),
@@ -102,6 +102,6 @@ SCENES: dict[str, Scene] = {
         (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), unlisting), 60_000, unasked=True
     ),
     "cancelled": Scene(
-        (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), cancelling), 40_000, naked_ms=6_500
+        (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), cancelling), 40_000, naked_ms=8_000
     ),
 }

@@ -109,7 +109,7 @@ def test_a_process_without_its_store_says_what_to_do_and_waits(machine: House) -
     until(lambda: _strays(machine) == [], seconds=10)
     waiting = {name: machine.start(name, "--config", str(machine.config)) for name in ("worker", "beat", "feed")}
     for name in waiting:
-        until(lambda name=name: "is not running; start it with `stopkeeper up`" in machine.log(name))  # type: ignore[misc]
+        until(lambda name=name: "does not answer; start it with `stopkeeper up`" in machine.log(name))  # type: ignore[misc]
     waiting["worker"].send_signal(signal.SIGTERM)
     waiting["feed"].send_signal(signal.SIGINT)
     assert [waiting[name].wait(3) for name in ("worker", "feed")] == [0, 0]

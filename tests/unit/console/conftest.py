@@ -29,16 +29,17 @@ class Untouchable:
 
     def __init__(self) -> None:
         self.quiet: Silence | None = None
+        self.measured = Clock(1_000)
         self.holdings_answer: Any = Known(Holdings({}, Funds_(Decimal("10000.5"), Decimal(9000))), 1_000)
 
     def now_ms(self) -> int:
         return 1_790_000_000_000
 
     def clock_age_ms(self) -> int | None:
-        return 1_000
+        return self.measured.age_ms
 
     def clock(self) -> Clock:
-        return Clock(self.clock_age_ms())
+        return self.measured
 
     def silence(self) -> Silence | None:
         return self.quiet

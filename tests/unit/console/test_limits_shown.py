@@ -11,6 +11,7 @@ import pytest
 from stopkeeper.console.backend import AccountFacts
 from stopkeeper.console.commands.inspecting import naked_seconds
 from stopkeeper.core.ledger import LedgerLine
+from stopkeeper.core.missing import Clock
 from stopkeeper.core.model import Funds, Holdings, Known, MarginMode, Position, Side
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.rules import Limits, Switches
@@ -167,3 +168,12 @@ def test_doctor_warns_of_a_curve_that_has_not_begun(run: Run, house: FakeHouse) 
     house.limits = Limits(max_drawdown=Decimal(1), drawdown_since_ms=NOW + 1)
     status, detail = rows(run)["main limits"]
     assert (status, detail.partition(" ")[0]) == ("warn", "risk.drawdown_since")
+
+
+def test_where_the_venue_could_not_be_read_it_is_not_called_a_trouble_of_the_clock(run: Run, house: FakeHouse) -> None:
+    house.venue.measured = Clock(None)
+    assert told(run)["reasons"] == ["the venue could not be read just now, and an entry waits until it can"]
+    house.venue.measured = Clock(61_000)
+    assert told(run)["reasons"] == [
+        "the offset to the venue's clock is 61 s old: no entries until it is measured, protection goes on"
+    ]

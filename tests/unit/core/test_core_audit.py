@@ -357,3 +357,8 @@ def test_a_position_under_a_stop_that_was_taken_over_is_ours_and_numbers_go_on_f
     half = seen(position("2"), (cover,))
     assert told(plan(kept, half, HEIR)) == "protection: PlaceStop"
     assert learn(kept, half, HEIR).n == 40
+
+
+def test_of_targets_nothing_is_said_where_open_orders_could_not_be_read() -> None:
+    unread = [(record(held_trade(targets=AIM)), seen(position(), DOWN), frame())]
+    assert breaches("main", PLAIN, unread, ("BTC",)) == (), "the account itself is named blind"

@@ -27,7 +27,7 @@ def test_of_what_is_there_nothing_is_said() -> None:
         (Part.VENUE, replace(WELL, listed=False), ("list of perpetuals could not be read", "entries wait")),
         (Part.KEY, replace(WELL, barred="no such agent"), ("no such agent", "private_key_file", "by itself")),
         (Part.CLOCK, replace(WELL, clock=Clock(None, 5, doubted=True)), ("contradicts", "protection goes on")),
-        (Part.CLOCK, replace(WELL, clock=Clock(61_000, 5)), ("is 61 s old",)),
+        (Part.CLOCK, replace(WELL, clock=Clock(61_000, 5), silence=Silence("x", 60_999)), ("is 61 s old",)),
         (Part.CLOCK, replace(WELL, clock=Clock(5, 3_600_000)), ("3600 s behind the venue's",)),
         (Part.CLOCK, replace(WELL, clock=Clock(5, -90_000)), ("90 s ahead of the venue's",)),
         (Part.BUDGET, replace(WELL, short="950 of 1200 spent"), ("950 of 1200 spent", "a share of its own")),
@@ -83,6 +83,32 @@ def test_the_newest_word_about_the_venue_counts() -> None:
 
 def test_who_may_not_ask_says_nothing_of_the_venue() -> None:
     assert judge(replace(WELL, silence=TIMEOUT, short="all spent"), RULES)[Part.VENUE] == ""
+
+
+@pytest.mark.parametrize(
+    ("silence", "clock", "tells"),
+    [
+        (None, Clock(15_000, 90_000), True),
+        (None, Clock(15_001, 90_000), False),
+        (None, Clock(61_000), False),
+        (Silence("x", 61_000), Clock(61_000), False),
+        (Silence("x", 60_999), Clock(61_000), True),
+        (Silence("x", 1), Clock(None), False),
+        (None, Clock(None, doubted=True), True),
+        (None, Clock(61_000, doubted=True), True),
+    ],
+)
+def test_a_process_that_asked_the_venue_nothing_tells_no_trouble_of_its_clock(
+    silence: Silence | None, clock: Clock, *, tells: bool
+) -> None:
+    """Of several workers one may have nothing to do for a minute: it measures the time with its next question."""
+    assert (Part.CLOCK in judge(replace(WELL, silence=silence, clock=clock), RULES)) is tells
+
+
+def test_without_beat_and_feed_nobody_is_said_to_stand_in() -> None:
+    gone = replace(WELL, processes=Processes(20_000, 3, ""))
+    assert "ticker drains and sweeps instead" in judge(gone, RULES)[Part.BEAT]
+    assert "no feed is heard that would drain" in judge(replace(gone, heard_ms=60_000), RULES)[Part.BEAT]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from stopkeeper.core.model import Key, Side
 from stopkeeper.core.outcomes import Accepted, Throttled
 from stopkeeper.core.policy import Policy, Trail, TrailKind
 from stopkeeper.core.record import Goal, KeyRecord, StopSeen
-from stopkeeper.core.watching import Watch, why_look
+from stopkeeper.core.watching import ENDED_MS, Watch, why_look
 from tests.unit.core.scene import KEY, LAG, NOW, RULES, D, found_trade, held_trade, new_trade, record, sent
 
 PAUSE, FRESH = 1_000, 2_000
@@ -161,29 +161,57 @@ def test_what_protects_nothing_waits_while_looks_are_short() -> None:
     assert seen.look_at(at("110"), PAUSE, lambda: True) == [(KEY, BEST)]
 
 
+SHOWN_MS = LAG + ENDED_MS
+
+
 def test_what_happened_is_looked_at_once_more_when_every_view_shows_it() -> None:
     seen = watch()
     seen.happened("BTC", 0)
     seen.happened("ETH", 100)
-    assert seen.again(LAG) == []
-    assert seen.again(LAG + 1) == ["BTC"]
-    assert seen.again(LAG + 100) == [], "each once"
+    assert seen.again(SHOWN_MS - 1) == []
+    assert seen.again(SHOWN_MS) == ["BTC"]
+    assert seen.again(SHOWN_MS + 99) == [], "each once"
     seen.happened("ETH", 200)
-    assert seen.again(LAG + 101) == [], "the last event counts: the look it woke was the last"
-    assert seen.again(LAG + 201) == ["ETH"]
+    assert seen.again(SHOWN_MS + 199) == [], "the last event counts: the look it woke was the last"
+    assert seen.again(SHOWN_MS + 200) == ["ETH"]
 
 
 def test_where_no_look_can_be_spared_it_is_woken_twice_and_no_more() -> None:
     seen = watch()
     seen.happened("BTC", 0)
-    assert seen.again(LAG + 1, lambda: False) == ["BTC"]
-    assert seen.again(LAG + FRESH, lambda: False) == []
-    assert seen.again(LAG + 1 + FRESH, lambda: False) == ["BTC"]
-    assert seen.again(LAG + 1 + 9 * FRESH, lambda: False) == []
+    assert seen.again(SHOWN_MS, lambda: False) == ["BTC"]
+    assert seen.again(SHOWN_MS + FRESH - 1, lambda: False) == []
+    assert seen.again(SHOWN_MS + FRESH, lambda: False) == ["BTC"]
+    assert seen.again(SHOWN_MS + 9 * FRESH, lambda: False) == []
 
 
 def test_whether_a_look_can_be_spared_is_asked_only_where_one_is_due() -> None:
     def spare() -> bool:
         raise AssertionError
 
-    assert watch().again(0, spare) == []
+    seen = watch(record(held_trade()))
+    seen.happened("BTC", 0)
+    seen.load(())
+    assert seen.again(SHOWN_MS, spare) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "before", "after", "named"),
+    [
+        ("nobody's", (), (), True),
+        ("a trade that rests", (record(held_trade()),), (record(held_trade()),), True),
+        ("a trade that began since", (), (record(held_trade()),), True),
+        ("a trade that has ended since", (record(held_trade()),), (), False),
+        ("its record is all that is left", (record(held_trade()),), (record(),), False),
+        ("a record without a trade", (record(),), (), True),
+        ("one that is flat", (record(held_trade()),), (record(held_trade(flat_since_ms=NOW)),), False),
+        ("one that is naked", (record(held_trade()),), (record(held_trade(naked_since_ms=NOW)),), False),
+    ],
+)
+def test_what_is_looked_at_in_any_case_is_not_named_for_an_event(
+    what: str, before: tuple[KeyRecord, ...], after: tuple[KeyRecord, ...], *, named: bool
+) -> None:
+    seen = watch(*before)
+    seen.happened("BTC", 0)
+    seen.load(after)
+    assert seen.again(SHOWN_MS) == (["BTC"] if named else []), what
