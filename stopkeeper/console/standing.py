@@ -9,9 +9,9 @@ from stopkeeper.console import words
 from stopkeeper.console.session import WIDTH, Session
 from stopkeeper.console.shapes import rfc3339
 from stopkeeper.core.ledger import LedgerLine
-from stopkeeper.core.limits import Stance, clock, filled, result_of, stance, switched
+from stopkeeper.core.limits import Stance, clock, filled, result_of, stance, switched, unreserved
 from stopkeeper.core.missing import clock_trouble
-from stopkeeper.core.model import ZERO
+from stopkeeper.core.report import PositionRow
 from stopkeeper.core.rules import Limits, Switches
 from stopkeeper.engine.ports import Ports
 
@@ -25,6 +25,7 @@ class Standing:
     limits: Limits
     stance: Stance
     reserved: Sequence[Decimal]
+    found: Decimal  # the notional of positions that no signal reserved, USD
     reasons: tuple[str, ...]
 
     @property
@@ -34,22 +35,30 @@ class Standing:
 
     @property
     def notional(self) -> Decimal:
-        """Return what the open trades have reserved, USD."""
-        return sum(self.reserved, ZERO)
+        """Return what the open trades have reserved, and what is held besides, USD."""
+        return sum(self.reserved, self.found)
 
 
-def standing(ports: Ports, switches: Switches, lines: Sequence[LedgerLine], open_pnl: Decimal | None) -> Standing:
+def standing(
+    ports: Ports,
+    switches: Switches,
+    lines: Sequence[LedgerLine],
+    open_pnl: Decimal | None,
+    rows: Sequence[PositionRow] = (),
+) -> Standing:
     """Return how an account stands: what the door would say of its next entry, whatever that entry is."""
-    limits, reserved = ports.rules.limits, tuple(ports.records.reserved(ports.account).values())
+    limits, by_trade = ports.rules.limits, ports.records.reserved(ports.account)
+    held = ((row.trade_id or "", row.size * row.entry_price) for row in rows if row.size and row.entry_price)
+    besides, reserved = unreserved(held, by_trade), tuple(by_trade.values())
     found = stance([result_of(line) for line in lines], open_pnl, ports.venue.now_ms(), limits)
-    reached = (*switched(switches), *found.reached, *filled(reserved, limits))
+    reached = (*switched(switches), *found.reached, *filled(reserved, limits, besides))
     known = ports.venue.clock()
     if known.age_ms is None and not known.doubted:  # of this process, which could not read: others may well know it
         trouble = "the venue could not be read just now, and an entry waits until it can"
     else:
         trouble = clock_trouble(known, ports.rules)
     reasons = (*(each.reason for each in reached), *((trouble,) if trouble else ()))
-    return Standing(limits, found, reserved, reasons)
+    return Standing(limits, found, reserved, besides, reasons)
 
 
 def standing_json(each: Standing) -> dict[str, object]:

@@ -4,7 +4,7 @@ May live here: counting over booked results, open P&L and what is reserved, and 
 remembered: the same books give the same answer, whoever asks and however often everything was started anew.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -169,14 +169,22 @@ def switched(switches: Switches) -> tuple[Reached, ...]:
     return tuple(found)
 
 
-def filled(reserved: Collection[Decimal], limits: Limits) -> tuple[Reached, ...]:
-    """Return which limit on open trades leaves no room at all; ``reserved`` are their notionals in USD."""
-    found = []
+def unreserved(held: Iterable[tuple[str, Decimal]], reserved: Mapping[str, Decimal]) -> Decimal:
+    """Return the notional of positions, as (trade, USD), that no signal reserved: found, adopted, rebuilt."""
+    return sum((usd for trade, usd in held if not reserved.get(trade)), ZERO)
+
+
+def filled(reserved: Collection[Decimal], limits: Limits, found: Decimal = ZERO) -> tuple[Reached, ...]:
+    """Return which limit on open trades leaves no room at all; ``reserved`` are their notionals in USD.
+
+    ``found`` is the notional of positions that no signal reserved.
+    """
+    reached = []
     if limits.max_open_trades is not None and len(reserved) >= limits.max_open_trades:
         are = "1 trade is" if len(reserved) == 1 else f"{len(reserved)} trades are"
         reason = f"{are} open, the account's limit is {limits.max_open_trades}"
-        found.append(Reached(reason, "close one, or raise the account's risk.max_open_trades"))
-    if limits.max_notional is not None and sum(reserved, ZERO) >= limits.max_notional:
+        reached.append(Reached(reason, "close one, or raise the account's risk.max_open_trades"))
+    if limits.max_notional is not None and sum(reserved, found) >= limits.max_notional:
         reason = f"the open trades fill the account's limit of {limits.max_notional:f} USD"
-        found.append(Reached(reason, "close one, or raise the account's risk.max_notional"))
-    return tuple(found)
+        reached.append(Reached(reason, "close one, or raise the account's risk.max_notional"))
+    return tuple(reached)

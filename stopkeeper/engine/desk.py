@@ -22,7 +22,7 @@ from stopkeeper.core.record import CloseAsk, KeyRecord, Origin, Trade
 from stopkeeper.core.report import Phase, PositionRow
 from stopkeeper.core.righting import LIFTED_AT_MOST_MS
 from stopkeeper.core.sizing import nearer, on_grid
-from stopkeeper.engine.door import mark_at_door, market_of, pass_door, room_for_nonces
+from stopkeeper.engine.door import limits_of, mark_at_door, market_of, pass_door, room_for_nonces
 from stopkeeper.engine.drive import drive
 from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.observe import cached, look
@@ -58,8 +58,9 @@ def submit(signal: Signal, ports: Ports) -> Submitted:
     terms = None if known else pass_door(signal, ports)
     notional = terms.notional if terms else Decimal(0)
     nonces = ports.venue.reserve_nonces(ATTEMPTS) if terms else ()
-    result = ports.records.admit(replace(trade, nonces=nonces), _digest(signal), notional, ports.rules.limits)
     limits = ports.rules.limits
+    admits_by = limits_of(ports) if terms else limits
+    result = ports.records.admit(replace(trade, nonces=nonces), _digest(signal), notional, admits_by)
     match result:
         case AdmitResult.ADMITTED:
             text = f"signal {signal.id}: {signal.side} {signal.key.symbol} accepted"

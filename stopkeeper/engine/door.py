@@ -1,12 +1,15 @@
 """The door: what is asked of a signal before it is put on disk. Reads only; whatever does not pass is refused here."""
 
+from dataclasses import replace
+
 from stopkeeper.core.actions import Field
-from stopkeeper.core.limits import DAY_MS, Reached, Stance, counts_results, open_pnl_of, stance, switched
+from stopkeeper.core.limits import DAY_MS, Reached, Stance, counts_results, open_pnl_of, stance, switched, unreserved
 from stopkeeper.core.missing import clock_trouble
-from stopkeeper.core.model import Holdings, Market, Signal
+from stopkeeper.core.model import ZERO, Holdings, Market, Signal
 from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.prices import Price, Source
 from stopkeeper.core.record import Terms
+from stopkeeper.core.rules import Limits
 from stopkeeper.core.sizing import Refusal, work_out
 from stopkeeper.engine.listing import VenueAway, listed
 from stopkeeper.engine.observe import cached, look, mark_of
@@ -64,6 +67,23 @@ def _stance(holdings: Holdings | Unknown, ports: Ports) -> Stance:
     results = ports.ledger.results(ports.account) if counts_results(limits) else ()
     open_pnl = None if isinstance(holdings, Unknown) else open_pnl_of(holdings)
     return stance(results, open_pnl, now_ms, limits)
+
+
+def limits_of(ports: Ports) -> Limits:
+    """Return the limits a signal is admitted by: its notional finds less room by what is held that no signal reserved.
+
+    Raises VenueAway where positions cannot be read.
+    """
+    limits = ports.rules.limits
+    if limits.max_notional is None:
+        return limits
+    holdings = _holdings(ports)
+    if isinstance(holdings, Unknown):
+        raise VenueAway(f"the account could not be read at the venue: {holdings.why}")
+    trades = {record.key.symbol: record.trade.id for record in ports.records.all(ports.account) if record.trade}
+    held = ((trades.get(symbol, ""), p.size * p.entry_price) for symbol, p in holdings.positions.items())
+    found = unreserved(held, ports.records.reserved(ports.account))
+    return replace(limits, max_notional=max(ZERO, limits.max_notional - found))
 
 
 def room_for_nonces(ports: Ports) -> None:

@@ -127,7 +127,7 @@ def _status(session: Session, name: str, heard: Processes) -> AccountStatus:
         switches=switches,
         worth=worth,
         tally=tally(lines, worth.value, worth.unrealized_pnl or ZERO),
-        standing=standing(ports, switches, lines, worth.unrealized_pnl),
+        standing=standing(ports, switches, lines, worth.unrealized_pnl, found.rows),
         held=found.rows,
         unread=found.unread,
         naked_ms=sum(row.naked_ms for row in found.rows) + sum(line.trade.naked_ms for line in lines),

@@ -63,7 +63,7 @@ def test_without_limits_entries_are_open_and_no_figure_is_shown(run: Run) -> Non
 
 def test_figures_stand_against_the_limits_that_are_set(run: Run, house: FakeHouse) -> None:
     house.limits, house.ledger = ALL, losses("30", "-12.5")
-    house.reserved = {"t1": Decimal("950.25")}
+    house.reserved = {str(ROW.trade_id): Decimal("950.25")}
     assert told(run)["limits"] == {
         "lost_today": "0", "max_daily_loss": "200",
         "drawdown": "12.5", "max_drawdown": "500", "drawdown_since": "2026-09-01T00:00:00.000Z",
@@ -177,3 +177,14 @@ def test_where_the_venue_could_not_be_read_it_is_not_called_a_trouble_of_the_clo
     assert told(run)["reasons"] == [
         "the offset to the venue's clock is 61 s old: no entries until it is measured, protection goes on"
     ]
+
+
+def test_what_is_held_that_no_signal_reserved_counts_towards_the_notional(run: Run, house: FakeHouse) -> None:
+    """Found, adopted, or rebuilt after a loss of Redis: 0.01 BTC from 95,000."""
+    house.limits, house.reserved = (
+        Limits(max_notional=Decimal(1000)),
+        {"t1": Decimal(50), str(ROW.trade_id): Decimal(0)},
+    )
+    account = told(run)
+    assert account["limits"]["notional"] == "1000"
+    assert account["reasons"] == ["the open trades fill the account's limit of 1000 USD"]

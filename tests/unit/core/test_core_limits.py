@@ -21,6 +21,7 @@ from stopkeeper.core.limits import (
     result_of,
     stance,
     switched,
+    unreserved,
 )
 from stopkeeper.core.model import Funds, Holdings, Key, MarginMode, Position, Side
 from stopkeeper.core.record import Origin, Trade
@@ -280,3 +281,21 @@ def test_figures_are_no_less_than_nothing_and_tell_whether_a_limit_is_reached(
     ]
     assert len(found.reached) == sum(expected)
     assert found.cooldown_until_ms is None or found.cooldown_until_ms > NOON
+
+
+@pytest.mark.parametrize(
+    ("held", "notional"),
+    [
+        ((), "0"),
+        ((("t1", USD(100)),), "0"),
+        ((("t1", USD(100)), ("found", USD(30)), ("", USD(7))), "37"),
+    ],
+)
+def test_what_no_signal_reserved_is_what_is_held_besides(held: tuple[tuple[str, Decimal], ...], notional: str) -> None:
+    assert unreserved(held, {"t1": USD(90), "found": USD(0)}) == USD(notional)
+
+
+def test_what_is_held_besides_fills_the_notional_and_no_number_of_trades() -> None:
+    limits = Limits(max_notional=USD(100), max_open_trades=2)
+    assert filled([USD(60)], limits, USD("39.99")) == ()
+    assert len(filled([USD(60)], limits, USD(40))) == 1

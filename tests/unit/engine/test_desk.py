@@ -27,6 +27,7 @@ from tests.unit.core.scene import (
     NOW,
     RULES,
     TRADE,
+    found_trade,
     held_trade,
     new_trade,
     position,
@@ -587,3 +588,24 @@ def test_protect_wakes_what_it_does_not_drive() -> None:
     stage.venue.live = [stop(symbol="ETH")]
     assert desk.protect(stage.ports) == showing.Survey((), "")
     assert stage.due_ms(ETH) == 0
+
+
+@pytest.mark.parametrize(("limit", "admitted"), [(D(299), False), (D(300), True), (D(150), False)])
+def test_what_is_held_that_no_signal_reserved_leaves_less_room_for_the_next(limit: Any, *, admitted: bool) -> None:
+    """One ETH from 200 was found, and nothing is reserved for it: 100 USD more are asked for."""
+    stage = limited(max_notional=limit)
+    stage.venue.held["ETH"] = position(symbol="ETH", entry_price=D(200))
+    stage.put(record(found_trade(key=ETH), key=ETH))
+    if admitted:
+        assert desk.submit(signal(), stage.ports).state is Phase.ADMITTED
+        return
+    with pytest.raises(Refused, match=f"above the account's limit of {limit} USD"):
+        desk.submit(signal(), stage.ports)
+
+
+def test_what_a_signal_reserved_counts_once() -> None:
+    stage = limited(max_notional=D(210))
+    assert desk.submit(signal(), stage.ports).state is Phase.ADMITTED
+    stage.venue.held["BTC"] = position(entry_price=D(200))
+    other = signal(id="s2", key=ETH)
+    assert desk.submit(other, stage.ports).state is Phase.ADMITTED

@@ -16,6 +16,7 @@ from stopkeeper.core.rules import Limits
 from stopkeeper.engine.door import (
     DOOR_AGE_MS,
     MAX_WAITING,
+    limits_of,
     mark_at_door,
     market_of,
     pass_door,
@@ -276,3 +277,18 @@ def test_a_signal_on_a_symbol_without_a_mark_does_not_pass() -> None:
     stage.venue.marks.clear()
     with pytest.raises(VenueAway):
         pass_door(signal(), stage.ports)
+
+
+def test_where_positions_cannot_be_read_the_room_for_a_notional_is_not_known() -> None:
+    stage = limited(max_notional=D(1000))
+    stage.answers("venue.holdings", Unknown("away"))
+    with pytest.raises(VenueAway, match="away"):
+        limits_of(stage.ports)
+    assert limits_of(Stage().ports) == Limits(), "without a limit nothing is read"
+
+
+def test_more_is_held_than_the_limit_allows_and_no_room_is_left() -> None:
+    stage = limited(max_notional=D(100))
+    stage.venue.held["BTC"] = position()
+    stage.venue.held["ETH"] = position(symbol="ETH")
+    assert limits_of(stage.ports).max_notional == 0
