@@ -109,7 +109,7 @@ class Watch:
         """Note that a stream told an event of a symbol."""
         self._again[symbol] = _Event(now_ms + self._lag_ms + ENDED_MS, owned=self._trade(symbol) is not None)
 
-    def again(self, now_ms: int, spare: Callable[[], bool] = lambda: True) -> list[str]:
+    def again(self, now_ms: int, spare: Callable[[], bool]) -> list[str]:
         """Return the symbols of which an event is to be looked at once more now.
 
         Each is named once; where the budget has no look to ``spare``, twice: whoever is woken may lean on a look that

@@ -250,7 +250,12 @@ TABLE = [
         seen(position()),
         "protection: PlaceStop",
     ),
-    Situation("naked for 5 s, never answered", naked(5_000), seen(position()), "protection: PlaceStop"),
+    Situation(
+        "naked for 5 s, never answered",
+        naked(5_000, stop_tried_ms=NOW - 900),
+        seen(position()),
+        "protection: PlaceStop",
+    ),
     Situation("naked for less", naked(4_999, stop_answers=1), seen(position()), "protection: PlaceStop"),
     Situation(
         "cover lost three times", record(held_trade(lost_ms=(NOW - 9, NOW - 5))), seen(position()), "danger: Flatten"
@@ -841,6 +846,7 @@ def test_a_position_is_taken_in_with_the_stop_that_stands(what: str, orders: tup
     assert isinstance(action, Found), what
     assert (action.trade.stop, action.trade.opening_price, action.trade.entered_ms) == (D(stop_at), D(100), NOW)
     assert action.trade.created_ms == NOW - LAG, "the read may be that late: what happened since is the trade's"
+    assert action.trade.sized_ms == 0
 
 
 def test_what_was_booked_a_moment_ago_is_not_taken_in_beside_a_refused_entry() -> None:
@@ -858,6 +864,7 @@ def test_a_flip_makes_a_successor_of_the_remainder() -> None:
     assert nxt is not None
     assert (nxt.side, nxt.opening_size, nxt.opening_price, nxt.held) == (Side.SHORT, D(2), D("94.9"), D(2))
     assert (nxt.stop, nxt.created_ms) == (D(105), STOP_FILL.time_ms)
+    assert nxt.sized_ms == NOW, "until its side has stood for a lag, what covers the other side stays"
     assert (action.exit.reason, action.exit.complete, action.exit.size) == ("external", True, D(1))
 
 

@@ -240,6 +240,7 @@ def test_where_the_orders_cannot_be_read_each_may_live() -> None:
         ("held, never listed", record(held_trade(), outstanding=(replace(SHOWN, listed=False),)), LONG, ()),
         ("held, a newer one stands", record(held_trade(), outstanding=(NEW, SHOWN)), seen(position(), (NEWER,)), ()),
         ("held, newer left out", record(held_trade(), outstanding=(NEW, SHOWN)), seen(position(), OLD), (NEWEST,)),
+        ("what is held unknown", record(held_trade(), outstanding=(SHOWN,)), seen(DOWN, ()), ()),
         ("held, orders unknown", record(held_trade(), outstanding=(SHOWN,)), seen(position(), DOWN), ()),
         ("held, only a target is out", record(held_trade(), outstanding=(AIM,)), seen(position(), ()), ()),
         ("shown", record(held_trade(), outstanding=(FIRST,)), seen(None, (stop(),), CLOSED), ()),

@@ -164,16 +164,20 @@ def test_what_protects_nothing_waits_while_looks_are_short() -> None:
 SHOWN_MS = LAG + ENDED_MS
 
 
+def free() -> bool:
+    return True
+
+
 def test_what_happened_is_looked_at_once_more_when_every_view_shows_it() -> None:
     seen = watch()
     seen.happened("BTC", 0)
     seen.happened("ETH", 100)
-    assert seen.again(SHOWN_MS - 1) == []
-    assert seen.again(SHOWN_MS) == ["BTC"]
-    assert seen.again(SHOWN_MS + 99) == [], "each once"
+    assert seen.again(SHOWN_MS - 1, free) == []
+    assert seen.again(SHOWN_MS, free) == ["BTC"]
+    assert seen.again(SHOWN_MS + 99, free) == [], "each once"
     seen.happened("ETH", 200)
-    assert seen.again(SHOWN_MS + 199) == [], "the last event counts: the look it woke was the last"
-    assert seen.again(SHOWN_MS + 200) == ["ETH"]
+    assert seen.again(SHOWN_MS + 199, free) == [], "the last event counts: the look it woke was the last"
+    assert seen.again(SHOWN_MS + 200, free) == ["ETH"]
 
 
 def test_where_no_look_can_be_spared_it_is_woken_twice_and_no_more() -> None:
@@ -183,6 +187,15 @@ def test_where_no_look_can_be_spared_it_is_woken_twice_and_no_more() -> None:
     assert seen.again(SHOWN_MS + FRESH - 1, lambda: False) == []
     assert seen.again(SHOWN_MS + FRESH, lambda: False) == ["BTC"]
     assert seen.again(SHOWN_MS + 9 * FRESH, lambda: False) == []
+
+
+def test_who_is_woken_twice_takes_no_other_out_of_turn() -> None:
+    seen = watch()
+    seen.happened("BTC", 0)
+    seen.happened("ETH", 1)
+    assert seen.again(SHOWN_MS, lambda: False) == ["BTC"]
+    assert seen.again(SHOWN_MS + 1, free) == ["ETH"]
+    assert seen.again(SHOWN_MS + FRESH, free) == ["BTC"]
 
 
 def test_whether_a_look_can_be_spared_is_asked_only_where_one_is_due() -> None:
@@ -214,4 +227,4 @@ def test_what_is_looked_at_in_any_case_is_not_named_for_an_event(
     seen = watch(*before)
     seen.happened("BTC", 0)
     seen.load(after)
-    assert seen.again(SHOWN_MS) == (["BTC"] if named else []), what
+    assert seen.again(SHOWN_MS, free) == (["BTC"] if named else []), what
