@@ -48,7 +48,7 @@ def standing(
 ) -> Standing:
     """Return how an account stands: what the door would say of its next entry, whatever that entry is."""
     limits, by_trade = ports.rules.limits, ports.records.reserved(ports.account)
-    held = ((row.trade_id or "", row.size * row.entry_price) for row in rows if row.size and row.entry_price)
+    held = ((row.trade_id, row.size * row.entry_price) for row in rows if row.size and row.entry_price)
     besides, reserved = unreserved(held, by_trade), tuple(by_trade.values())
     found = stance([result_of(line) for line in lines], open_pnl, ports.venue.now_ms(), limits)
     reached = (*switched(switches), *found.reached, *filled(reserved, limits, besides))

@@ -169,9 +169,9 @@ def switched(switches: Switches) -> tuple[Reached, ...]:
     return tuple(found)
 
 
-def unreserved(held: Iterable[tuple[str, Decimal]], reserved: Mapping[str, Decimal]) -> Decimal:
+def unreserved(held: Iterable[tuple[str | None, Decimal]], reserved: Mapping[str, Decimal]) -> Decimal:
     """Return the notional of positions, as (trade, USD), that no signal reserved: found, adopted, rebuilt."""
-    return sum((usd for trade, usd in held if not reserved.get(trade)), ZERO)
+    return sum((usd for trade, usd in held if trade is None or not reserved.get(trade)), ZERO)
 
 
 def filled(reserved: Collection[Decimal], limits: Limits, found: Decimal = ZERO) -> tuple[Reached, ...]:

@@ -81,7 +81,7 @@ def limits_of(ports: Ports) -> Limits:
     if isinstance(holdings, Unknown):
         raise VenueAway(f"the account could not be read at the venue: {holdings.why}")
     trades = {record.key.symbol: record.trade.id for record in ports.records.all(ports.account) if record.trade}
-    held = ((trades.get(symbol, ""), p.size * p.entry_price) for symbol, p in holdings.positions.items())
+    held = ((trades.get(symbol), p.size * p.entry_price) for symbol, p in holdings.positions.items())
     found = unreserved(held, ports.records.reserved(ports.account))
     return replace(limits, max_notional=max(ZERO, limits.max_notional - found))
 

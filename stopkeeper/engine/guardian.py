@@ -19,7 +19,7 @@ from stopkeeper.core.policy import FIXED
 from stopkeeper.core.record import KeyRecord
 from stopkeeper.core.rules import Rules, Switches
 from stopkeeper.core.sweep import claimed_symbols, project
-from stopkeeper.engine.observe import asks_fills, awaits_fills, confirmed, look_ups, merged, read_account
+from stopkeeper.engine.observe import asks_fills, awaits_fills, confirmed, look_ups, merged, read_account, with_left_out
 from stopkeeper.engine.ports import Times, Urgency, Venue
 from stopkeeper.engine.sending import permit_for, say, send, to_close, told
 
@@ -154,7 +154,8 @@ class Guardian:
     def _see(self, record: KeyRecord, outage: _Outage) -> tuple[Seen, Frame]:
         venue, symbol = self._venue, record.key.symbol
         seen = project(outage.seen, symbol)
-        seen = project(outage.seen, symbol, lookups=look_ups(record, seen, venue, self._installation, {}))
+        answers = look_ups(record, seen, venue, self._installation, {})
+        seen = with_left_out(record, project(outage.seen, symbol, lookups=answers), answers, self._installation)
         seen = confirmed(record, seen, venue, self._rules)
         now = Frame(
             now_ms=venue.now_ms(),

@@ -255,21 +255,22 @@ def narrow(record: KeyRecord, account: AccountSeen, ports: Ports, asked: dict[st
     symbol = record.key.symbol
     seen = project(account, symbol, lookups=dict(asked))
     answers = look_ups(record, seen, ports.venue, ports.installation, asked)
-    seen = _with_left_out(record, seen, answers, ports.installation)
+    seen = with_left_out(record, seen, answers, ports.installation)
     seen = replace(seen, lookups=answers, atr=atr_of(record, ports), history=_history(record, seen, ports))
     if seen.mark:
         return with_second(record, seen, ports)
     return replace(seen, mark=mark_of(symbol, ports, ask=needs_mark(record)))
 
 
-def _with_left_out(
+def with_left_out(
     record: KeyRecord, seen: Seen, answers: Mapping[str, Known[Lookup] | Unknown], installation: str
 ) -> Seen:
     """Put the stop that lives by its own id beside a list that leaves it out: the id's is the later word."""
-    answer = next((answers[name] for name in left_out(record, seen, installation) if name in answers), Unknown(""))
-    if isinstance(answer, Unknown) or isinstance(seen.orders, Unknown) or answer.value.order is None:
-        return seen
-    return replace(seen, orders=Known((*seen.orders.value, answer.value.order), seen.orders.at_ms))
+    for name in left_out(record, seen, installation):
+        answer = answers[name]
+        if isinstance(answer, Known) and answer.value.order is not None and isinstance(seen.orders, Known):
+            seen = replace(seen, orders=Known((*seen.orders.value, answer.value.order), seen.orders.at_ms))
+    return seen
 
 
 def look_ups(

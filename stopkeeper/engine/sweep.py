@@ -11,6 +11,8 @@ from stopkeeper.engine.listing import VenueAway, listed
 from stopkeeper.engine.observe import cached, frame, look, mark_of
 from stopkeeper.engine.ports import Ports, Urgency
 
+FORGOT_TOLD_MS = 60_000  # it is told once within so long
+
 
 def sweep(ports: Ports, max_age_ms: int = 0) -> tuple[Wake, ...]:
     """Observe an account (a look younger than ``max_age_ms`` serves) and wake the keys on which a drive would act.
@@ -22,7 +24,7 @@ def sweep(ports: Ports, max_age_ms: int = 0) -> tuple[Wake, ...]:
     # so that where the budget is short a look that a drive made in these seconds serves
     seen = look(ports, stale, replace(seen, **unread), Urgency.PROTECTIVE)
     ports.venue.poll_limits()
-    ports.records.forgot_ms()  # noted now, it holds up no signal that comes much later
+    _tell_forgotten(ports)
     try:
         wakes = differences(cases(ports, seen))
     except VenueAway as away:
@@ -30,6 +32,16 @@ def sweep(ports: Ports, max_age_ms: int = 0) -> tuple[Wake, ...]:
     for wake in wakes:
         ports.wakes.wake(wake.key, wake.why)
     return wakes
+
+
+def _tell_forgotten(ports: Ports) -> None:
+    """Tell the journal of a store that is another than before. Noted now, it holds up no signal that comes later."""
+    age_ms = ports.records.forgot_ms()
+    if age_ms is None or age_ms >= FORGOT_TOLD_MS or not ports.gaps.turn(ports.account, "forgot", FORGOT_TOLD_MS):
+        return
+    what = "Redis is another than before (restarted, failed over or emptied): what was said to it last may be gone"
+    told = f"{what}; pauses and halts that `stopkeeper status` does not show are to be said again"
+    ports.journal.write(ports.account, "", "store", told)
 
 
 def own_keys(ports: Ports) -> tuple[Key, ...]:

@@ -16,7 +16,7 @@ from stopkeeper.core.case import Case
 from stopkeeper.core.outcomes import Accepted, EntryOutcome, Rejected, Unknown
 from stopkeeper.core.prices import Price
 from stopkeeper.core.watching import Watch
-from stopkeeper.engine import drive, observe, perform
+from stopkeeper.engine import drive, guardian, observe, perform
 from stopkeeper.engine.ports import AdmitResult, Permit, Urgency
 from stopkeeper.store.memory.leases import MemoryLeases
 from stopkeeper.store.memory.records import MemoryRecords
@@ -262,7 +262,7 @@ def zero_is_a_price() -> list[Swap]:
 
 def believes_the_list() -> list[Swap]:
     """3.8: what a list of open orders leaves out is gone, whatever its id tells."""
-    return [(observe, "_with_left_out", lambda _record, seen, *_: seen)]
+    return [(where, "with_left_out", lambda _record, seen, *_: seen) for where in (observe, guardian)]
 
 
 def looks_once() -> list[Swap]:

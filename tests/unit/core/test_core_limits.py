@@ -288,10 +288,12 @@ def test_figures_are_no_less_than_nothing_and_tell_whether_a_limit_is_reached(
     [
         ((), "0"),
         ((("t1", USD(100)),), "0"),
-        ((("t1", USD(100)), ("found", USD(30)), ("", USD(7))), "37"),
+        ((("t1", USD(100)), ("found", USD(30)), (None, USD(7))), "37"),
     ],
 )
-def test_what_no_signal_reserved_is_what_is_held_besides(held: tuple[tuple[str, Decimal], ...], notional: str) -> None:
+def test_what_no_signal_reserved_is_what_is_held_besides(
+    held: tuple[tuple[str | None, Decimal], ...], notional: str
+) -> None:
     assert unreserved(held, {"t1": USD(90), "found": USD(0)}) == USD(notional)
 
 

@@ -192,8 +192,9 @@ def test_a_wish_about_a_trade_that_has_just_ended_is_refused(wish: Callable[[Sta
     stage = protected()
     then = record() if left else record(new_trade(id=NEXT, signal=signal(id="s2")))
     stage.meanwhile("records.request", lambda: stage.put(then))
-    with pytest.raises(desk.Refused, match="the trade on it has just ended"):
+    with pytest.raises(desk.Refused, match="the trade on it has just ended") as caught:
         wish(stage)
+    assert (caught.value.field, caught.value.value) == ("symbol", "BTC")
     assert stage.stored().trade == then.trade
 
 

@@ -607,5 +607,14 @@ def test_what_a_signal_reserved_counts_once() -> None:
     stage = limited(max_notional=D(210))
     assert desk.submit(signal(), stage.ports).state is Phase.ADMITTED
     stage.venue.held["BTC"] = position(entry_price=D(200))
-    other = signal(id="s2", key=ETH)
+    stage.now += 60_000
+    other = signal(id="s2", key=ETH, expires_ms=stage.now + 30_000)
     assert desk.submit(other, stage.ports).state is Phase.ADMITTED
+
+
+def test_a_signal_that_is_known_is_known_whatever_is_held_and_can_be_read() -> None:
+    stage = limited(max_notional=D(210))
+    assert desk.submit(signal(), stage.ports).state is Phase.ADMITTED
+    stage.now += 60_000
+    stage.answers("venue.holdings", Unknown("away"))
+    assert desk.submit(signal(), stage.ports).trade_id == stage.trade().id

@@ -8,10 +8,10 @@ import pytest
 from stopkeeper.core.case import LOOK_AGAIN_MS
 from stopkeeper.core.guarding import NUMBERS_APART
 from stopkeeper.core.ids import decode, found_id
-from stopkeeper.core.model import Key, Order, OrderKind, Resting, Role, Side
+from stopkeeper.core.model import Key, Known, Order, OrderKind, Resting, Role, Side
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.policy import BreakEven, Gain, Policy, Trail, TrailKind
-from stopkeeper.core.record import CloseAsk, KeyRecord
+from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding
 from stopkeeper.core.rules import Rules, Switches
 from stopkeeper.engine.guardian import CALM_MS, FILLS_MS, Guardian
 from stopkeeper.engine.ports import Urgency
@@ -368,6 +368,24 @@ def test_fills_are_not_read_again_where_nothing_asks_for_them() -> None:
     alone.patrol()
     alone.patrol(60_000)
     assert alone.stage.reads() == ["holdings", "orders"]
+
+
+def test_fills_are_asked_for_where_an_order_of_ours_is_of_another_trade() -> None:
+    stage = protected()
+    stage.venue.live = [stop(), stop(order_id="s9", client_id=cid(Role.STOP, 9, "bbbbbbbbbbbb"))]
+    alone = Alone(stage)
+    alone.patrol()
+    alone.patrol(FILLS_MS)
+    assert stage.reads().count("fills") > 0
+
+
+def test_a_stop_that_the_list_leaves_out_and_its_id_tells_is_not_placed_again() -> None:
+    stage = protected()
+    stage.put(replace(stage.stored(), outstanding=(Outstanding(TRADE, Role.STOP, 1, "s1", NOW - 60_000, listed=True),)))
+    alone = Alone(stage)
+    stage.answers("venue.orders", Known((), NOW))
+    alone.patrol()
+    assert stage.sent() == []
 
 
 @pytest.mark.parametrize(("later_ms", "reads"), [(FILLS_MS - 1, 0), (FILLS_MS, 1)])

@@ -9,7 +9,7 @@ from stopkeeper.core.outcomes import Unknown
 from stopkeeper.core.record import CloseAsk
 from stopkeeper.engine.listing import VenueAway
 from stopkeeper.engine.ports import Urgency
-from stopkeeper.engine.sweep import cases, sweep
+from stopkeeper.engine.sweep import FORGOT_TOLD_MS, cases, sweep
 from tests.unit.core.scene import KEY, NOW, TRADE, cid, held_trade, position, record, stop
 from tests.unit.engine.scene import ETH, TIMES, D, Stage, naked, protected
 
@@ -54,6 +54,23 @@ def test_it_notes_that_the_store_is_another_than_before() -> None:
     sweep(stage.ports)
     stage.now += 7_000
     assert stage.ports.records.forgot_ms() == 7_000
+
+
+def test_of_a_store_that_is_another_than_before_the_journal_tells_once() -> None:
+    stage = protected()
+    sweep(stage.ports)
+    assert stage.lines("store") == []
+    for _ in range(2):
+        stage.world.go_back(stage.world.save_point())
+        sweep(stage.ports)
+        stage.now += FORGOT_TOLD_MS - 1
+        sweep(stage.ports)
+        (line,) = stage.lines("store")
+        assert "restarted, failed over or emptied" in line["text"]
+        stage.now += 1
+        sweep(stage.ports)
+        assert len(stage.lines("store")) == 1, "and not of what was long ago"
+        stage.world.empty()
 
 
 @pytest.mark.parametrize(("age_ms", "reads"), [(999, 0), (1_000, 3)])
