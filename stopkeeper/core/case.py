@@ -193,6 +193,10 @@ class Case:
         """
         return self.wanted_stop(held) if self.entered else self._inside(best, held)
 
+    def is_pressed(self, best: Decimal, held: Held) -> bool:
+        """Return whether a stop at ``best`` stands farther than the liquidation price allows, by this reading."""
+        return not self.stands_at(best, self._inside(best, held), held)
+
     def stands_at(self, trigger: Decimal, wanted: Decimal, held: Held) -> bool:
         """Return whether a stop stands where it is wanted.
 

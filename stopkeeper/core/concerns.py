@@ -20,7 +20,7 @@ from stopkeeper.core.actions import (
 from stopkeeper.core.asking import unheard_until_ms
 from stopkeeper.core.believe import CoverKind, Flat, Held, covers_alone
 from stopkeeper.core.case import LOOK_AGAIN_MS, Case, viewed_ms
-from stopkeeper.core.danger import flatten, surely_naked
+from stopkeeper.core.danger import READINGS, flatten, surely_naked
 from stopkeeper.core.entering import why_refused
 from stopkeeper.core.evidence import exit_of, follow, side_of
 from stopkeeper.core.model import Order, Role
@@ -182,6 +182,8 @@ def move_due_ms(c: Case, held: Held) -> int | None:
     if trade is None or best is None or trade.side is not held.side or c.lifted or c.left_alone:
         return None
     stood = trade.sized_ms + c.frame.can.lag_ms
+    if trade.pressed is not None and trade.pressed.readings < READINGS:
+        return c.now + LOOK_AGAIN_MS
     if c.now < stood and any(not o.whole and o.size > held.size for o in c.cover.stops):
         return max(stood, _tried_again_ms(trade, c)) + 1
     return _tried_again_ms(trade, c) + 1 if _move(c, held, trade, best) else None
@@ -192,6 +194,12 @@ def _ours(c: Case, stops: Iterable[Order]) -> bool:
     return any(o.id in mine for o in stops)
 
 
+def _is_rumour(c: Case, held: Held, trade: Trade, wanted: Decimal) -> bool:
+    """Return whether only one reading of a liquidation price asks for a nearer stop: such a move is never undone."""
+    pressed = trade.pressed
+    return wanted != c.own_stop(held) and pressed is not None and pressed.readings < READINGS
+
+
 def _move(c: Case, held: Held, trade: Trade, best: Decimal) -> tuple[Decimal, str] | None:
     """Return where the stop is to go and why; None where it stands well."""
     wanted = c.moved_stop(best, held)
@@ -200,7 +208,7 @@ def _move(c: Case, held: Held, trade: Trade, best: Decimal) -> tuple[Decimal, st
         why = f"the stop moves from {best:f} to {wanted:f}" + (f": {trade.stop_why}" if trade.stop_why else "")
         there = any(o.trigger is not None and c.stands_at(o.trigger, wanted, held) for o in alone)
         if improves(wanted, best, held.side):
-            return wanted, why
+            return None if _is_rumour(c, held, trade, wanted) else (wanted, why)
         if trade.loosened:  # once it is seen, hygiene takes the nearer ones
             return None if there else (wanted, f"{why}, as a person said")
     at_best = [o for o in alone if o.trigger == best]

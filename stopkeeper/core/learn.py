@@ -237,7 +237,8 @@ def _fold_position(trade: Trade, held: Held, case: Case) -> Trade:
         believed = own if fresh or ZERO < own < trade.held else trade.held
         trade = replace(trade, held=believed, sized_ms=case.now)
     close = trade.close
-    if close and close.keep_fraction > 0 and close.keep_size is None and fresh:
+    stands = trade.sized_ms < case.now  # one reading of another size may be wrong
+    if close and close.keep_fraction > 0 and close.keep_size is None and fresh and stands:
         asked_of = held.size + _closed_since(close.asked_ms, close.reason, case)
         keep = to_step(asked_of * close.keep_fraction, case.frame.market.size_step, Toward.UP)
         trade = replace(trade, close=replace(close, keep_size=keep))
@@ -272,17 +273,18 @@ def _fold_fills(trade: Trade, chain: Chain, installation: str) -> Trade:
 
 
 def _fold_dangers(trade: Trade, held: Held, case: Case) -> Trade:
-    """Count the readings that show the price beyond a stop that stands, or the liquidation in front of it."""
+    """Count the readings that show the price beyond a stop that stands, or the liquidation in front of it or near."""
     read = case.seen.position
     best = best_trigger(case, held) if case.whole else None
     if best is None or isinstance(read, Unknown):
-        return replace(trade, beyond=None, unsafe=None)
+        return replace(trade, beyond=None, unsafe=None, pressed=None)
     margin = best * (1 - held.side.sign * case.rules.breach_margin)
     liquidation = held.position.liquidation_price if held.position else None
     ahead = liquidation is not None and (best - liquidation) * held.side.sign <= 0
     beyond = _sighted(trade.beyond, read.at_ms, case.now) if case.surely_beyond(margin, held) else None
     unsafe = _sighted(trade.unsafe, read.at_ms, case.now) if ahead else None
-    return replace(trade, beyond=beyond, unsafe=unsafe)
+    pressed = _sighted(trade.pressed, read.at_ms, case.now) if case.is_pressed(best, held) else None
+    return replace(trade, beyond=beyond, unsafe=unsafe, pressed=pressed)
 
 
 def _sighted(before: Sighting | None, reading_ms: int, now: int) -> Sighting:

@@ -207,6 +207,7 @@ class Trade:
     settle_tried_ms: int = 0
     beyond: Sighting | None = None
     unsafe: Sighting | None = None
+    pressed: Sighting | None = None
     opening_fee: Decimal = ZERO
     orphan: OrphanPolicy | None = None
     before: str = ""

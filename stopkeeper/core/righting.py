@@ -69,11 +69,13 @@ def _trade(trade: Trade, now_ms: int) -> Trade:
     sent = tuple(_sent(each, now_ms) for each in trade.sent)
     lost = tuple(ms for ms in trade.lost_ms if not _is_ahead(ms, now_ms))
     moves = tuple(ms for ms in trade.moves_ms if not _is_ahead(ms, now_ms))
-    beyond, unsafe = _sighting(trade.beyond, now_ms), _sighting(trade.unsafe, now_ms)
-    before = (trade.placed, trade.sent, trade.lost_ms, trade.moves_ms, trade.beyond, trade.unsafe)
-    if (placed, sent, lost, moves, beyond, unsafe) == before:
+    sights = tuple(_sighting(each, now_ms) for each in (trade.beyond, trade.unsafe, trade.pressed))
+    before = (trade.placed, trade.sent, trade.lost_ms, trade.moves_ms, (trade.beyond, trade.unsafe, trade.pressed))
+    if (placed, sent, lost, moves, sights) == before:
         return trade
-    return replace(trade, placed=placed, sent=sent, lost_ms=lost, moves_ms=moves, beyond=beyond, unsafe=unsafe)
+    beyond, unsafe, pressed = sights
+    trade = replace(trade, beyond=beyond, unsafe=unsafe, pressed=pressed)
+    return replace(trade, placed=placed, sent=sent, lost_ms=lost, moves_ms=moves)
 
 
 def _sent(sent: Sent, now_ms: int) -> Sent:

@@ -301,8 +301,14 @@ TABLE = [
     ),
     # --- liquidation
     Situation(
-        "liquidation in front of the stop",
+        "liquidation in front of the stop, seen once",
         record(held_trade()),
+        seen(position(liquidation_price=D("96")), (stop(),)),
+        "rest: rest protected",
+    ),
+    Situation(
+        "liquidation in front of the stop, seen again",
+        record(held_trade(pressed=SEEN_BEFORE)),
         seen(position(liquidation_price=D("96")), (stop(),)),
         "trailing: PlaceStop",
     ),
@@ -410,7 +416,7 @@ TABLE = [
     ),
     Situation(
         "margin taken out: liquidation above the entry",
-        record(held_trade()),
+        record(held_trade(pressed=SEEN_BEFORE)),
         seen(position(mark="120", liquidation_price=D(104)), (stop("103"),)),
         "trailing: PlaceStop",
     ),

@@ -6,11 +6,12 @@ import pytest
 
 from stopkeeper.core.actions import Book, PlaceStop, Wait
 from stopkeeper.core.believe import Held
-from stopkeeper.core.case import build
+from stopkeeper.core.case import LOOK_AGAIN_MS, build
 from stopkeeper.core.concerns import booking, move_due_ms, trailing
+from stopkeeper.core.learn import learn
 from stopkeeper.core.model import Fill, Order, Role, Seen, Side
 from stopkeeper.core.outcomes import Reason, Rejected
-from stopkeeper.core.record import KeyRecord
+from stopkeeper.core.record import KeyRecord, Sighting
 from stopkeeper.core.rules import OrphanPolicy
 from tests.unit.core.scene import (
     ENTRY_FILL,
@@ -201,3 +202,41 @@ def test_a_flip_that_only_fills_tell_of_makes_a_successor_of_the_other_side() ->
     assert isinstance(book, Book)
     assert book.successor is not None
     assert (book.successor.side, book.successor.opening_size) == (Side.SHORT, D(2))
+
+
+PRESSED = seen(position(liquidation_price=D(95)), UNDER)
+RUMOUR, TWICE = Sighting(NOW - 900, 1, NOW - 900), Sighting(NOW - 900, 2, NOW)
+
+
+def test_one_reading_of_a_liquidation_price_moves_no_stop() -> None:
+    """It would never go back."""
+    first = learn(record(BETTER), PRESSED, frame()).trade
+    assert first is not None
+    assert first.pressed == Sighting(NOW, 1, NOW)
+    again = learn(record(replace(BETTER, pressed=RUMOUR)), PRESSED, frame()).trade
+    assert again is not None
+    assert again.pressed == Sighting(NOW - 900, 2, NOW)
+    calm = learn(record(replace(BETTER, pressed=TWICE)), seen(LONG, UNDER), frame()).trade
+    assert calm is not None
+    assert calm.pressed is None
+    bare = learn(record(replace(BETTER, pressed=TWICE)), seen(LONG, ()), frame()).trade
+    assert bare is not None
+    assert bare.pressed is None
+
+
+@pytest.mark.parametrize(("pressed", "moves"), [(RUMOUR, False), (TWICE, True)])
+def test_a_liquidation_price_that_two_readings_show_moves_it(pressed: Sighting, *, moves: bool) -> None:
+    rec = record(replace(BETTER, entered_ms=None, sent=(REFUSED,), pressed=pressed))
+    assert (moved(rec, PRESSED) is not None) is moves
+
+
+def test_a_rumour_keeps_no_stop_from_where_its_trade_wants_it() -> None:
+    assert moved(record(replace(BETTER, pressed=RUMOUR)), seen(LONG, UNDER)) is not None
+
+
+def test_a_rumour_is_looked_at_again_in_a_moment() -> None:
+    case = build(record(held_trade(pressed=RUMOUR)), seen(LONG, UNDER), frame())
+    assert isinstance(case.belief, Held)
+    assert move_due_ms(case, case.belief) == NOW + LOOK_AGAIN_MS
+    case = build(record(held_trade(pressed=TWICE)), seen(LONG, UNDER), frame())
+    assert move_due_ms(case, case.belief) is None  # type: ignore[arg-type]

@@ -395,7 +395,8 @@ def test_the_stop_that_a_naked_position_gets(
 )
 def test_a_part_is_of_what_was_held_when_it_was_asked_for(fills: tuple[Fill, ...], kept: str) -> None:
     """A record that went back knows of the ask, and not of the close that followed it."""
-    asked = record(held_trade(close=replace(ASKED, keep_fraction=D("0.5"))), quiet_ms=NOW - 1)
+    half = replace(ASKED, keep_fraction=D("0.5"))
+    asked = record(held_trade(close=half, held=D("0.5"), sized_ms=NOW - 1), quiet_ms=NOW - 1)
     trade = learn(asked, seen(position("0.5"), (stop(),), (ENTRY_FILL, *fills)), frame()).trade
     assert trade is not None
     assert trade.close == replace(ASKED, keep_fraction=D("0.5"), keep_size=D(kept))
@@ -404,3 +405,12 @@ def test_a_part_is_of_what_was_held_when_it_was_asked_for(fills: tuple[Fill, ...
 def test_a_stop_that_was_crossed_before_it_was_lifted_closes_nothing_after_that() -> None:
     trade = held_trade(covered=False, lifted=True, crossed=True, off_until_ms=NOW - 1, naked_since_ms=NOW - 500)
     assert told(plan(record(trade), seen(position(), ()))) == "protection: PlaceStop"
+
+
+@pytest.mark.parametrize(("sized_ms", "known"), [(NOW, False), (NOW - 1, True)])
+def test_a_part_is_of_a_size_that_a_second_reading_shows(sized_ms: int, *, known: bool) -> None:
+    asked = record(held_trade(close=replace(ASKED, keep_fraction=D("0.5")), sized_ms=sized_ms), quiet_ms=NOW - 1)
+    trade = learn(asked, seen(position(), UNDER), frame()).trade
+    assert trade is not None
+    assert trade.close is not None
+    assert (trade.close.keep_size is not None) is known

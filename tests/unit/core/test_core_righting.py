@@ -50,6 +50,7 @@ def test_a_record_without_such_a_moment_is_left_as_it_is() -> None:
             moves_ms=(NOW,),
             beyond=Sighting(NOW, 1, NOW),
             unsafe=Sighting(NOW, 1, NOW),
+            pressed=Sighting(NOW, 1, NOW),
         ),
         canceled=(("s0", NOW + LANDS_MS),),
         outstanding=(Outstanding("t", Role.STOP, 1, "s1", NOW),),
@@ -129,6 +130,7 @@ def test_readings_from_then_count_no_more() -> None:
         moves_ms=(YEARS_MS, NOW - 2),
         beyond=Sighting(NOW, 1, YEARS_MS),
         unsafe=Sighting(NOW, 2, NOW),
+        pressed=Sighting(NOW, 1, YEARS_MS),
     )
     assert righted(ahead, NOW) == held(lost_ms=(NOW - 1,), moves_ms=(NOW - 2,), unsafe=Sighting(NOW, 2, NOW))
     assert righted(held(unsafe=Sighting(NOW, 2, NOW + AHEAD_MS + 1)), NOW) == held()

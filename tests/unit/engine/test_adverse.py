@@ -167,6 +167,21 @@ def test_a_part_that_was_closed_is_not_closed_again_by_a_record_that_went_back()
     assert stage.venue.held["BTC"].size == D("0.5")
 
 
+def test_one_reading_of_another_size_does_not_close_more_than_the_part() -> None:
+    stage = protected()
+    stage.now += 10_000
+    true, wrong = stage.venue.held["BTC"], [True]
+    desk.ask_close(KEY, stage.ports, keep_fraction=D("0.5"))
+
+    def holdings(_urgency: Any) -> Known[Holdings]:
+        held = {"BTC": replace(true, size=D("0.1"))} if wrong and wrong.pop() else dict(stage.venue.held)
+        return Known(Holdings(held, stage.venue.funds), stage.now)
+
+    answer(stage, "holdings", holdings)
+    drives(stage, 6, 1_000)
+    assert stage.venue.held["BTC"].size == D("0.5")
+
+
 # --- a wish is of the trade it was meant for ---------------------------------------------------------------------
 
 
