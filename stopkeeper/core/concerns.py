@@ -161,6 +161,8 @@ def trailing(c: Case) -> Verdict:
     move = _move(c, held, trade, best)
     if move is None:
         return []
+    if _is_rumour(c, held, trade, move[0]):
+        return Wait(c.now + LOOK_AGAIN_MS, "one reading of the liquidation price asks for a nearer stop: looking again")
     if c.now < _tried_again_ms(trade, c):
         return []  # this very move was just tried
     if viewed_ms(c.seen, c.now) <= c.record.quiet_ms:
@@ -182,8 +184,6 @@ def move_due_ms(c: Case, held: Held) -> int | None:
     if trade is None or best is None or trade.side is not held.side or c.lifted or c.left_alone:
         return None
     stood = trade.sized_ms + c.frame.can.lag_ms
-    if trade.pressed is not None and trade.pressed.readings < READINGS:
-        return c.now + LOOK_AGAIN_MS
     if c.now < stood and any(not o.whole and o.size > held.size for o in c.cover.stops):
         return max(stood, _tried_again_ms(trade, c)) + 1
     return _tried_again_ms(trade, c) + 1 if _move(c, held, trade, best) else None
@@ -208,7 +208,7 @@ def _move(c: Case, held: Held, trade: Trade, best: Decimal) -> tuple[Decimal, st
         why = f"the stop moves from {best:f} to {wanted:f}" + (f": {trade.stop_why}" if trade.stop_why else "")
         there = any(o.trigger is not None and c.stands_at(o.trigger, wanted, held) for o in alone)
         if improves(wanted, best, held.side):
-            return None if _is_rumour(c, held, trade, wanted) else (wanted, why)
+            return wanted, why
         if trade.loosened:  # once it is seen, hygiene takes the nearer ones
             return None if there else (wanted, f"{why}, as a person said")
     at_best = [o for o in alone if o.trigger == best]

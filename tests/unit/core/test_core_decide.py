@@ -304,7 +304,7 @@ TABLE = [
         "liquidation in front of the stop, seen once",
         record(held_trade()),
         seen(position(liquidation_price=D("96")), (stop(),)),
-        "rest: rest protected",
+        "trailing: again",
     ),
     Situation(
         "liquidation in front of the stop, seen again",
