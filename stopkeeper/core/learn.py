@@ -11,7 +11,7 @@ from stopkeeper.core.attempts import fold_attempts, with_role
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, DENIALS, Case, Frame, build, owned, viewed_ms
 from stopkeeper.core.evidence import Chain, reason_of, reason_of_client
-from stopkeeper.core.ids import ClientId
+from stopkeeper.core.ids import N_MAX, ClientId
 from stopkeeper.core.model import OVER, ZERO, Order, Role, Seen
 from stopkeeper.core.moving import follow_price
 from stopkeeper.core.orphans import best_trigger, fold_orphan, quiet_after_loss, taken_over
@@ -31,7 +31,7 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     record = righted(record, frame.now_ms)
     if record.trade is not None and not record.since_ms:
         record = replace(record, since_ms=frame.now_ms)
-    record = with_history(record, seen, frame.installation, frame.now_ms)
+    record = with_history(_renumbered(record), seen, frame.installation, frame.now_ms)
     record = quiet_after_loss(_fold_pending(_fold_forgotten(record, frame), frame), frame.can.lag_ms)
     record = _fold_orders(record, seen, frame)
     record = folded(record, seen, frame.installation, frame.now_ms)
@@ -126,6 +126,14 @@ def _fold_sight(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
 
 def _ended(trade: Trade) -> int:
     return sum(sent.over for sent in trade.sent)
+
+
+def _renumbered(record: KeyRecord) -> KeyRecord:
+    """Begin the numbers of orders anew with a signal of which nothing was sent: ids name the trade too, and n is short."""
+    trade = record.trade
+    if record.n <= N_MAX // 2 or trade is None or trade.origin is not Origin.SIGNAL or trade.sent or record.outstanding:
+        return record
+    return replace(record, n=0)
 
 
 def _fold_orders(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:

@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from stopkeeper.core.ids import N_MAX
 from stopkeeper.core.learn import LATE_MS, learn
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Resting, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
-from stopkeeper.core.record import CloseAsk, KeyRecord, Placed, Sighting, Terms, Trade
+from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, Placed, Sighting, Terms, Trade
 from stopkeeper.core.rules import Switches
 from tests.unit.core.scene import (
     AIM,
@@ -18,6 +19,7 @@ from tests.unit.core.scene import (
     LAG,
     NOW,
     TERMS,
+    TRADE,
     D,
     cid,
     fill,
@@ -396,3 +398,23 @@ def test_an_answer_that_is_none_changes_nothing() -> None:
     refused = sent(Rejected(Reason.MARGIN, "no"))
     rec = record(new_trade(sent=(refused,)))
     assert learned(rec, seen(None, lookups=answers(0, OrderState.FILLED, filled=D(1)))).sent == (refused,)
+
+
+HALF = N_MAX // 2
+WAITING, MAY_LIVE = new_trade(), Outstanding(TRADE, Role.STOP, 1, "s1", NOW)
+
+
+@pytest.mark.parametrize(
+    ("what", "rec", "n"),
+    [
+        ("a signal, many numbers ago", record(WAITING, n=HALF + 1), 0),
+        ("there is room", record(WAITING, n=HALF), HALF),
+        ("no trade", record(n=HALF + 1), HALF + 1),
+        ("it was sent", record(replace(WAITING, sent=(sent(),)), n=HALF + 1), HALF + 1),
+        ("it was found", record(found_trade(), n=HALF + 1), HALF + 1),
+        ("one of ours may live", record(WAITING, n=HALF + 1, outstanding=(MAY_LIVE,)), HALF + 1),
+    ],
+)
+def test_numbers_begin_anew_with_a_signal_before_they_run_out(what: str, rec: KeyRecord, n: int) -> None:
+    """A stop that moves twice a minute uses a million in a year; an id names the trade too, so none comes twice."""
+    assert learn(rec, seen(), frame()).n == n, what
