@@ -129,7 +129,7 @@ def _ended(trade: Trade) -> int:
 
 
 def _renumbered(record: KeyRecord) -> KeyRecord:
-    """Begin the numbers of orders anew with a signal of which nothing was sent: ids name the trade too, and n is short."""
+    """Begin the numbers anew with a signal of which nothing was sent: an id names its trade too, and a number ends."""
     trade = record.trade
     if record.n <= N_MAX // 2 or trade is None or trade.origin is not Origin.SIGNAL or trade.sent or record.outstanding:
         return record
