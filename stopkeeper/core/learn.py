@@ -11,7 +11,7 @@ from stopkeeper.core.attempts import fold_attempts, with_role
 from stopkeeper.core.believe import Flat, Held
 from stopkeeper.core.case import ADMISSION_MARGIN_MS, DENIALS, Case, Frame, build, owned, viewed_ms
 from stopkeeper.core.evidence import Chain, reason_of, reason_of_client
-from stopkeeper.core.ids import N_MAX, ClientId
+from stopkeeper.core.ids import ClientId
 from stopkeeper.core.model import OVER, ZERO, Order, Role, Seen
 from stopkeeper.core.moving import follow_price
 from stopkeeper.core.orphans import best_trigger, fold_orphan, quiet_after_loss, taken_over
@@ -23,6 +23,7 @@ from stopkeeper.core.righting import righted
 
 LATE_MS = 3_000  # less than any deadline
 DRIFT_MS = 250  # less than what an entry's margin leaves over its deadline
+N_ENOUGH = 1 << 19  # half of the numbers that an id has room for
 NUMBERS_LOST = 64  # as many as a lost record may have given to orders that no list shows yet
 
 
@@ -131,7 +132,7 @@ def _ended(trade: Trade) -> int:
 def _renumbered(record: KeyRecord) -> KeyRecord:
     """Begin the numbers anew with a signal of which nothing was sent: an id names its trade too, and a number ends."""
     trade = record.trade
-    if record.n <= N_MAX // 2 or trade is None or trade.origin is not Origin.SIGNAL or trade.sent or record.outstanding:
+    if record.n < N_ENOUGH or trade is None or trade.origin is not Origin.SIGNAL or trade.sent or record.outstanding:
         return record
     return replace(record, n=0)
 

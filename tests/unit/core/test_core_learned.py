@@ -5,8 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from stopkeeper.core.ids import N_MAX
-from stopkeeper.core.learn import LATE_MS, learn
+from stopkeeper.core.learn import LATE_MS, N_ENOUGH, learn
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Resting, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, Placed, Sighting, Terms, Trade
@@ -400,7 +399,7 @@ def test_an_answer_that_is_none_changes_nothing() -> None:
     assert learned(rec, seen(None, lookups=answers(0, OrderState.FILLED, filled=D(1)))).sent == (refused,)
 
 
-HALF = N_MAX // 2
+HALF = N_ENOUGH - 1
 WAITING, MAY_LIVE = new_trade(), Outstanding(TRADE, Role.STOP, 1, "s1", NOW)
 
 

@@ -8,10 +8,10 @@ import pytest
 from stopkeeper.core.case import LOOK_AGAIN_MS
 from stopkeeper.core.guarding import NUMBERS_APART
 from stopkeeper.core.ids import decode, found_id
-from stopkeeper.core.model import Key, Known, Order, OrderKind, Resting, Role, Side
+from stopkeeper.core.model import Key, Known, Lookup, Order, OrderKind, OrderState, Resting, Role, Side
 from stopkeeper.core.outcomes import Accepted, Barred, Reason, Rejected, Throttled, Unknown
 from stopkeeper.core.policy import BreakEven, Gain, Policy, Trail, TrailKind
-from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding
+from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, Placed
 from stopkeeper.core.rules import Rules, Switches
 from stopkeeper.engine.guardian import CALM_MS, FILLS_MS, Guardian
 from stopkeeper.engine.ports import Urgency
@@ -377,6 +377,18 @@ def test_fills_are_asked_for_where_an_order_of_ours_is_of_another_trade() -> Non
     alone.patrol()
     alone.patrol(FILLS_MS)
     assert stage.reads().count("fills") > 0
+
+
+def test_of_a_stop_that_was_acked_a_moment_ago_its_id_tells_that_it_is_over() -> None:
+    young = held_trade(placed=(Placed(Role.STOP, "s1", 1, NOW - 500),))
+    ended = Known(Lookup(cid(Role.STOP, 1), OrderState.CANCELED, "s1"), NOW)
+    for answers, sends in (((ended,), ["place_stop"]), ((Unknown("away"),), [])):
+        stage = naked()
+        stage.put(record(young))
+        alone = Alone(stage)
+        stage.answers("venue.lookup", *answers)
+        alone.patrol()
+        assert stage.sent() == sends
 
 
 def test_a_stop_that_the_list_leaves_out_and_its_id_tells_is_not_placed_again() -> None:

@@ -63,9 +63,12 @@ def test_of_a_store_that_is_another_than_before_the_journal_tells_once() -> None
     for _ in range(2):
         stage.world.go_back(stage.world.save_point())
         sweep(stage.ports)
+        assert len(stage.lines("store")) == 1
+        assert [call["what"] for call in stage.done("gaps.turn") if call["account"] == "main"][-1] == "forgot"
         stage.now += FORGOT_TOLD_MS - 1
         sweep(stage.ports)
         (line,) = stage.lines("store")
+        assert line["symbol"] == ""
         assert "restarted, failed over or emptied" in line["text"]
         stage.now += 1
         sweep(stage.ports)
