@@ -36,13 +36,16 @@ def learn(record: KeyRecord, seen: Seen, frame: Frame) -> KeyRecord:
     record = quiet_after_loss(_fold_pending(_fold_forgotten(record, frame), frame), frame.can.lag_ms)
     record = _fold_orders(record, seen, frame)
     record = folded(record, seen, frame.installation, frame.now_ms)
+    record = replace(record, n=max([record.n, *(o.n for o in record.outstanding)]))
     record = _fold_sight(record, seen, frame)
     if record.trade is None:
         return _fold_denial(record, build(record, seen, frame))
     known = record.trade
     record = replace(record, trade=fold_attempts(known, seen, frame))
     assert record.trade is not None
-    forgotten = len(record.trade.sent) > len(known.sent) or _strange(record, seen, frame)  # and what was sent after it
+    unsent = known.entered_ms is None and record.trade.entered_ms is not None and not record.trade.sent
+    grown = len(record.trade.sent) > len(known.sent)
+    forgotten = grown or unsent or _strange(record, seen, frame)  # and what was sent after it
     if forgotten or _ended(record.trade) > _ended(known):
         # it was sent by a record that is lost, or ended unseen in the book: how long ago is not known
         quiet_ms = frame.now_ms + (ADMISSION_MARGIN_MS if forgotten else 0) + frame.can.lag_ms

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from stopkeeper.core.learn import LATE_MS, N_ENOUGH, learn
+from stopkeeper.core.case import ADMISSION_MARGIN_MS
+from stopkeeper.core.learn import LATE_MS, N_ENOUGH, NUMBERS_LOST, learn
 from stopkeeper.core.model import Lookup, Order, OrderKind, OrderState, Resting, Role, Seen, Side
 from stopkeeper.core.outcomes import Accepted, Reason, Rejected, Unknown
 from stopkeeper.core.record import CloseAsk, KeyRecord, Outstanding, Placed, Sighting, Terms, Trade
@@ -417,3 +418,21 @@ WAITING, MAY_LIVE = new_trade(), Outstanding(TRADE, Role.STOP, 1, "s1", NOW)
 def test_numbers_begin_anew_with_a_signal_before_they_run_out(what: str, rec: KeyRecord, n: int) -> None:
     """A stop that moves twice a minute uses a million in a year; an id names the trade too, so none comes twice."""
     assert learn(rec, seen(), frame()).n == n, what
+
+
+def test_no_number_is_given_again_that_an_order_on_record_has() -> None:
+    """The venue's history told of it, and no list shows it: the child of an entry that a lost record sent."""
+    assert learn(record(held_trade(), n=1, outstanding=(replace(MAY_LIVE, n=3),)), seen(LONG, ()), frame()).n == 3
+    assert learn(record(held_trade(), n=4, outstanding=(replace(MAY_LIVE, n=3),)), seen(LONG, ()), frame()).n == 4
+
+
+def test_an_entry_that_fills_tell_of_and_no_record_makes_numbers_leap_once() -> None:
+    """A record that went back to before it was sent: what was placed with it bears the numbers that come next."""
+    filled = seen(LONG, (), (fill("f1", "1", "100", NOW - 900, "0", "e1", client_id=cid(Role.ENTRY, 0)),))
+    first = learn(record(WAITING), filled, frame())
+    assert first.trade is not None
+    assert first.trade.entered_ms == NOW - 900
+    assert (first.n, first.quiet_ms) == (1 + NUMBERS_LOST, NOW + ADMISSION_MARGIN_MS + LAG)
+    assert learn(first, filled, frame(NOW + 1)).n == 1 + NUMBERS_LOST
+    known = record(replace(WAITING, sent=(sent(Accepted("e1", D(1), D(100))),)))
+    assert learn(known, filled, frame()).n == 1
