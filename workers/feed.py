@@ -204,8 +204,8 @@ class Leader:
 
     async def _on_news(self, news: News) -> None:
         told = await asyncio.to_thread(guarded, lambda: self._pass_on(news))
+        self._lost_push = self._lost_push or not told
         if news.events:
-            self._lost_push = self._lost_push or not told
             self._happened.set()
 
     async def _on_gap(self, why: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from stopkeeper.core.case import ADMISSION_MARGIN_MS
-from stopkeeper.core.ids import ClientId, decode, encode
+from stopkeeper.core.ids import FOUND, ClientId, decode, encode
 from stopkeeper.core.model import Order, Role, Seen
 from stopkeeper.core.outcomes import Accepted, Unknown
 from stopkeeper.core.outstanding import asked_after
@@ -84,9 +84,11 @@ def another_trades(trade: Trade, orders: Iterable[Order], installation: str) -> 
     That position was found while no record could be written, or the record went back to before its signal: what is held
     may look like what is on record, and not be.
     """
-    names = (decode(order.client_id) for order in orders if order.symbol == trade.key.symbol)
-    ours = (name.trade for name in names if name is not None and name.installation == installation)
-    return any(other not in (trade.id, trade.before) for other in ours)
+    here = ((order, decode(order.client_id)) for order in orders if order.symbol == trade.key.symbol)
+    ours = [(order, name) for order, name in here if name is not None and name.installation == installation]
+    others = [(order, name) for order, name in ours if name.trade not in (trade.id, trade.before)]
+    # what a found trade took over is older than itself
+    return any(name.trade.startswith(FOUND) or order.placed_ms >= trade.created_ms for order, name in others)
 
 
 def _missing_stops(trade: Trade, seen: Seen, installation: str) -> tuple[str, ...]:

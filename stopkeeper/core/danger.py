@@ -18,6 +18,7 @@ from stopkeeper.core.trailing import improves
 
 READINGS = 2  # so many of different moments make a thing that may close a position
 WHOSE_AGAIN_MS = 5_000  # when to ask again whose a covered position is
+TRIES = 3  # of a stop, after which it counts as tried however long a look took
 REFUSALS = 3  # a stop that cannot be brought inside the liquidation price in so many tries will not be
 
 
@@ -45,8 +46,9 @@ def _naked(c: Case, held: Held, trade: Trade) -> Verdict:
         return Wait(c.now + LOOK_AGAIN_MS, "a stop has fired and the venue is at work")
     if trade.crossed or (wanted is not None and c.surely_beyond(wanted, held)):
         return flatten(c, held, "emergency_exit", "naked, and the price is beyond the stop")
-    tried = trade.stop_answers > 0 and c.now - trade.stop_tried_ms <= c.rules.naked_limit_ms
-    if tried and c.now - since >= c.rules.naked_limit_ms:  # where nobody acted for as long, a stop is tried first
+    lately = trade.stop_answers > 0 and c.now - trade.stop_tried_ms <= c.rules.naked_limit_ms
+    tried = lately or trade.stop_answers >= TRIES  # where nobody acted for as long, a stop is tried first
+    if tried and c.now - since >= c.rules.naked_limit_ms:
         return flatten(c, held, "emergency_exit", f"naked for {c.now - since} ms and no stop holds")
     if len(trade.lost_ms) >= c.rules.lost_cover_times:
         return flatten(c, held, "emergency_exit", f"cover was lost {len(trade.lost_ms)} times within a minute")

@@ -107,7 +107,10 @@ def _other_side_ms(case: Case, held: Held) -> int | None:
         rests = case.trade is not None and any(s.rests or s.unproven for s in case.trade.sent)
         return None if rests else max(case.record.quiet_ms + 1, case.now + LOOK_AGAIN_MS)
     placed = [o.placed_ms for o, k in case.ours if k.role is Role.STOP and o.reduce_only and o.side is held.side]
-    return max(max(placed) + case.frame.can.lag_ms + 1, case.now + LOOK_AGAIN_MS) if placed else None
+    if not placed:
+        return None
+    shows_ms = max(max(placed) + case.frame.can.lag_ms, case.stands_from_ms) + 1
+    return max(shows_ms, case.now + LOOK_AGAIN_MS)
 
 
 def _stands_ms(case: Case) -> int | None:

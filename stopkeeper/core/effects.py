@@ -132,9 +132,10 @@ def _conclude_entry(trade: Trade, action: Enter, outcome: EntryOutcome, n: int, 
 
 def _refused_stop(trade: Trade, outcome: Rejected) -> Trade:
     crossed = outcome.reason is Reason.CROSSED and not trade.covered  # a refused move says nothing of what stands
+    told = outcome.reason not in MENDS_ITSELF  # a deadline that was over says nothing of the stop
     return replace(
         trade,
-        stop_answers=trade.stop_answers + 1,
+        stop_answers=trade.stop_answers + int(told),
         crossed=trade.crossed or crossed,
         oversize=trade.oversize or outcome.reason is Reason.OVERSIZE,
     )

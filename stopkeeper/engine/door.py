@@ -1,6 +1,7 @@
 """The door: what is asked of a signal before it is put on disk. Reads only; whatever does not pass is refused here."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from stopkeeper.core.actions import Field
 from stopkeeper.core.limits import DAY_MS, Reached, Stance, counts_results, open_pnl_of, stance, switched, unreserved
@@ -77,13 +78,17 @@ def limits_of(ports: Ports) -> Limits:
     limits = ports.rules.limits
     if limits.max_notional is None:
         return limits
-    holdings = _holdings(ports)
+    found = _unreserved(ports, DOOR_AGE_MS) and _unreserved(ports, 0)  # it may have been closed and booked since
+    return replace(limits, max_notional=max(ZERO, limits.max_notional - found))
+
+
+def _unreserved(ports: Ports, age_ms: int) -> Decimal:
+    holdings = _holdings(ports, age_ms)
     if isinstance(holdings, Unknown):
         raise VenueAway(f"the account could not be read at the venue: {holdings.why}")
     trades = {record.key.symbol: record.trade.id for record in ports.records.all(ports.account) if record.trade}
     held = ((trades.get(symbol), p.size * p.entry_price) for symbol, p in holdings.positions.items())
-    found = unreserved(held, ports.records.reserved(ports.account))
-    return replace(limits, max_notional=max(ZERO, limits.max_notional - found))
+    return unreserved(held, ports.records.reserved(ports.account))
 
 
 def room_for_nonces(ports: Ports) -> None:
@@ -94,9 +99,9 @@ def room_for_nonces(ports: Ports) -> None:
         raise Refused("account", ports.account, f"{waiting} signals wait to enter", hint)
 
 
-def _holdings(ports: Ports) -> Holdings | Unknown:
+def _holdings(ports: Ports, age_ms: int = DOOR_AGE_MS) -> Holdings | Unknown:
     """Return the account's money and positions from a look of the last seconds."""
-    ages = {Field.HOLDINGS: DOOR_AGE_MS, Field.ORDERS: DAY_MS, Field.FILLS: DAY_MS}
+    ages = {Field.HOLDINGS: age_ms, Field.ORDERS: DAY_MS, Field.FILLS: DAY_MS}
     seen, stale = cached(ports, ages)
     read = look(ports, stale & {Field.HOLDINGS}, seen, Urgency.ORDINARY).holdings
     return read if isinstance(read, Unknown) else read.value

@@ -267,9 +267,11 @@ def with_left_out(
 ) -> Seen:
     """Put the stop that lives by its own id beside a list that leaves it out: the id's is the later word."""
     for name in left_out(record, seen, installation):
-        answer = answers[name]
-        if isinstance(answer, Known) and answer.value.order is not None and isinstance(seen.orders, Known):
-            seen = replace(seen, orders=Known((*seen.orders.value, answer.value.order), seen.orders.at_ms))
+        answer = answers.get(name)  # without a trade nothing was asked yet
+        order = answer.value.order if isinstance(answer, Known) else None
+        if order is not None and isinstance(seen.orders, Known):
+            others = tuple(each for each in seen.orders.value if each.id != order.id)
+            seen = replace(seen, orders=Known((*others, order), seen.orders.at_ms))
     return seen
 
 

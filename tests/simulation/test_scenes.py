@@ -31,6 +31,8 @@ CAUGHT = {
     "nothing-kept": {"naked"},
     "flat-by-one-reading": {"stripped"},
     "flat-by-any-two": {"stripped"},
+    "believes-the-list": {"false exit"},
+    "looks-once": {"naked"},
 }
 
 

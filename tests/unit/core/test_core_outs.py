@@ -79,6 +79,20 @@ def out(verdict: list[Action] | Wait) -> tuple[str, str] | int | None:
             None,
         ),
         (
+            "naked for too long, tried three times, though long ago",
+            record(held_trade(naked_since_ms=NOW - LIMIT_MS, stop_answers=3, stop_tried_ms=NOW - 60_000)),
+            seen(LONG),
+            frame(),
+            ("emergency_exit", f"naked for {LIMIT_MS} ms and no stop holds"),
+        ),
+        (
+            "naked for too long, tried twice, and long ago",
+            record(held_trade(naked_since_ms=NOW - LIMIT_MS, stop_answers=2, stop_tried_ms=NOW - 60_000)),
+            seen(LONG),
+            frame(),
+            None,
+        ),
+        (
             "naked for too long, and nobody was there to try",
             record(held_trade(naked_since_ms=NOW - 60_000, stop_answers=1, stop_tried_ms=NOW - LIMIT_MS - 1)),
             seen(LONG),

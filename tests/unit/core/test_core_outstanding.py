@@ -63,6 +63,7 @@ NEW, NEWEST, AIM = (
 OLD, LONG = (stop(),), seen(position(), ())
 NEWER = stop(client_id=NEWEST, order_id="s2")
 MADE = "f0d000000001"
+MADE_MS = held_trade().created_ms
 
 
 def done(action: Any, outcome: Outcome | EntryOutcome, **more: Any) -> tuple[Outstanding, ...]:
@@ -264,15 +265,17 @@ def test_what_is_shown_bears_the_id_it_is_shown_by_whatever_an_older_answer_name
     ("order", "another"),
     [
         (stop(), False),
-        (stop(client_id=cid(Role.STOP, 1, "abcdef000001")), True),
+        (stop(client_id=cid(Role.STOP, 1, "abcdef000001"), placed_ms=MADE_MS), True),
+        (stop(client_id=cid(Role.STOP, 1, "abcdef000001"), placed_ms=MADE_MS - 1), False),
         (stop(client_id=cid(Role.STOP, 1, MADE, "fffff")), False),
         (stop(client_id=None), False),
-        (stop(client_id=cid(Role.STOP, 1, MADE)), True),
+        (stop(client_id=cid(Role.STOP, 1, MADE), placed_ms=MADE_MS - 1), True),
         (stop(client_id=cid(Role.STOP, 1, MADE), symbol="ETH"), False),
     ],
     ids=[
         "its own",
-        "a signal's",
+        "a later signal's",
+        "an earlier one's",
         "another installation's",
         "a stranger's",
         "one the guardian made",

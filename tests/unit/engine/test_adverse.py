@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 
 from stopkeeper.core.model import FillPage, Holdings, Known, Lookup, OrderKind, OrderState, Position, Role, Side
-from stopkeeper.core.outcomes import Unknown
+from stopkeeper.core.outcomes import Reason, Rejected, Unknown
 from stopkeeper.core.record import CloseAsk, Outstanding
 from stopkeeper.core.rules import OrphanPolicy
 from stopkeeper.engine import adopting, desk
 from stopkeeper.engine.drive import drive
+from stopkeeper.engine.observe import with_left_out
 from tests.unit.core.scene import (
     ENTRY_FILL,
+    INST,
     KEY,
     NOW,
+    RULES,
     TRADE,
     D,
     Distance,
@@ -27,6 +30,7 @@ from tests.unit.core.scene import (
     new_trade,
     position,
     record,
+    seen,
     signal,
     stop,
 )
@@ -83,6 +87,24 @@ def test_what_is_told_of_an_order_that_is_no_stop_is_not_put_beside_the_list() -
     assert "place_stop" in stage.sent()
 
 
+def test_where_no_trade_is_on_record_a_stop_that_is_shown_nowhere_keeps_no_position_naked() -> None:
+    """It was litter of a lost record, and seen; then a person opened, and cancelled it."""
+    stage = Stage()
+    stage.put(replace(record(), outstanding=SHOWN))
+    stage.venue.held["BTC"] = position()
+    stage.venue.past = [ENTRY_FILL]
+    drives(stage, 3, 500)
+    assert lives(stage)
+
+
+def test_a_stop_that_is_listed_under_another_number_of_the_venue_counts_once() -> None:
+    half = stop(size="0.5", order_id="s9")
+    look = seen(position(), (half,), (ENTRY_FILL,))
+    told = {cid(Role.STOP, 1): Known(Lookup(cid(Role.STOP, 1), OrderState.LIVE, "s9", order=half), NOW)}
+    shown = with_left_out(record(held_trade(), outstanding=SHOWN), look, told, INST)
+    assert shown.orders == look.orders
+
+
 # --- a side that is shown wrong, or late -------------------------------------------------------------------------
 
 
@@ -122,6 +144,18 @@ def test_rows_that_show_the_other_side_for_some_seconds_take_no_stop_away() -> N
     )
     drives(stage, 5, 500)
     assert lives(stage)
+
+
+def test_what_covers_another_side_is_waited_for_without_haste() -> None:
+    stage = Stage()
+    stage.venue.live = [stop(), stop(n=2, order_id="w", side=Side.LONG, trigger="105", placed_ms=NOW - 60_000)]
+    stage.venue.held["BTC"] = position()
+    stage.venue.past = [ENTRY_FILL]
+    while stage.now < NOW + 15_000:
+        drive(KEY, stage.ports)
+        stage.now += min(stage.due_ms() or 15_000, 15_000)
+    assert "cancel" in stage.sent()
+    assert stage.reads().count("holdings") < 6
 
 
 # --- a record that went back -------------------------------------------------------------------------------------
@@ -222,6 +256,16 @@ def test_an_orphan_that_has_just_ended_is_not_adopted() -> None:
     assert stage.trade().id == NEXT
 
 
+def test_what_was_taken_over_from_a_lost_record_has_fills_read_only_at_first() -> None:
+    stage = Stage()
+    stage.venue.live, stage.venue.past = [stop()], [ENTRY_FILL]
+    stage.venue.held["BTC"] = position()
+    drives(stage, 5, 15_000)
+    stage.calls.clear()
+    drives(stage, 10, 15_000)
+    assert stage.reads().count("fills") <= 1
+
+
 # --- time in which nobody acted ----------------------------------------------------------------------------------
 
 
@@ -232,5 +276,25 @@ def test_who_takes_over_tries_a_stop_before_it_closes() -> None:
     drive(KEY, stage.ports)
     stage.now += 11_000
     drive(KEY, stage.ports)
+    assert "close" not in stage.sent()
+    assert lives(stage)
+
+
+@pytest.mark.parametrize(("limit_ms", "look_ms"), [(1_000, 1_100), (2_000, 700), (5_000, 5_600)])
+def test_where_a_look_takes_longer_than_the_limit_it_is_closed_after_some_tries(limit_ms: int, look_ms: int) -> None:
+    stage = naked(rules=replace(RULES, naked_limit_ms=limit_ms))
+    stage.answers("venue.place_stop", *[Rejected(Reason.BAD_PRICE, "no")] * 200)
+    stage.always("venue.orders", stage.passes(look_ms))
+    drives(stage, 12, 500)
+    assert "close" in stage.sent()
+
+
+def test_stops_refused_for_their_own_deadline_close_nothing() -> None:
+    """The venue's clock leapt, and the new time is not believed yet."""
+    stage = naked()
+    stage.answers("venue.place_stop", *[Rejected(Reason.EXPIRED, "expiresAfter")] * 6)
+    drives(stage, 6, 700)
+    stage.now += 20_000
+    drives(stage, 2, 500)
     assert "close" not in stage.sent()
     assert lives(stage)

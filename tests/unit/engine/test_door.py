@@ -292,3 +292,15 @@ def test_more_is_held_than_the_limit_allows_and_no_room_is_left() -> None:
     stage.venue.held["BTC"] = position()
     stage.venue.held["ETH"] = position(symbol="ETH")
     assert limits_of(stage.ports).max_notional == 0
+
+
+def test_what_was_closed_and_booked_since_the_last_look_takes_no_room() -> None:
+    stage = limited(max_notional=D(1000))
+    stage.venue.held["BTC"] = position()
+    assert limits_of(stage.ports).max_notional == 900
+    stage.venue.held.clear()
+    stage.now += DOOR_AGE_MS - 1
+    assert limits_of(stage.ports).max_notional == 1000
+    reads = len(stage.reads())
+    assert limits_of(stage.ports).max_notional == 1000
+    assert len(stage.reads()) == reads, "where nothing is held besides, the look of the last seconds serves"
