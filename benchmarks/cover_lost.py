@@ -6,6 +6,7 @@ Every figure is the witness's: from the moment the stop was gone at the venue un
 import contextlib
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class Lost:
     title: str
     naked_ms: list[float]
     closed: int
-    journal: dict[str, int]
+    journal: Counter[str]
 
 
 def measure(
@@ -72,7 +73,7 @@ def measure(
                 run.until(lambda: run.protected(way.account, symbol), f"{way.account} {symbol} protected")  # noqa: B023
             disturb(run.accounts[way.account], way.streams)
         each = -(-rounds // len(symbols))
-        _wait(run, ways, rounds, each * (delay_ms[1] / 1000 + LEEWAY_S) + LEEWAY_S)
+        _wait(run, ways, rounds, each * (delay_ms[1] / 1000 + LEEWAY_S) + LEEWAY_S, began_ms)
         return [_lost(run, way, began_ms) for way in ways]
 
 
@@ -98,22 +99,28 @@ def _intervals(account: Account) -> list[dict[str, Any]]:
     return [each for book in account.witnessed().values() for each in book["naked_intervals"]]
 
 
-def _wait(run: Installation, ways: tuple[Way, ...], rounds: int, seconds: float) -> None:
-    """Wait until every round was struck and has ended, with a full budget all the time."""
+def _wait(run: Installation, ways: tuple[Way, ...], rounds: int, seconds: float, began_ms: float) -> None:
+    """Wait until every round was struck and has ended, and the journal says how; with a full budget all the time."""
 
     def over() -> bool:
         run.forget_budgets()
         found = [_intervals(run.accounts[way.account]) for way in ways]
-        return all(len(f) >= rounds and all(i["to_ms"] is not None for i in f) for f in found)
+        ended = all(len(f) >= rounds and all(i["to_ms"] is not None for i in f) for f in found)
+        return ended and all(_cured(_kinds(run, way, began_ms)) >= rounds for way in ways)
 
     run.until(over, f"{rounds} stops taken away and replaced each way", seconds, pause_s=0.5)
+
+
+def _kinds(run: Installation, way: Way, began_ms: float) -> Counter[str]:
+    return Counter(line["kind"] for line in run.journal(way.account, began_ms))
+
+
+def _cured(kinds: Counter[str]) -> int:
+    return kinds["PlaceStop"] + kinds["Flatten"]
 
 
 def _lost(run: Installation, way: Way, began_ms: float) -> Lost:
     account = run.accounts[way.account]
     times = [each["to_ms"] - each["from_ms"] for each in _intervals(account)]
-    kinds: dict[str, int] = {}
-    for line in run.journal(way.account, began_ms):
-        kinds[line["kind"]] = kinds.get(line["kind"], 0) + 1
     closed = sum(len(book["exits"]) for book in account.witnessed().values())
-    return Lost(way.title, times, closed, kinds)
+    return Lost(way.title, times, closed, _kinds(run, way, began_ms))
