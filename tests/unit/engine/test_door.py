@@ -299,6 +299,11 @@ def test_what_was_closed_and_booked_since_the_last_look_takes_no_room() -> None:
     stage.venue.held["BTC"] = position()
     assert limits_of(stage.ports).max_notional == 900
     stage.venue.held.clear()
+    assert limits_of(stage.ports).max_notional == 1000, "also within the same moment"
+    stage.venue.held["BTC"] = position()
+    stage.now += DOOR_AGE_MS
+    assert limits_of(stage.ports).max_notional == 900
+    stage.venue.held.clear()
     stage.now += DOOR_AGE_MS - 1
     assert limits_of(stage.ports).max_notional == 1000
     reads = len(stage.reads())
