@@ -26,7 +26,7 @@ def copy_of(record: KeyRecord) -> KeyRecord:
     """
     trade = record.trade
     if trade is not None:
-        trade = replace(trade, policy=FIXED, naked_since_ms=None, beyond=None, unsafe=None)
+        trade = replace(trade, policy=FIXED, naked_since_ms=None, beyond=None, unsafe=None, pressed=None)
     return replace(record, trade=trade, settling=(), n=record.n + NUMBERS_APART)
 
 
