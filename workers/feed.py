@@ -269,14 +269,16 @@ def _posts(system: System, ports: Ports, local: "Local", ticker: Ticker) -> tupl
     return leader, guard
 
 
-async def serve(system: System) -> None:
-    """Run the ticker and a leader for every account until SIGTERM or SIGINT."""
-    from workers.guarding import Local
-
+async def serve(system: System, told: Callable[[], bool]) -> None:
+    """Run the ticker and a leader for every account until SIGTERM or SIGINT. ``told`` = whether one came before."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    if told():
+        return
+    from workers.guarding import Local
+
     ports = [await asyncio.to_thread(system.ports, name) for name in system.accounts]
     local = Local()
     ticker = Ticker(ports, system)

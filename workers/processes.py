@@ -10,14 +10,17 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from celery import concurrency as pools
 from celery import signals
+from celery.worker import state
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -34,6 +37,7 @@ from tasks import runtime
 from workers import logs, settings_load
 from workers.alive import Alive, note
 from workers.app import prune_remote_control
+from workers.clock import Clock
 from workers.settings import Settings
 from workers.wiring import System, opened
 
@@ -55,9 +59,11 @@ def run_worker(
     if unknown or not queues:
         raise ValueError(f"{', '.join(unknown) or 'none'} is not a queue; there are {', '.join(q.QUEUES)}")
     process = name or "-".join(queues)
-    with _begun(settings) as system:
+    with _begun(settings) as (system, told):
         runtime.install(runtime_of(system))
         for account in system.accounts:  # what is heavy to import is imported before the first message, not under it
+            if told():
+                return 0
             other = showing.other_installation(system.ports(account))
             if other:
                 log.error("%s; two installations on one account are not safe: stop one, this one ends", other)
@@ -75,14 +81,15 @@ def run_worker(
                 loglevel="INFO",
                 quiet=True,
             )
+            _hand_over(told, partial(setattr, state, "should_stop", 0))
             worker.start()
             return int(worker.exitcode or 0)
 
 
 def run_beat(settings: Settings) -> int:
     """Run the clock until SIGTERM; of several only the holder of RedBeat's lock ticks. Raises StoreGone."""
-    with _begun(settings) as system, Alive(system.store, "beat"):
-        system.app.Beat(loglevel="INFO", quiet=True, redirect_stdouts=False).run()
+    with _begun(settings) as (system, told), Alive(system.store, "beat"):
+        Clock(told, app=system.app, loglevel="INFO", quiet=True, redirect_stdouts=False).run()
     return 0
 
 
@@ -90,9 +97,9 @@ def run_feed(settings: Settings) -> int:
     """Run streams and ticker until SIGTERM; per account one feed leads and the others wait. Raises StoreGone."""
     from workers.feed import serve
 
-    with _begun(settings) as system, Alive(system.store, "feed"):
+    with _begun(settings) as (system, told), Alive(system.store, "feed"):
         system.app.set_current()
-        asyncio.run(serve(system))
+        asyncio.run(serve(system, told))
     return 0
 
 
@@ -109,7 +116,7 @@ def run_flower(settings: Settings, port: int | None = None) -> int:
     password, _ = flower_password(settings)
     # not on the command line, which everybody on the machine can read
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower.user}:{password}"
-    with _begun(settings) as system, Alive(system.store, "flower"):
+    with _begun(settings) as (system, told), Alive(system.store, "flower"):
         # it asks for more than our workers answer, and for workers that are still starting: no fault of anybody's
         logging.getLogger("flower.inspector").setLevel(logging.ERROR)
         log.info("Flower listens on http://%s:%s", settings.flower.address, port or settings.flower.port)
@@ -125,6 +132,7 @@ def run_flower(settings: Settings, port: int | None = None) -> int:
             "--tasks_columns=name,args,state,result,received,runtime,worker",
         ]
         try:
+            _hand_over(told, sys.exit)
             system.app.start(argv)
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 0
@@ -164,28 +172,33 @@ def runtime_of(system: System) -> runtime.Runtime:
 
 
 @contextmanager
-def _begun(settings: Settings) -> Iterator[System]:
-    """Yield a process's system once its store is there."""
+def _begun(settings: Settings) -> Iterator[tuple[System, Callable[[], bool]]]:
+    """Yield a process's system once its store is there, and what says whether a signal told it to end by then."""
     logs.set_up(settings_load.secrets(settings))
     signals.setup_logging.connect(logs.keep)
-    with _ended_by_signals(), opened(settings) as system:
-        wait_for_store(system)
-        yield system
+    with _ended_by_signals() as told, opened(settings) as system:
+        wait_for_store(system, told)
+        if told():
+            sys.exit()
+        yield system, told
 
 
-def wait_for_store(system: System) -> None:
+def wait_for_store(system: System, told: Callable[[], bool]) -> None:
     """Open the store, however long it is away; who ended instead would come back later than it, by a backoff.
 
-    Raises StoreUnfit where waiting mends nothing.
+    Raises StoreUnfit where waiting mends nothing, SystemExit once a signal told the process to end.
     """
     told_s = -TELL_EVERY_S
 
-    def tell(state: RetryCallState) -> None:
+    def open_store() -> None:
+        _ = system.store if not told() else sys.exit()
+
+    def tell(tried: RetryCallState) -> None:
         nonlocal told_s
-        since_s = state.seconds_since_start or 0.0
-        if state.outcome is not None and since_s - told_s >= TELL_EVERY_S:
+        since_s = tried.seconds_since_start or 0.0
+        if tried.outcome is not None and since_s - told_s >= TELL_EVERY_S:
             told_s = since_s
-            log.warning("waiting for the store: %s", state.outcome.exception())
+            log.warning("waiting for the store: %s", tried.outcome.exception())
 
     tries = Retrying(
         wait=wait_fixed(AGAIN_S),
@@ -194,24 +207,36 @@ def wait_for_store(system: System) -> None:
         reraise=True,
     )
     began_s = time.monotonic()
-    tries(lambda: system.store)
+    tries(open_store)
     if told_s >= 0:
         log.info("the store is there after %.0f s", time.monotonic() - began_s)
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _ended_by_signals() -> Iterator[Callable[[], bool]]:
     """Let SIGTERM and SIGINT end a process in good order until it hears them itself, which begins late.
 
-    As process 1 of a container it would ignore them.
+    As process 1 of a container it would ignore them. Yields what says whether one came: who starts asks it between two
+    steps. An end that is raised into whatever is under way is lost where that swallows it, as an object's last breath
+    does, and breaks what is being imported.
     """
+    came = False
 
     def end(*_: object) -> None:
-        raise SystemExit(0)
+        nonlocal came
+        came = True
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield lambda: came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _hand_over(told: Callable[[], bool], end: Callable[[], object]) -> None:
+    """Let signals do ``end`` until what is started next hears them itself, and do it now where one came before."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: end())
+    if told():
+        end()

@@ -84,6 +84,7 @@ SCENES: dict[str, Scene] = {
     "wiped": Scene((actors.market, steady, wiping)),
     "forgotten": Scene((actors.market, forgetting), 60_000, naked_ms=1_000),
     "failover": Scene((actors.market, failover), 40_000),
+    # a turn is known for sure once fills can be read: after one lag (3 s) and the look a second after it
     "turned": Scene((actors.market, patient, turning), 60_000, naked_ms=8_000, exact=True, outlived_ms=4_000),
     "refusing": Scene((actors.market, steady, refusing), naked_ms=3_000),
     "asked": Scene((actors.market, steady, asking)),
@@ -101,6 +102,8 @@ SCENES: dict[str, Scene] = {
     "unlisted": Scene(
         (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), unlisting), 60_000, unasked=True
     ),
+    # views show a stop that is gone for one lag (3 s), the feed looks again a second after that, a look may be leaned
+    # on for 2 s where the budget is short, and requests and clocks have 2 s
     "cancelled": Scene(
         (actors.market, lambda town: _hasty(town, lambda: {"stop": "5%"}), cancelling), 40_000, naked_ms=8_000
     ),

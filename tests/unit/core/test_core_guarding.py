@@ -149,7 +149,8 @@ def test_a_copy_counts_no_time_in_which_nobody_could_act() -> None:
 def test_a_copy_follows_no_policy_and_settles_nothing() -> None:
     trail = Policy(Trail(TrailKind.PERCENT, D("0.01")))
     sighting = Sighting(NOW, 2, NOW)
-    rec = record(held_trade(policy=trail, beyond=sighting, unsafe=sighting, pressed=sighting), settling=(found_trade(),))
+    trade = held_trade(policy=trail, beyond=sighting, unsafe=sighting, pressed=sighting)
+    rec = record(trade, settling=(found_trade(),))
     copied = copy_of(rec)
     assert copied.trade == held_trade(policy=FIXED)
     assert copied.settling == ()

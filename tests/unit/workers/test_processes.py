@@ -1,18 +1,22 @@
 """How a process begins: it waits for a store that is away, and ends where only a person can make it right."""
 
+import asyncio
 import logging
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
+from celery import Celery
 
 from stopkeeper.engine.ports import StoreGone
 from stopkeeper.store.durability import StoreUnfit
 from workers import processes
+from workers.clock import Clock
+from workers.feed import serve
 from workers.settings import Settings
 from workers.wiring import System
 
@@ -40,7 +44,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture)
 
 
 def _wait(*answers: object) -> None:
-    processes.wait_for_store(cast(System, Opening(*answers)))
+    processes.wait_for_store(cast(System, Opening(*answers)), lambda: False)
 
 
 def test_a_store_that_is_away_is_waited_for_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -75,26 +79,92 @@ def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
     signal.signal(found, before)
 
 
-@pytest.mark.parametrize("waits", [True, False])
-def test_a_signal_ends_a_process_that_does_not_hear_it_yet_itself(
-    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, *, waits: bool
+def _with(monkeypatch: pytest.MonkeyPatch, *answers: object) -> None:
+    monkeypatch.setattr(processes, "opened", lambda _settings: nullcontext(Opening(*answers)))
+    monkeypatch.setattr(processes.settings_load, "secrets", lambda _settings: ())
+    monkeypatch.setattr(processes.logs, "set_up", lambda _secrets: None)
+
+
+@pytest.mark.parametrize("then", [StoreGone("away"), SimpleNamespace()])
+def test_a_signal_ends_a_process_that_waits_for_its_store(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, then: object
 ) -> None:
-    """While it waits for the store, and while what it runs is loaded: either takes a second."""
     before = signal.getsignal(number)
 
-    def end() -> None:
+    def heard() -> None:
         os.kill(os.getpid(), number)
+        if isinstance(then, StoreGone):
+            raise then
 
     def run() -> None:
         with processes._begun(cast(Settings, None)):
-            assert not waits
-            end()
+            raise AssertionError
 
-    told: list[Any] = [StoreGone("away"), end if waits else SimpleNamespace(), SimpleNamespace()]
-    monkeypatch.setattr(processes, "opened", lambda _settings: nullcontext(Opening(*told)))
-    monkeypatch.setattr(processes.settings_load, "secrets", lambda _settings: ())
-    monkeypatch.setattr(processes.logs, "set_up", lambda _secrets: None)
+    _with(monkeypatch, StoreGone("away"), heard)
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code in (0, None)
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_signal_while_what_is_run_is_loaded_interrupts_nothing_and_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, *, early: bool
+) -> None:
+    """What was raised there was lost in an object's last breath, and the process went on for ever."""
+    ended = []
+    _with(monkeypatch, SimpleNamespace())
+    with processes._begun(cast(Settings, None)) as (_, told):
+        if early:
+            os.kill(os.getpid(), number)
+        processes._hand_over(told, lambda: ended.append("ended"))
+        if not early:
+            assert ended == []
+            os.kill(os.getpid(), number)
+        assert ended == ["ended"]
+
+
+class Ticking:
+    """A clock's service, of which nothing else may be touched within a signal."""
+
+    scheduler = SimpleNamespace()
+    stopped = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_a_signal_tells_the_clock_to_end_and_does_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    service = Ticking()
+
+    def run() -> None:
+        with processes._begun(cast(Settings, None)) as (_, told):
+            Clock(told, app=Celery(set_as_current=False)).install_sync_handler(service)
+            assert not service.stopped
+            os.kill(os.getpid(), number)
+
+    _with(monkeypatch, SimpleNamespace())
     with pytest.raises(SystemExit) as ended:
         run()
     assert ended.value.code == 0
-    assert signal.getsignal(number) is before
+    assert service.stopped
+
+
+def test_a_clock_that_was_told_to_end_before_it_heard_signals_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def run() -> None:
+        with processes._begun(cast(Settings, None)) as (_, told):
+            os.kill(os.getpid(), number)
+            Clock(told, app=Celery(set_as_current=False)).install_sync_handler(Ticking())
+
+    _with(monkeypatch, SimpleNamespace())
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 0
+
+
+def test_a_feed_that_was_told_to_end_before_it_heard_signals_does_not_begin() -> None:
+    asyncio.run(serve(cast(System, None), lambda: True))
