@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stopkeeper.core.model import Key
@@ -15,10 +16,11 @@ from stopkeeper.core.prices import Flaw
 from stopkeeper.engine import desk, showing
 from stopkeeper.engine.door import VenueAway
 from stopkeeper.engine.ports import Ports, StoreGone
+from stopkeeper.store import keys
 from stopkeeper.store.embedded import EmbeddedServer
 from tests.integration.processes.conftest import House, free_port, get, house, until
 from workers.alive import signs
-from workers.wiring import System
+from workers.wiring import System, redis_url
 
 BTC = Key("main", "BTC")
 
@@ -119,6 +121,9 @@ def _faster(config: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _clean(scene: Scene) -> Iterator[None]:
+    with Redis.from_url(redis_url(scene.house.settings)) as client:  # in an account's life minutes lie between these
+        for name in client.scan_iter(match=keys.budget("ip:*")):
+            client.delete(name)
     yield
     urllib.request.urlopen(urllib.request.Request(scene.control + "/faults", method="DELETE"), timeout=5).close()
     scene.end()
