@@ -102,7 +102,7 @@ def test_a_taken_port_is_a_clear_line(machine: House) -> None:
         refused = machine.run("up")
     assert refused.returncode == 1
     assert f"paper.port: port {machine.settings.paper.port} on 127.0.0.1 is taken" in refused.stderr
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # nothing was waited for: a part that does not come up has 30 s
 
 
 def test_a_process_without_its_store_says_what_to_do_and_waits(machine: House) -> None:
@@ -112,7 +112,7 @@ def test_a_process_without_its_store_says_what_to_do_and_waits(machine: House) -
         until(lambda name=name: "does not answer; start it with `stopkeeper up`" in machine.log(name))  # type: ignore[misc]
     waiting["worker"].send_signal(signal.SIGTERM)
     waiting["feed"].send_signal(signal.SIGINT)
-    assert [waiting[name].wait(3) for name in ("worker", "feed")] == [0, 0]
+    assert [waiting[name].wait(10) for name in ("worker", "feed")] == [0, 0]
     with EmbeddedServer(machine.settings.redis.data_dir):
         system = System(machine.settings)
         until(lambda: waiting["beat"].pid in {sign.pid for sign in signs(system.store)}, what=machine.log("beat"))
