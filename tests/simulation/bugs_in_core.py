@@ -298,16 +298,6 @@ def stops_behind_liquidation() -> list[Swap]:
     return [(Case, "_edge", lambda *_: None)]
 
 
-def numbers_by_record() -> list[Swap]:
-    """3.1: an order's number is one more than the record's, whatever is seen at the venue."""
-    true = learn._fold_orders
-
-    def naive(record: Any, seen: Any, frame: Any) -> Any:
-        return replace(true(record, seen, frame), n=record.n)
-
-    return [(learn, "_fold_orders", naive)]
-
-
 def one_reading_closes() -> list[Swap]:
     """3.9: one reading of a price beyond the stop closes the position."""
 

@@ -36,6 +36,16 @@ def no_quiet() -> list[Swap]:
     return [(perform, "conclude", naive)]
 
 
+def numbers_by_record() -> list[Swap]:
+    """3.1: an order's number is one more than the record's, whatever is seen at the venue or may have been lost."""
+    true = drive.learn
+
+    def naive(record: Any, seen: Any, frame: Any) -> Any:
+        return replace(true(record, seen, frame), n=record.n)
+
+    return [(drive, "learn", naive)]
+
+
 def cached_size() -> list[Swap]:
     """3.8: a process closes the size that it read first."""
     true, kept = perform.to_close, WeakKeyDictionary[Any, dict[str, Any]]()

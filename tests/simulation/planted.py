@@ -35,7 +35,7 @@ PLANTED: dict[str, Callable[[], list[Swap]]] = {
         core.no_emergency, core.any_stop_covers, core.either_side_covers, core.loosens, engine.not_reduce_only,
         engine.refusal_is_done, core.books_at_sight, core.no_successor, core.late_signals, core.entries_over_litter,
         engine.sleeps_for_ever, engine.keeps_lease, core.stops_behind_liquidation,
-        core.numbers_by_record, engine.writes_after, engine.loses_wakes, engine.closes_what_it_ordered,
+        engine.numbers_by_record, engine.writes_after, engine.loses_wakes, engine.closes_what_it_ordered,
         core.one_reading_closes, engine.zero_is_a_price, engine.sends_again, core.cancels_foreign, core.covers_its_own,
         core.exits_by_price, engine.drives_for_ever, engine.signals_vanish, engine.accepts_the_refused,
         engine.twice_the_size, engine.nothing_kept, core.waits_beyond,
