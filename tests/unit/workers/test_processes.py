@@ -127,8 +127,11 @@ def test_a_signal_while_what_is_run_is_loaded_interrupts_nothing_and_is_not_forg
 class Ticking:
     """A clock's service, of which nothing else may be touched within a signal."""
 
-    scheduler = SimpleNamespace()
     stopped = False
+
+    @property
+    def scheduler(self) -> None:
+        return None
 
     def stop(self) -> None:
         self.stopped = True
@@ -152,18 +155,26 @@ def test_a_signal_tells_the_clock_to_end_and_does_nothing_else(
     assert service.stopped
 
 
-def test_a_clock_that_was_told_to_end_before_it_heard_signals_does_not_begin(
+def test_a_signal_while_the_clock_loads_its_scheduler_breaks_off_nothing_and_ends_it_then(
     monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
+    loaded = []
+
+    class Loading(Ticking):
+        @property
+        def scheduler(self) -> None:
+            os.kill(os.getpid(), number)
+            loaded.append("all of it")
+
     def run() -> None:
         with processes._begun(cast(Settings, None)) as (_, told):
-            os.kill(os.getpid(), number)
-            Clock(told, app=Celery(set_as_current=False)).install_sync_handler(Ticking())
+            Clock(told, app=Celery(set_as_current=False)).install_sync_handler(Loading())
 
     _with(monkeypatch, SimpleNamespace())
     with pytest.raises(SystemExit) as ended:
         run()
     assert ended.value.code == 0
+    assert loaded == ["all of it"]
 
 
 def test_a_feed_that_was_told_to_end_before_it_heard_signals_does_not_begin() -> None:
